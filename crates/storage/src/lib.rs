@@ -1,0 +1,29 @@
+//! The seam between those who write and read samples and the engines that keep them.
+//!
+//! One [`Storage`] is one workspace's data. An engine behind it may be the embedded database or another system; callers
+//! see only what is promised here. CPU-bound work (appending to a batch, walking a series) is synchronous; only
+//! [`Appender::commit`] and the [`Querier`]'s selections wait, as plain futures without a runtime's name.
+
+mod append;
+mod query;
+
+use std::future::Future;
+use std::pin::Pin;
+
+use model::TimestampMs;
+
+pub use append::{AppendError, Appender, CommitError, Committed, Rejection, SeriesRef};
+pub use query::{Batch, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
+
+/// A future without a name, so that the seam stays usable as trait objects.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// One workspace's data.
+pub trait Storage: Send + Sync + 'static {
+    /// Starts a batch of samples at time `now` (wall clock; what counts as too far in the future depends on it).
+    /// Dropping the appender without a commit forgets the batch.
+    fn appender(&self, now: TimestampMs) -> Box<dyn Appender>;
+
+    /// Opens a view of all samples that were committed before this call. Later commits may or may not be seen.
+    fn querier(&self, range: TimeRange) -> Box<dyn Querier>;
+}
