@@ -2,6 +2,7 @@
 //!
 //! Pure values: no I/O, no clock, no runtime. Terms are Prometheus' own.
 
+mod account_id;
 mod error_kind;
 mod exemplar;
 mod histogram;
@@ -10,10 +11,11 @@ mod matcher;
 mod metadata;
 mod sample;
 
+pub use account_id::AccountId;
 pub use error_kind::{ErrorKind, Kinded};
 pub use exemplar::Exemplar;
-pub use histogram::{Counts, CUSTOM_BUCKETS_SCHEMA, HistogramError, NativeHistogram, ResetHint, Span};
+pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Counts, HistogramError, NativeHistogram, ResetHint, Span};
 pub use labels::{BuildLabels, Labels, LabelsBuilder, LabelsError, METRIC_NAME};
-pub use matcher::{Matcher, MatcherError, MatchOp};
+pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
 pub use sample::{STALE_NAN_BITS, TimestampMs, is_stale_nan, stale_nan};

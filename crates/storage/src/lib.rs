@@ -9,8 +9,9 @@ mod query;
 
 use std::future::Future;
 use std::pin::Pin;
+use std::sync::Arc;
 
-use model::TimestampMs;
+use model::{AccountId, TimestampMs};
 
 pub use append::{AppendError, Appender, CommitError, Committed, Rejection, SeriesRef};
 pub use query::{Batch, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
@@ -26,4 +27,10 @@ pub trait Storage: Send + Sync + 'static {
 
     /// Opens a view of all samples that were committed before this call. Later commits may or may not be seen.
     fn querier(&self, range: TimeRange) -> Box<dyn Querier>;
+}
+
+/// Finds a workspace's storage. Held by whoever opens and closes workspaces.
+pub trait Workspaces: Send + Sync + 'static {
+    /// The storage of the workspace; `None` when there is no such workspace here (or not any more).
+    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>>;
 }
