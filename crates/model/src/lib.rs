@@ -9,6 +9,7 @@ mod histogram;
 mod labels;
 mod matcher;
 mod metadata;
+mod resource_id;
 mod sample;
 
 pub use account_id::AccountId;
@@ -18,4 +19,5 @@ pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Counts, HistogramError, NativeHistogr
 pub use labels::{BuildLabels, Labels, LabelsBuilder, LabelsError, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
+pub use resource_id::{ResourceId, ResourceIdError};
 pub use sample::{STALE_NAN_BITS, TimestampMs, is_stale_nan, stale_nan};

@@ -1,0 +1,62 @@
+use super::*;
+use crate::{PROMETHEUS_STREAM, Profile};
+
+const ACCOUNT: &str = "14e21a3b-a68e-4626-873e-6539bd54fc63";
+const RULE: &str = "dcr-9ef0dccd9267493699b55b77942fc26b";
+
+fn workspace(account: &str, handle: &str) -> Workspace {
+    Workspace {
+        account_id: account.parse().unwrap(),
+        resource_id: format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Monitor/accounts/{handle}")
+            .parse()
+            .unwrap(),
+        handle: handle.to_owned(),
+        profile: Profile::Strict,
+    }
+}
+
+fn rule(immutable_id: &str, destinations: &[&str]) -> Rule {
+    Rule {
+        resource_id: "/subscriptions/s/resourceGroups/g/providers/Microsoft.Insights/dataCollectionRules/r"
+            .parse()
+            .unwrap(),
+        immutable_id: immutable_id.to_owned(),
+        endpoint: None,
+        streams: vec![PROMETHEUS_STREAM.to_owned()],
+        destinations: destinations.iter().map(|account| account.parse().unwrap()).collect(),
+    }
+}
+
+#[test]
+fn finds_without_regard_to_case() {
+    let snapshot = Snapshot::new([workspace(ACCOUNT, "Default")], [], [rule(RULE, &[ACCOUNT])]).unwrap();
+    assert!(snapshot.rule(RULE).is_some());
+    assert!(snapshot.rule(&RULE.to_ascii_uppercase()).is_some());
+    assert!(snapshot.rule("dcr-00000000000000000000000000000000").is_none());
+    for name in [ACCOUNT, &ACCOUNT.to_uppercase(), "default", "DEFAULT"] {
+        assert_eq!(snapshot.workspace(name).unwrap().account_id.to_string(), ACCOUNT, "{name}");
+    }
+    assert!(snapshot.workspace("other").is_none());
+    assert!(snapshot.rule(RULE).unwrap().accepts("microsoft-prometheusmetrics"));
+}
+
+#[test]
+fn refuses_what_does_not_fit() {
+    let other = "24e21a3b-a68e-4626-873e-6539bd54fc63";
+    let cases = [
+        (vec![workspace(ACCOUNT, "a"), workspace(ACCOUNT, "b")], vec![], "two workspaces have the accountId"),
+        (vec![workspace(ACCOUNT, "a"), workspace(other, "A")], vec![], "two workspaces have the handle"),
+        (vec![workspace(ACCOUNT, "a")], vec![rule(RULE, &[other])], "which does not exist"),
+        (vec![workspace(ACCOUNT, "a")], vec![rule(RULE, &[])], "has no destination"),
+        (vec![workspace(ACCOUNT, "a")], vec![rule("dcr-1", &[ACCOUNT])], "is not an immutable id"),
+        (
+            vec![workspace(ACCOUNT, "a")],
+            vec![rule(RULE, &[ACCOUNT]), rule(RULE, &[ACCOUNT])],
+            "two data collection rules",
+        ),
+    ];
+    for (workspaces, rules, expected) in cases {
+        let error = Snapshot::new(workspaces, [], rules).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}");
+    }
+}
