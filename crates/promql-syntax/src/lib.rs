@@ -1,1 +1,30 @@
-//! placeholder
+//! PromQL's text form: syntax tree, parser with type checks, printer.
+//!
+//! Pure text in, tree out. The grammar is that of Prometheus 3.14; what upstream keeps behind feature switches stands
+//! behind those of [`Options`]. Not here: evaluation.
+
+mod ast;
+mod function;
+
+pub use ast::{
+    AggregateOp, Aggregation, At, Binary, BinaryOp, Call, Cardinality, Duration, DurationExpr, Expr, ExtendedRange,
+    MatrixSelector, NumberLiteral, Paren, PositionRange, StringLiteral, Subquery, Unary, UnaryOp, ValueType,
+    VectorMatching, VectorSelector,
+};
+pub use function::{Function, Variadic, function, functions};
+
+/// The deepest tree that is parsed: what recurses over trees needs stack for no more.
+pub const DEPTH_MAX: usize = 512;
+
+/// Which experimental parts of the grammar are accepted. All off by default, as upstream.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Options {
+    /// Functions and aggregations marked experimental (`promql-experimental-functions`).
+    pub experimental_functions: bool,
+    /// Expressions in ranges, steps and offsets (`promql-duration-expr`).
+    pub duration_expressions: bool,
+    /// `anchored` and `smoothed` (`promql-extended-range-selectors`).
+    pub extended_range_selectors: bool,
+    /// `fill`, `fill_left` and `fill_right` (`promql-binop-fill-modifiers`).
+    pub fill_modifiers: bool,
+}
