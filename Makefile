@@ -1,0 +1,32 @@
+# Two commands do everything: `make run` and `make test`. The rest is for those who change the code.
+
+.PHONY: help run test lint format bench fuzz peers
+
+help:            ## what there is
+	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 12
+
+run:             ## build and start everything on this machine (RUN_ARGS are given to `remora up`)
+	cargo run --release --bin remora -- up $(RUN_ARGS)
+
+test: peers      ## every test: units, properties, conformance, end to end with real peers
+	cargo test --workspace --quiet
+
+peers:           ## fetch the programs that tests run beside ours (cached in target/peers)
+	@scripts/peers
+
+lint:            ## formatting and lints, as CI checks them
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets --quiet -- -D warnings
+
+format:          ## format the code
+	cargo fmt --all
+
+bench:           ## figures of docs/SPECIFICATION.md against the peers, in one run each (release build)
+	@scripts/peers prometheus victoria-metrics nginx
+	cargo build --release --workspace
+	cargo run --release --bin bench -- all
+
+fuzz:            ## each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
+	@for target in $$(cd fuzz && cargo +nightly fuzz list); do \
+	  (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$${SECONDS_EACH:-60}) || exit 1; \
+	done
