@@ -1,1 +1,13 @@
-//! placeholder
+//! Clocks, chance, HTTP and an executor for tests: whole runs replay from a seed, days pass in milliseconds.
+//!
+//! Development only: no program links this. Invariant: nothing here opens a socket, reads the system clock or starts a thread.
+
+mod clock;
+mod http;
+mod rng;
+mod simulation;
+
+pub use clock::ManualClock;
+pub use http::{ScriptedHttp, json_response, response};
+pub use rng::SeededRng;
+pub use simulation::{Simulation, Task};
