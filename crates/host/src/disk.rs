@@ -1,0 +1,96 @@
+//! The real file system.
+
+use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+
+use environment::{Disk, DiskFile, FileKind};
+
+/// The system's files. Everything it creates is for the owner alone: directories 0700, files 0600, since keys, tokens and
+/// metrics lie there.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct HostDisk;
+
+impl Disk for HostDisk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        fs::read(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<(PathBuf, FileKind)>> {
+        let mut entries = Vec::new();
+        for entry in fs::read_dir(directory)? {
+            let entry = entry?;
+            entries.push((entry.path(), kind_of(entry.file_type()?)));
+        }
+        entries.sort_unstable_by(|(left, _), (right, _)| left.cmp(right));
+        Ok(entries)
+    }
+
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        DirBuilder::new().recursive(true).mode(DIRECTORY_MODE).create(directory)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().append(true).create_new(true).mode(FILE_MODE).open(path)?;
+        Ok(Box::new(HostFile { file }))
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let file = OpenOptions::new().append(true).open(path)?;
+        Ok(Box::new(HostFile { file }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        fs::remove_file(path)
+    }
+
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        fs::remove_dir_all(directory)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        File::open(directory)?.sync_all()
+    }
+}
+
+/// A file open with `O_APPEND`, so that a truncation moves the place of later appends.
+struct HostFile {
+    file: File,
+}
+
+impl DiskFile for HostFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.file.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+fn kind_of(file_type: fs::FileType) -> FileKind {
+    match (file_type.is_file(), file_type.is_dir()) {
+        (true, _) => FileKind::File,
+        (_, true) => FileKind::Directory,
+        _ => FileKind::Other,
+    }
+}
+
+const DIRECTORY_MODE: u32 = 0o700;
+const FILE_MODE: u32 = 0o600;
+
+#[cfg(test)]
+mod tests;
