@@ -1,1 +1,27 @@
-//! placeholder
+//! Tokens for outgoing calls: the credential kinds of Azure, and a cache that keeps one token fresh.
+//!
+//! A program picks a [`Credential`], puts it behind a [`TokenCache`], spawns [`TokenCache::run`] and lets each request call
+//! [`TokenCache::token`]. Time, chance, files and the network come in through [`Environment`], so that a test can run days
+//! of it in memory.
+//!
+//! Not here: reading variables or arguments (programs do), verifying tokens of incoming calls (`access`), any runtime.
+//!
+//! Invariants: no secret, assertion or token appears in an error, a log line or a `Debug` text; a failing credential
+//! neither panics nor ends the refresh loop; secrets are only sent over https, or to loopback.
+
+mod access_token;
+mod backoff;
+mod cloud;
+mod credential;
+mod scope;
+mod setting_error;
+mod token_cache;
+mod token_error;
+
+pub use access_token::AccessToken;
+pub use cloud::Cloud;
+pub use credential::{Credential, Environment};
+pub use scope::Scope;
+pub use setting_error::SettingError;
+pub use token_cache::{REJECT_INTERVAL, SLICE, TokenCache, TokenState, WAIT_MAX};
+pub use token_error::{TokenError, TokenErrorKind};
