@@ -1,0 +1,120 @@
+//! The messages of version 1.0.
+
+use crate::error::Fault;
+use crate::negotiation::Version;
+use crate::series::{Layout, Tally};
+use crate::walk::{FamilyMetadata, MetadataError, MetadataText};
+use crate::wire::{Reader, Wire, fields, key};
+
+pub(crate) static LAYOUT: Layout = Layout {
+    version: Version::V1,
+    samples: key(2, Wire::Bytes),
+    exemplars: key(3, Wire::Bytes),
+    histograms: key(4, Wire::Bytes),
+    start_timestamps: false,
+};
+
+/// `WriteRequest.timeseries`
+pub(crate) const TIMESERIES: u32 = key(1, Wire::Bytes);
+/// `WriteRequest.metadata`
+pub(crate) const METADATA: u32 = key(3, Wire::Bytes);
+pub(crate) const REQUEST_FIELDS: u32 = fields(&[1, 3]);
+
+/// `TimeSeries.labels`, and the labels of an exemplar.
+pub(crate) const LABELS: u32 = key(1, Wire::Bytes);
+const SAMPLES: u32 = LAYOUT.samples;
+const EXEMPLARS: u32 = LAYOUT.exemplars;
+const HISTOGRAMS: u32 = LAYOUT.histograms;
+const SERIES_FIELDS: u32 = fields(&[1, 2, 3, 4]);
+
+/// A time series of which the outer structure is checked and nothing else is looked at.
+pub(crate) struct Skimmed<'a> {
+    /// The run of label fields at its start.
+    pub(crate) labels: &'a [u8],
+    /// Whether there are labels behind that run, too.
+    pub(crate) scattered: bool,
+    /// What follows the run.
+    pub(crate) data: Reader<'a>,
+    pub(crate) tally: Tally,
+}
+
+#[inline]
+pub(crate) fn skim(series: Reader<'_>) -> Result<Skimmed<'_>, Fault> {
+    let mut reader = series;
+    let mut data = series;
+    while !reader.is_empty() && reader.key()? == LABELS {
+        reader.bytes()?;
+        data = reader;
+    }
+    let mut skimmed = Skimmed { labels: series.until(&data), scattered: false, data, tally: Tally::default() };
+    reader = data;
+    while !reader.is_empty() {
+        match reader.key()? {
+            SAMPLES => {
+                reader.bytes()?;
+                skimmed.tally.samples += 1;
+            }
+            EXEMPLARS => {
+                reader.bytes()?;
+                skimmed.tally.exemplars += 1;
+            }
+            HISTOGRAMS => {
+                reader.bytes()?;
+                skimmed.tally.histograms += 1;
+            }
+            LABELS => {
+                reader.bytes()?;
+                skimmed.scattered = true;
+            }
+            other => reader.skip(other, SERIES_FIELDS)?,
+        }
+    }
+    Ok(skimmed)
+}
+
+/// Puts the label fields of a series side by side, for one that has them scattered.
+pub(crate) fn collect_labels(series: Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {
+    out.clear();
+    let mut reader = series;
+    while !reader.is_empty() {
+        let field = reader;
+        match reader.key()? {
+            LABELS => {
+                reader.bytes()?;
+                out.extend_from_slice(field.until(&reader));
+            }
+            other => reader.skip(other, 0)?,
+        }
+    }
+    Ok(())
+}
+
+/// One `MetricMetadata`.
+pub(crate) fn family(mut reader: Reader<'_>) -> Result<Result<FamilyMetadata<'_>, MetadataError>, Fault> {
+    const TYPE: u32 = key(1, Wire::Varint);
+    const NAME: u32 = key(2, Wire::Bytes);
+    const HELP: u32 = key(4, Wire::Bytes);
+    const UNIT: u32 = key(5, Wire::Bytes);
+    let (mut metric_type, mut name, mut help, mut unit) = (0, &[][..], &[][..], &[][..]);
+    while !reader.is_empty() {
+        match reader.key()? {
+            TYPE => metric_type = reader.varint()?,
+            NAME => name = reader.bytes()?,
+            HELP => help = reader.bytes()?,
+            UNIT => unit = reader.bytes()?,
+            other => reader.skip(other, fields(&[1, 2, 4, 5]))?,
+        }
+    }
+    let text = |field, bytes| simdutf8::basic::from_utf8(bytes).map_err(|_| MetadataError::NotUtf8 { field });
+    let family = || {
+        Ok(FamilyMetadata {
+            name: text("metric_family_name", name)?,
+            metadata: MetadataText {
+                metric_type: model::MetricType::from_wire(metric_type),
+                help: text("help", help)?,
+                unit: text("unit", unit)?,
+            },
+        })
+    };
+    Ok(family())
+}
