@@ -1,0 +1,131 @@
+//! Bit streams, most significant bit first.
+
+/// Appends the low `count` (0..=64) bits of `value`. `free` is the number of unused low bits of the last byte.
+///
+/// The two halves of the writer's state are separate so that a chunk can keep them next to its other small fields.
+#[inline]
+pub(crate) fn write_bits(bytes: &mut Vec<u8>, free: &mut u8, value: u64, count: u8) {
+    debug_assert!(count <= 64);
+    let mut left = count;
+    if *free > 0 && left > 0 {
+        let taken = left.min(*free);
+        let part = (value >> (left - taken)) as u8 & low_mask(taken);
+        *free -= taken;
+        left -= taken;
+        *bytes.last_mut().expect("free bits exist only in a last byte") |= part << *free;
+    }
+    while left >= 8 {
+        left -= 8;
+        bytes.push((value >> left) as u8);
+    }
+    if left > 0 {
+        *free = 8 - left;
+        bytes.push((value as u8 & low_mask(left)) << *free);
+    }
+}
+
+fn low_mask(count: u8) -> u8 {
+    (0xffu16 >> (8 - count)) as u8
+}
+
+/// Reads bits from the start of a slice.
+#[derive(Clone)]
+pub(crate) struct BitReader<'a> {
+    bytes: &'a [u8],
+    /// In bits.
+    position: usize,
+}
+
+/// The stream ends before what was asked for.
+#[derive(Debug)]
+pub(crate) struct OutOfBits;
+
+impl<'a> BitReader<'a> {
+    pub(crate) fn new(bytes: &'a [u8]) -> Self {
+        Self { bytes, position: 0 }
+    }
+
+    pub(crate) fn position(&self) -> usize {
+        self.position
+    }
+
+    pub(crate) fn remaining(&self) -> usize {
+        self.bytes.len() * 8 - self.position
+    }
+
+    /// The next bits, left-aligned; at least 57 of them count, and beyond the end of the stream they are zero.
+    #[inline]
+    pub(crate) fn peek(&self) -> u64 {
+        let byte = self.position >> 3;
+        let word = match self.bytes.get(byte..byte + 8) {
+            Some(word) => u64::from_be_bytes(word.try_into().expect("a slice of eight bytes")),
+            None => {
+                let tail = self.bytes.get(byte..).unwrap_or_default();
+                let mut word = [0; 8];
+                word[..tail.len()].copy_from_slice(tail);
+                u64::from_be_bytes(word)
+            }
+        };
+        word << (self.position & 7)
+    }
+
+    #[inline]
+    pub(crate) fn skip(&mut self, count: usize) -> Result<(), OutOfBits> {
+        if count > self.remaining() {
+            return Err(OutOfBits);
+        }
+        self.position += count;
+        Ok(())
+    }
+
+    /// The next `count` (1..=64) bits as an unsigned number.
+    #[inline]
+    pub(crate) fn bits(&mut self, count: u8) -> Result<u64, OutOfBits> {
+        if count > 57 {
+            let high = self.bits(count - 32)?;
+            return Ok(high << 32 | self.bits(32)?);
+        }
+        let value = self.peek() >> (64 - count);
+        self.skip(count as usize)?;
+        Ok(value)
+    }
+
+    /// A LEB128 number whose bytes may start at any bit.
+    pub(crate) fn uvarint(&mut self) -> Result<Option<u64>, OutOfBits> {
+        let mut value = 0u64;
+        for shift in (0..70).step_by(7) {
+            let byte = self.bits(8)?;
+            if shift == 63 && byte > 1 {
+                return Ok(None);
+            }
+            value |= (byte & 0x7f) << shift;
+            if byte < 0x80 {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn what_is_written_is_read(fields in prop::collection::vec((any::<u64>(), 1u8..=64), 0..200)) {
+            let (mut bytes, mut free) = (Vec::new(), 0);
+            for (value, count) in &fields {
+                write_bits(&mut bytes, &mut free, *value, *count);
+            }
+            let mut reader = BitReader::new(&bytes);
+            for (value, count) in &fields {
+                prop_assert_eq!(reader.bits(*count).unwrap(), value & (u64::MAX >> (64 - count)));
+            }
+            prop_assert_eq!(reader.remaining(), free as usize);
+            prop_assert!(reader.bits(8).is_err());
+        }
+    }
+}
