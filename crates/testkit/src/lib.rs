@@ -3,11 +3,13 @@
 //! Development only: no program links this. Invariant: nothing here opens a socket, reads the system clock or starts a thread.
 
 mod clock;
+mod disk;
 mod http;
 mod rng;
 mod simulation;
 
 pub use clock::ManualClock;
+pub use disk::{Fault, MemoryDisk};
 pub use http::{ScriptedHttp, json_response, response};
 pub use rng::SeededRng;
 pub use simulation::{Simulation, Task};

@@ -1,0 +1,295 @@
+//! A disk in memory that can fail, tear writes, and lose what was not synced.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use environment::{Disk, DiskFile, FileKind};
+
+/// Files in memory. Clones share them; [`MemoryDisk::after_process_crash`] and [`MemoryDisk::after_power_cut`] copy.
+///
+/// Like a real disk in one respect that matters: what was appended but not synced survives the process, not a power cut.
+/// Simpler in another: creations, renames and removals count as synced at once.
+#[derive(Clone, Default)]
+pub struct MemoryDisk(Arc<Mutex<Files>>);
+
+#[derive(Clone, Default)]
+struct Files {
+    files: BTreeMap<PathBuf, File>,
+    directories: BTreeSet<PathBuf>,
+    /// Calls that change something, so far.
+    changes: u64,
+    fault: Option<Fault>,
+    syncs: u64,
+}
+
+#[derive(Clone, Default)]
+struct File {
+    bytes: Vec<u8>,
+    synced: usize,
+}
+
+/// What goes wrong, and when.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Fault {
+    /// At which change (append, truncate, create, rename, remove, sync) counted from 0 since the disk was made.
+    pub at: u64,
+    /// What the system reports.
+    pub error: io::ErrorKind,
+    /// How many bytes of an append still reach the file.
+    pub torn: usize,
+    /// Whether every later change fails, too.
+    pub lasting: bool,
+}
+
+impl MemoryDisk {
+    /// An empty disk.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Makes changes fail from now on as `fault` says.
+    pub fn inject(&self, fault: Fault) {
+        self.lock().fault = Some(fault);
+    }
+
+    /// Number of changes so far.
+    pub fn changes(&self) -> u64 {
+        self.lock().changes
+    }
+
+    /// Number of times a file was synced.
+    pub fn syncs(&self) -> u64 {
+        self.lock().syncs
+    }
+
+    /// What a process started after the death of this one finds: all bytes written. Without faults.
+    #[must_use]
+    pub fn after_process_crash(&self) -> Self {
+        let files = Files { fault: None, changes: 0, syncs: 0, ..self.lock().clone() };
+        Self(Arc::new(Mutex::new(files)))
+    }
+
+    /// What is found after a power cut: of every file the synced bytes, and `extra(unsynced)` bytes of the rest.
+    #[must_use]
+    pub fn after_power_cut(&self, mut extra: impl FnMut(usize) -> usize) -> Self {
+        let after = self.after_process_crash();
+        for file in after.lock().files.values_mut() {
+            let unsynced = file.bytes.len() - file.synced;
+            file.bytes.truncate(file.synced + extra(unsynced).min(unsynced));
+        }
+        after
+    }
+
+    /// Replaces a file's content (creating it), without regard to faults: damage, or a fixture.
+    pub fn put(&self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
+        let synced = bytes.len();
+        self.lock().files.insert(path.into(), File { bytes, synced });
+    }
+
+    /// Paths of all files.
+    pub fn paths(&self) -> Vec<PathBuf> {
+        self.lock().files.keys().cloned().collect()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Files> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Files {
+    /// Counts a change; on a fault, says how many bytes of it still happen.
+    fn change(&mut self) -> Result<(), (io::Error, usize)> {
+        let now = self.changes;
+        self.changes += 1;
+        match self.fault {
+            Some(fault) if now == fault.at || (now > fault.at && fault.lasting) => {
+                let torn = if now == fault.at { fault.torn } else { 0 };
+                Err((io::Error::new(fault.error, "injected fault"), torn))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    fn change_whole(&mut self) -> io::Result<()> {
+        self.change().map_err(|(error, _)| error)
+    }
+
+    fn file(&mut self, path: &Path) -> io::Result<&mut File> {
+        self.files.get_mut(path).ok_or_else(|| missing(path))
+    }
+}
+
+fn missing(path: &Path) -> io::Error {
+    io::Error::new(io::ErrorKind::NotFound, format!("{} does not exist", path.display()))
+}
+
+struct OpenFile {
+    disk: MemoryDisk,
+    path: PathBuf,
+}
+
+impl DiskFile for OpenFile {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut files = self.disk.lock();
+        let (written, result) = match files.change() {
+            Ok(()) => (bytes.len(), Ok(())),
+            Err((error, torn)) => (torn.min(bytes.len()), Err(error)),
+        };
+        files.file(&self.path)?.bytes.extend_from_slice(&bytes[..written]);
+        result
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut files = self.disk.lock();
+        files.change_whole()?;
+        files.syncs += 1;
+        let file = files.file(&self.path)?;
+        file.synced = file.bytes.len();
+        Ok(())
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        let mut files = self.disk.lock();
+        files.change_whole()?;
+        let file = files.file(&self.path)?;
+        file.bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
+        file.synced = file.synced.min(file.bytes.len());
+        Ok(())
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.disk.lock().file(&self.path)?.bytes.len() as u64)
+    }
+}
+
+impl Disk for MemoryDisk {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        Ok(self.lock().file(path)?.bytes.clone())
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<(PathBuf, FileKind)>> {
+        let files = self.lock();
+        if !files.directories.contains(directory) {
+            return Err(missing(directory));
+        }
+        let inside = |path: &&PathBuf| path.parent() == Some(directory);
+        let entries = files.files.keys().filter(inside).map(|path| (path.clone(), FileKind::File));
+        let directories = files.directories.iter().filter(inside).map(|path| (path.clone(), FileKind::Directory));
+        let mut entries: Vec<_> = entries.chain(directories).collect();
+        entries.sort_by(|left, right| left.0.cmp(&right.0));
+        Ok(entries)
+    }
+
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        let mut files = self.lock();
+        files.change_whole()?;
+        files.directories.extend(directory.ancestors().map(Path::to_path_buf));
+        Ok(())
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        let mut files = self.lock();
+        files.change_whole()?;
+        if files.files.contains_key(path) {
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists", path.display())));
+        }
+        if !path.parent().is_some_and(|parent| files.directories.contains(parent)) {
+            return Err(missing(path));
+        }
+        files.files.insert(path.to_path_buf(), File::default());
+        Ok(Box::new(OpenFile { disk: self.clone(), path: path.to_path_buf() }))
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        self.lock().file(path)?;
+        Ok(Box::new(OpenFile { disk: self.clone(), path: path.to_path_buf() }))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut files = self.lock();
+        files.change_whole()?;
+        if let Some(file) = files.files.remove(from) {
+            files.files.insert(to.to_path_buf(), file);
+            return Ok(());
+        }
+        if !files.directories.contains(from) {
+            return Err(missing(from));
+        }
+        let moved = |path: &Path| path.strip_prefix(from).ok().map(|rest| to.join(rest));
+        files.files = std::mem::take(&mut files.files)
+            .into_iter()
+            .map(|(path, file)| (moved(&path).unwrap_or(path), file))
+            .collect();
+        files.directories =
+            std::mem::take(&mut files.directories).into_iter().map(|path| moved(&path).unwrap_or(path)).collect();
+        Ok(())
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        let mut files = self.lock();
+        files.change_whole()?;
+        files.files.remove(path).map(drop).ok_or_else(|| missing(path))
+    }
+
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        let mut files = self.lock();
+        files.change_whole()?;
+        if !files.directories.contains(directory) {
+            return Err(missing(directory));
+        }
+        files.files.retain(|path, _| !path.starts_with(directory));
+        files.directories.retain(|path| !path.starts_with(directory));
+        Ok(())
+    }
+
+    fn sync_directory(&self, _directory: &Path) -> io::Result<()> {
+        self.lock().change_whole()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_synced_bytes_survive_a_power_cut() {
+        let disk = MemoryDisk::new();
+        disk.create_directory(Path::new("d")).unwrap();
+        let path = Path::new("d/f");
+        let mut file = disk.create(path).unwrap();
+        file.append(b"ab").unwrap();
+        file.sync().unwrap();
+        file.append(b"cdef").unwrap();
+        assert_eq!(disk.after_process_crash().read(path).unwrap(), b"abcdef");
+        assert_eq!(disk.after_power_cut(|_| 0).read(path).unwrap(), b"ab");
+        assert_eq!(disk.after_power_cut(|unsynced| unsynced / 2).read(path).unwrap(), b"abcd");
+    }
+
+    #[test]
+    fn a_fault_tears_an_append() {
+        let disk = MemoryDisk::new();
+        disk.create_directory(Path::new("d")).unwrap();
+        let mut file = disk.create(Path::new("d/f")).unwrap();
+        let fault = Fault { at: disk.changes(), error: io::ErrorKind::StorageFull, torn: 1, lasting: false };
+        disk.inject(fault);
+        assert_eq!(file.append(b"xy").unwrap_err().kind(), io::ErrorKind::StorageFull);
+        file.append(b"z").unwrap();
+        assert_eq!(disk.read(Path::new("d/f")).unwrap(), b"xz");
+    }
+
+    #[test]
+    fn directories_are_listed_and_renamed() {
+        let disk = MemoryDisk::new();
+        disk.create_directory(Path::new("a/b")).unwrap();
+        disk.create(Path::new("a/f")).unwrap();
+        disk.create(Path::new("a/b/g")).unwrap();
+        disk.rename(Path::new("a/b"), Path::new("a/c")).unwrap();
+        let expected = [(PathBuf::from("a/c"), FileKind::Directory), (PathBuf::from("a/f"), FileKind::File)];
+        assert_eq!(disk.list(Path::new("a")).unwrap(), expected);
+        assert_eq!(disk.list(Path::new("a/c")).unwrap().len(), 1);
+        assert_eq!(disk.list(Path::new("a/b")).unwrap_err().kind(), io::ErrorKind::NotFound);
+        assert!(disk.create(Path::new("no/f")).is_err());
+    }
+}
