@@ -2,3 +2,31 @@
 //!
 //! One listener takes TLS and plain HTTP on the same port (the first byte decides), bounds connections and times, and
 //! drains on shutdown. Edges implement [`Handler`]; programs choose between them by path.
+//!
+//! The way of a connection: accept (`server`) → plain or TLS (`connection`) → HTTP/1.1 or HTTP/2 → for each request the
+//! handler (`service`), whose answer is written, counted and logged.
+//! Not here: what the answers say, and what a path means.
+
+mod activity;
+mod azure_error;
+mod body;
+mod connection;
+mod handler;
+mod listener;
+pub mod metrics;
+mod read_body;
+mod response;
+mod server;
+mod service;
+mod status;
+mod tls;
+
+pub use azure_error::AzureError;
+pub use body::{Body, BodyError, BodySender};
+pub use handler::{Handler, Peer, Request, RequestId, Response};
+pub use listener::bind;
+pub use read_body::{Drain, ReadBodyError, read_body};
+pub use response::{PrincipalForLog, empty, json, text, with_header};
+pub use server::{Limits, PlainHttp, Server, Versions};
+pub use status::status_of;
+pub use tls::{Certificate, CertificateError};
