@@ -86,19 +86,22 @@ impl Issuer {
         }
         let url = parse_url(authority)?;
         let (base, tenant_id) = (authority.trim_end_matches('/'), tenant_id.to_ascii_lowercase());
-        let v1_base = match url.host_str() {
-            Some("login.microsoftonline.com" | "login.windows.net" | "login.microsoftonline.us") => {
-                "https://sts.windows.net"
+        let (v2_base, v1_base) = match url.host_str() {
+            Some("login.microsoftonline.com" | "login.windows.net") => {
+                ("https://login.microsoftonline.com", "https://sts.windows.net")
             }
-            Some("login.partner.microsoftonline.cn" | "login.chinacloudapi.cn") => "https://sts.chinacloudapi.cn",
-            _ => base,
+            Some("login.microsoftonline.us") => (base, "https://sts.windows.net"),
+            Some("login.partner.microsoftonline.cn" | "login.chinacloudapi.cn") => {
+                ("https://login.partner.microsoftonline.cn", "https://sts.chinacloudapi.cn")
+            }
+            _ => (base, base),
         };
         let documents = [
             format!("{base}/{tenant_id}/v2.0/.well-known/openid-configuration"),
             format!("{base}/{tenant_id}/.well-known/openid-configuration"),
         ];
         Ok(Self {
-            names: vec![format!("{base}/{tenant_id}/v2.0").into(), format!("{v1_base}/{tenant_id}/").into()],
+            names: vec![format!("{v2_base}/{tenant_id}/v2.0").into(), format!("{v1_base}/{tenant_id}/").into()],
             tenant_id: Some(tenant_id),
             principal_id: PrincipalId::ObjectId,
             keys: KeySource::Discovery(documents.iter().map(|document| parse_url(document)).collect::<Result<_, _>>()?),

@@ -5,7 +5,8 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::Deserialize;
+use serde::de::IgnoredAny;
+use serde::{Deserialize, Deserializer};
 
 use crate::Algorithm;
 
@@ -116,7 +117,7 @@ impl Header {
     fn parse(json: &[u8]) -> Result<Self, MalformedToken> {
         let raw: RawHeader = serde_json::from_slice(json)
             .map_err(|error| MalformedToken::Json { part: "header", column: error.column() })?;
-        if raw.crit.is_some() {
+        if raw.crit.0 {
             return Err(MalformedToken::Critical);
         }
         let Some(algorithm) = Algorithm::from_name(&raw.alg) else {
@@ -137,10 +138,21 @@ struct RawHeader {
     alg: String,
     kid: Option<String>,
     typ: Option<String>,
-    crit: Option<serde::de::IgnoredAny>,
+    #[serde(default)]
+    crit: Presence,
     x5t: Option<String>,
     #[serde(rename = "x5t#S256")]
     x5t_s256: Option<String>,
+}
+
+/// Whether a member is there, whatever its value: `null` counts.
+#[derive(Default)]
+struct Presence(bool);
+
+impl<'de> Deserialize<'de> for Presence {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        IgnoredAny::deserialize(deserializer).map(|_| Self(true))
+    }
 }
 
 fn decode(text: &str, part: &'static str) -> Result<Vec<u8>, MalformedToken> {

@@ -20,6 +20,8 @@ mod policy;
 mod principal;
 mod refusal;
 mod role;
+#[cfg(test)]
+mod signing;
 mod verified_tokens;
 mod verifier;
 

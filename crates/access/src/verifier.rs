@@ -264,3 +264,6 @@ fn shortened(text: &str) -> String {
 const CLAIM_CHARS_MAX: usize = 200;
 const FRESHEN_PAUSE_MIN: Duration = Duration::from_secs(1);
 const FRESHEN_PAUSE_MAX: Duration = Duration::from_secs(10 * 60);
+
+#[cfg(test)]
+mod tests;
