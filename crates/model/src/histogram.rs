@@ -3,6 +3,9 @@
 //! One type for both: layout (schema, spans, bounds) is shared, only the counts differ. Layout as in Prometheus'
 //! `model/histogram`: spans say which buckets exist, counts follow in their order.
 
+mod resolution;
+mod validation;
+
 use crate::is_stale_nan;
 
 /// The schema of histograms whose bounds are listed in `custom_values`.
@@ -118,16 +121,24 @@ pub enum HistogramError {
         /// Its offset.
         offset: i32,
     },
-    /// A count below zero.
-    #[error("bucket {index} of the {side} side has a negative count")]
-    NegativeBucket {
+    /// Buckets at places that cannot be named.
+    #[error("span {index} of the {side} side leaves the range of bucket indexes")]
+    SpanRange {
+        /// `positive` or `negative`.
+        side: &'static str,
+        /// Which span, from 0.
+        index: usize,
+    },
+    /// A bucket count that cannot be.
+    #[error("bucket {index} of the {side} side has a count that is negative or too large")]
+    BucketCount {
         /// `positive` or `negative`.
         side: &'static str,
         /// Which bucket, from 0.
         index: usize,
     },
-    /// Total or zero count below zero or no number.
-    #[error("the {0} is negative or not a number")]
+    /// Total or zero count below zero.
+    #[error("the {0} is negative")]
     NegativeCount(&'static str),
     /// The total does not fit the buckets.
     #[error("{buckets} observations found in buckets, but the count is {count}")]
@@ -159,6 +170,28 @@ impl NativeHistogram {
         matches!(self.counts, Counts::Float { .. })
     }
 
+    /// Brings what a sender gave into the form that is stored: finer resolutions are reduced to the finest that is, a
+    /// staleness marker is stripped of everything but its kind, anything else is [validated](Self::validate).
+    ///
+    /// # Errors
+    /// Why it cannot be stored; its value is then undefined.
+    pub fn make_storable(&mut self) -> Result<(), HistogramError> {
+        if self.is_stale() {
+            let counts = match self.counts {
+                Counts::Integer { .. } => Self::stale().counts,
+                Counts::Float { .. } => {
+                    Counts::Float { count: 0.0, zero_count: 0.0, positive: Vec::new(), negative: Vec::new() }
+                }
+            };
+            *self = Self { counts, ..Self::stale() };
+            return Ok(());
+        }
+        if REDUCIBLE_SCHEMAS.contains(&self.schema) {
+            self.reduce_resolution(EXPONENTIAL_SCHEMA_MAX)?;
+        }
+        self.validate()
+    }
+
     /// A staleness marker.
     pub fn stale() -> Self {
         Self {
@@ -173,3 +206,13 @@ impl NativeHistogram {
         }
     }
 }
+
+/// The coarsest resolution of exponential buckets.
+const EXPONENTIAL_SCHEMA_MIN: i32 = -4;
+/// The finest resolution of exponential buckets that is stored.
+const EXPONENTIAL_SCHEMA_MAX: i32 = 8;
+/// Finer resolutions that senders may use; there are none beyond, as a double has 52 bits of mantissa.
+const REDUCIBLE_SCHEMAS: std::ops::RangeInclusive<i32> = EXPONENTIAL_SCHEMA_MAX + 1..=52;
+
+#[cfg(test)]
+mod tests;
