@@ -35,7 +35,6 @@ pub struct Environment {
 
 impl Environment {
     /// A random identifier in the form of a version 4 UUID.
-    #[allow(dead_code)]
     pub(crate) fn request_id(&self) -> String {
         let mut bytes = [0; 16];
         self.rng.fill(&mut bytes);

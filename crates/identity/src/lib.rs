@@ -11,17 +11,39 @@
 
 mod access_token;
 mod backoff;
+mod certificate;
+mod client_certificate;
+mod client_secret;
 mod cloud;
 mod credential;
+mod default_credential;
+mod entra;
+mod error_answer;
+mod exchange;
+mod managed_identity;
+mod mend;
 mod scope;
 mod setting_error;
+mod time_text;
+mod token_answer;
 mod token_cache;
 mod token_error;
+mod workload_identity;
 
 pub use access_token::AccessToken;
+pub use certificate::{CertificateError, SigningCertificate};
+pub use client_certificate::ClientCertificate;
+pub use client_secret::ClientSecret;
 pub use cloud::Cloud;
 pub use credential::{Credential, Environment};
+pub use default_credential::{DefaultCredential, DefaultSettings};
+pub use entra::{Application, Authority};
+pub use managed_identity::{
+    HIMDS_PATH, IMDS_BASE, IdentitySelector, IdentitySource, ManagedIdentity, ManagedIdentitySettings,
+};
 pub use scope::Scope;
 pub use setting_error::SettingError;
+pub use token_answer::{AnswerError, TokenAnswer};
 pub use token_cache::{REJECT_INTERVAL, SLICE, TokenCache, TokenState, WAIT_MAX};
 pub use token_error::{TokenError, TokenErrorKind};
+pub use workload_identity::WorkloadIdentity;

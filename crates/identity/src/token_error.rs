@@ -68,7 +68,6 @@ impl TokenError {
         self
     }
 
-    #[allow(dead_code)]
     pub(crate) fn with_status(mut self, status: u16, aadsts: Vec<u32>, retry_after: Option<Duration>) -> Self {
         let details = self.details();
         details.status = Some(status);
