@@ -1,0 +1,136 @@
+//! What the proxy tells about itself: `/health`, `/ready`, `/status`, `/metrics`.
+
+use environment::UnixTime;
+use host::logging::Rfc3339;
+use identity::TokenState;
+use serde_json::{Value, json};
+
+use crate::Shared;
+use crate::forward::Destination;
+use crate::metrics::{family, line};
+use crate::refusal::Refusal;
+use crate::route::Page;
+
+/// A page as it is answered.
+pub(crate) struct Content {
+    pub(crate) status: u16,
+    pub(crate) content_type: &'static str,
+    pub(crate) body: Vec<u8>,
+}
+
+pub(crate) fn render(page: Page, shared: &Shared) -> Content {
+    match page {
+        // Whatever the token or the upstream: restarting this process would not mend either.
+        Page::Health => Content { status: 200, content_type: "text/plain", body: Vec::new() },
+        Page::Ready => ready(&shared.ingestion.tokens.state()),
+        Page::Status => {
+            let body = format!("{:#}\n", status(shared)).into_bytes();
+            Content { status: 200, content_type: "application/json", body }
+        }
+        Page::Metrics => {
+            let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+            Content { status: 200, content_type, body: metrics(shared).into_bytes() }
+        }
+    }
+}
+
+fn ready(token: &TokenState) -> Content {
+    if token.usable {
+        return Content { status: 200, content_type: "text/plain", body: Vec::new() };
+    }
+    let message = match &token.last_error {
+        Some(error) => format!("there is no unexpired token: {error}"),
+        None => "there is no token yet: the first request for one is under way".to_owned(),
+    };
+    let refusal = Refusal::unavailable("AuthenticationTokenNotFound", message);
+    Content { status: refusal.status, content_type: "application/json", body: refusal.json() }
+}
+
+fn status(shared: &Shared) -> Value {
+    let metrics = &shared.metrics;
+    let answers: serde_json::Map<String, Value> =
+        metrics.answers.all().into_iter().map(|(status, count)| (status.to_string(), count.into())).collect();
+    json!({
+        "version": shared.version,
+        "started_at": time(shared.started_at),
+        "uptime_seconds": shared.clock.monotonic().since(shared.started).as_secs(),
+        "ingestion": destination(&shared.ingestion),
+        "query": shared.query.as_ref().map(destination),
+        "write_requests": {
+            "published": metrics.published.get(),
+            "failed": metrics.failed.get(),
+            "answers": answers,
+            "body_bytes": metrics.body_bytes.get(),
+            "repeated_after_401": metrics.repeats_unauthorized.get(),
+            "repeated_on_closed_connection": metrics.repeats_connection.get(),
+        },
+        "query_requests": metrics.queries.get(),
+        "connections": metrics.connections.get(),
+        "last_failure": shared.last_failure(),
+    })
+}
+
+fn destination(destination: &Destination) -> Value {
+    let token = destination.tokens.state();
+    json!({
+        // The host alone: a path may name a data collection rule, and this page is for everyone who can connect.
+        "host": destination.upstream.target.authority,
+        "token": {
+            "credential": destination.tokens.describe_credential(),
+            "audience": destination.tokens.scope().to_string(),
+            "usable": token.usable,
+            "expires_at": token.expires_at.map(time),
+            "refresh_at": token.refresh_at.map(time),
+            "last_success": token.last_success.map(time),
+            "last_failure": token.last_failure.map(time),
+            "last_error": token.last_error.map(|error| error.to_string()),
+            "consecutive_failures": token.consecutive_failures,
+        },
+    })
+}
+
+fn time(at: UnixTime) -> String {
+    Rfc3339(at).to_string()
+}
+
+fn metrics(shared: &Shared) -> String {
+    let mut out = String::with_capacity(4 << 10);
+    family(&mut out, "remora_sidecar_build", "info", "The version that runs.");
+    line(&mut out, &format!("remora_sidecar_build_info{{version=\"{}\"}}", shared.version), 1);
+    family(&mut out, "remora_sidecar_uptime_seconds", "gauge", "Time since the start.");
+    line(&mut out, "remora_sidecar_uptime_seconds", shared.clock.monotonic().since(shared.started).as_secs());
+    shared.metrics.write(&mut out);
+    let tokens: Vec<(&str, TokenState)> = [("ingestion", Some(&shared.ingestion)), ("query", shared.query.as_ref())]
+        .into_iter()
+        .filter_map(|(name, destination)| Some((name, destination?.tokens.state())))
+        .collect();
+    token_metrics(&mut out, &tokens);
+    out.push_str("# EOF\n");
+    out
+}
+
+fn token_metrics(out: &mut String, tokens: &[(&str, TokenState)]) {
+    let name = "remora_sidecar_token_usable";
+    family(out, name, "gauge", "Whether there is an unexpired token (1) or not (0).");
+    for (target, state) in tokens {
+        line(out, &format!("{name}{{target=\"{target}\"}}"), u8::from(state.usable));
+    }
+    let name = "remora_sidecar_token_expiry_timestamp_seconds";
+    family(out, name, "gauge", "When the token expires or the last one did.");
+    for (target, state) in tokens {
+        if let Some(expires_at) = state.expires_at {
+            line(out, &format!("{name}{{target=\"{target}\"}}"), expires_at.as_secs());
+        }
+    }
+    let name = "remora_sidecar_token_requests";
+    family(out, name, "counter", "Attempts to get a token.");
+    for (target, state) in tokens {
+        line(out, &format!("{name}_total{{target=\"{target}\",outcome=\"success\"}}"), state.successes);
+        line(out, &format!("{name}_total{{target=\"{target}\",outcome=\"failure\"}}"), state.failures);
+    }
+    let name = "remora_sidecar_token_rejections";
+    family(out, name, "counter", "Tokens renewed because the upstream answered 401.");
+    for (target, state) in tokens {
+        line(out, &format!("{name}_total{{target=\"{target}\"}}"), state.rejections);
+    }
+}

@@ -1,0 +1,58 @@
+//! Answers that the proxy gives itself instead of the upstream's.
+
+/// An answer of our own: a status, and a reason as JSON.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(crate) struct Refusal {
+    pub(crate) status: u16,
+    /// A word for programs.
+    pub(crate) code: &'static str,
+    /// What failed on what, for people.
+    pub(crate) message: String,
+    /// Value of `Allow`, which goes with 405.
+    pub(crate) allow: Option<&'static str>,
+}
+
+impl Refusal {
+    pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
+        Self { status, code, message: message.into(), allow: None }
+    }
+
+    pub(crate) fn not_found(path: &[u8]) -> Self {
+        let path: String = String::from_utf8_lossy(path).chars().take(200).collect();
+        Self::new(404, "NotFound", format!("there is nothing at {path}: samples are written to /api/v1/write"))
+    }
+
+    pub(crate) fn method(allow: &'static str) -> Self {
+        Self {
+            allow: Some(allow),
+            ..Self::new(405, "MethodNotAllowed", format!("the methods taken here are: {allow}"))
+        }
+    }
+
+    /// What the sender should send again later. Never a 4xx: a sender drops what those answer.
+    pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
+        Self::new(503, code, message)
+    }
+
+    /// The body as senders and probes read it.
+    pub(crate) fn json(&self) -> Vec<u8> {
+        serde_json::json!({ "code": self.code, "message": self.message }).to_string().into_bytes()
+    }
+
+    /// The body as clients of the query API read it.
+    pub(crate) fn query_api_json(&self) -> Vec<u8> {
+        let kind = if self.status >= 500 { "unavailable" } else { "bad_data" };
+        serde_json::json!({
+            "status": "error",
+            "errorType": kind,
+            "error": format!("{}: {}", self.code, self.message),
+        })
+        .to_string()
+        .into_bytes()
+    }
+}
+
+/// The reason phrase of a status that we answer ourselves.
+pub(crate) fn reason(status: u16) -> &'static str {
+    http::StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason()).unwrap_or("")
+}

@@ -1,0 +1,264 @@
+//! The listener: accepts senders, bounds them, reports every minute, and drains at the end.
+
+use std::io;
+use std::sync::atomic::AtomicUsize;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use environment::{Clock, Monotonic, UnixTime};
+use host::Connector;
+use identity::TokenCache;
+use tokio::io::AsyncWriteExt as _;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use url::Url;
+
+use crate::Limits;
+use crate::conversation::Conversation;
+use crate::forward::{Destination, Kind, excerpt};
+use crate::metrics::Metrics;
+use crate::published::{self, Published};
+use crate::refusal::Refusal;
+use crate::route::{QueryPeers, Routing};
+use crate::sender::Sender;
+use crate::upstream::{Target, Upstream, UpstreamError};
+
+/// What a proxy is made of.
+pub struct Parts {
+    /// The ingestion endpoint: the whole URL with path and query.
+    pub ingestion_url: Url,
+    /// Tokens for it. Somebody has to run the cache ([`TokenCache::run`]).
+    pub ingestion_tokens: Arc<TokenCache>,
+    /// The query endpoint, if queries are to be passed on.
+    pub query: Option<QueryUpstream>,
+    /// Opens connections to both.
+    pub connector: Connector,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+    /// Bounds.
+    pub limits: Limits,
+    /// What `/status` gives as the version.
+    pub version: &'static str,
+}
+
+/// The query endpoint.
+pub struct QueryUpstream {
+    /// Its base: `/api/v1/…` is appended.
+    pub url: Url,
+    /// Tokens for it.
+    pub tokens: Arc<TokenCache>,
+    /// Whether peers on other machines may query too.
+    pub allow_remote: bool,
+}
+
+/// A proxy, ready to serve.
+pub struct Proxy(Arc<Shared>);
+
+/// What all connections share.
+pub(crate) struct Shared {
+    pub(crate) limits: Limits,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) started: Monotonic,
+    pub(crate) started_at: UnixTime,
+    pub(crate) version: &'static str,
+    pub(crate) routing: Routing,
+    pub(crate) ingestion: Destination,
+    pub(crate) query: Option<Destination>,
+    pub(crate) metrics: Metrics,
+    published: Published,
+    /// Bytes left for bodies that are kept.
+    pub(crate) kept_bytes_left: AtomicUsize,
+    complaints: Mutex<Complaints>,
+}
+
+/// Failures, of which only some are logged: an upstream that is down fails many requests a second.
+#[derive(Default)]
+struct Complaints {
+    last: Option<String>,
+    logged_at: Option<Monotonic>,
+    /// Failures since then that were not logged.
+    withheld: u64,
+}
+
+impl Proxy {
+    /// A proxy of these parts.
+    ///
+    /// # Errors
+    /// [`UpstreamError`] when one of the URLs must not or cannot be sent tokens.
+    pub fn new(parts: Parts) -> Result<Self, UpstreamError> {
+        let upstream = |url: &Url| {
+            let target = Target::of(url)?;
+            Ok(Upstream::new(target, parts.connector.clone(), Arc::clone(&parts.clock), &parts.limits))
+        };
+        let mut routing = Routing { query: None };
+        let mut query = None;
+        if let Some(settings) = parts.query {
+            if settings.url.query().is_some() || settings.url.fragment().is_some() {
+                return Err(UpstreamError::Query);
+            }
+            routing.query = Some(if settings.allow_remote { QueryPeers::All } else { QueryPeers::Loopback });
+            let upstream = upstream(&settings.url)?;
+            query = Some(Destination { upstream, tokens: settings.tokens, kind: Kind::Query });
+        }
+        let upstream = upstream(&parts.ingestion_url)?;
+        let ingestion = Destination { upstream, tokens: parts.ingestion_tokens, kind: Kind::Write };
+        Ok(Self(Arc::new(Shared {
+            started: parts.clock.monotonic(),
+            started_at: parts.clock.now(),
+            version: parts.version,
+            routing,
+            ingestion,
+            query,
+            metrics: Metrics::default(),
+            published: Published::default(),
+            kept_bytes_left: AtomicUsize::new(parts.limits.kept_bytes_total_max),
+            complaints: Mutex::default(),
+            limits: parts.limits,
+            clock: parts.clock,
+        })))
+    }
+
+    /// Serves `listener` until `shutdown` resolves; then takes no more connections, lets requests under way end within
+    /// [`Limits::drain_timeout`], and returns.
+    pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
+        let (stopping, stopping_seen) = watch::channel(false);
+        let accepting = accept(&self.0, &listener, stopping_seen);
+        tokio::select! {
+            () = accepting => {}
+            () = report(&self.0) => {}
+            () = shutdown => {}
+        }
+        drop(listener);
+        stopping.send_replace(true);
+        // Every connection holds a receiver.
+        if tokio::time::timeout(self.0.limits.drain_timeout, stopping.closed()).await.is_err() {
+            tracing::warn!(connections = self.0.metrics.connections.get(), "stopping although requests are under way");
+        }
+        self.0.published.take_line().log();
+    }
+}
+
+async fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopping: watch::Receiver<bool>) {
+    loop {
+        let (stream, peer) = match listener.accept().await {
+            Ok(accepted) => accepted,
+            Err(error) => {
+                if !is_about_one_connection(&error) {
+                    tracing::error!("cannot accept connections: {error}");
+                    shared.clock.sleep(ACCEPT_PAUSE).await;
+                }
+                continue;
+            }
+        };
+        let _ = stream.set_nodelay(true);
+        if shared.metrics.connections.get() >= shared.limits.connections_max as u64 {
+            shared.metrics.limited_connections.increment();
+            tokio::spawn(turn_away(stream, shared.limits.connections_max));
+            continue;
+        }
+        shared.metrics.connections.increment();
+        let conversation = Conversation::new(Arc::clone(shared), Sender::new(stream, peer.ip()), stopping.clone());
+        let shared = Arc::clone(shared);
+        tokio::spawn(async move {
+            conversation.run().await;
+            shared.metrics.connections.decrement();
+        });
+    }
+}
+
+/// Tells a sender beyond the bound to come again. What it sent meanwhile is not read: the bound is on our work too.
+async fn turn_away(mut stream: TcpStream, connections_max: usize) {
+    let body = Refusal::unavailable("TooManyConnections", format!("{connections_max} connections are open")).json();
+    let head = format!(
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
+        body.len()
+    );
+    let _ = tokio::time::timeout(TURN_AWAY, async {
+        stream.write_all(&[head.as_bytes(), &body].concat()).await?;
+        stream.shutdown().await
+    })
+    .await;
+}
+
+/// Errors that `accept` reports of a connection that broke before it was accepted; the listener is well.
+fn is_about_one_connection(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    )
+}
+
+/// Writes the line of every minute, traffic or not, and closes what has rested too long.
+async fn report(shared: &Shared) {
+    let mut due = shared.clock.monotonic().plus(published::INTERVAL);
+    loop {
+        shared.clock.sleep(due.since(shared.clock.monotonic())).await;
+        due = due.plus(published::INTERVAL);
+        shared.published.take_line().log();
+        shared.ingestion.upstream.drop_old();
+        if let Some(query) = &shared.query {
+            query.upstream.drop_old();
+        }
+    }
+}
+
+impl Shared {
+    /// Records the final answer to a write request.
+    pub(crate) fn record_write(&self, status: u16, body_bytes: u64, duration: Duration) {
+        let succeeded = (200..300).contains(&status);
+        self.published.record(succeeded, body_bytes, duration);
+        if succeeded { &self.metrics.published } else { &self.metrics.failed }.increment();
+        self.metrics.answers.count(status);
+        self.metrics.body_bytes.add(body_bytes);
+        self.metrics.durations.observe(duration);
+    }
+
+    /// The latest failure of a request, for people.
+    pub(crate) fn last_failure(&self) -> Option<String> {
+        self.complaints().last.clone()
+    }
+
+    /// Logs an answer of the upstream that is no success.
+    pub(crate) fn complain_of_answer(&self, status: u16, body: &[u8]) {
+        let body = excerpt(body);
+        if let Some(withheld) = self.complain(format!("answer {status}: {body}")) {
+            tracing::error!(statusCode = status, withheld, "Error response body: {body}");
+        }
+    }
+
+    /// Logs a request that got no answer from the upstream.
+    pub(crate) fn complain_of_refusal(&self, refusal: &Refusal) {
+        if let Some(withheld) = self.complain(format!("{}: {}", refusal.code, refusal.message)) {
+            tracing::error!(
+                statusCode = refusal.status,
+                code = refusal.code,
+                withheld,
+                "Request failed: {}",
+                refusal.message
+            );
+        }
+    }
+
+    /// Remembers a failure; says how many were withheld before it if it is to be logged.
+    fn complain(&self, failure: String) -> Option<u64> {
+        let now = self.clock.monotonic();
+        let mut complaints = self.complaints();
+        let recent = complaints.logged_at.is_some_and(|at| now.since(at) < COMPLAINT_INTERVAL);
+        let again = complaints.last.as_ref().is_some_and(|last| *last == failure);
+        complaints.last = Some(failure);
+        if recent && (again || complaints.withheld > 0) {
+            complaints.withheld += 1;
+            return None;
+        }
+        complaints.logged_at = Some(now);
+        Some(std::mem::take(&mut complaints.withheld))
+    }
+
+    fn complaints(&self) -> std::sync::MutexGuard<'_, Complaints> {
+        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+const TURN_AWAY: Duration = Duration::from_secs(1);
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);
