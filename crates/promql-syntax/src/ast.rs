@@ -72,6 +72,9 @@ pub struct NumberLiteral {
 pub struct StringLiteral {
     /// The text.
     pub value: String,
+    /// The bytes, when escapes have put some together that are no valid UTF-8; `value` then has replacement characters
+    /// instead of them, and such a text is the name of no label.
+    pub invalid_utf8: Option<Box<[u8]>>,
     /// Where it stands, quotes included.
     pub position: PositionRange,
 }
@@ -98,8 +101,8 @@ pub enum DurationExpr {
     MinOf(Box<DurationExpr>, Box<DurationExpr>, PositionRange),
     /// `max_of(a, b)`
     MaxOf(Box<DurationExpr>, Box<DurationExpr>, PositionRange),
-    /// `-a` or `+a`
-    Unary(UnaryOp, Box<DurationExpr>, PositionRange),
+    /// `-a`
+    Negative(Box<DurationExpr>, PositionRange),
     /// `a + b`; one of `+ - * / % ^`
     Binary(BinaryOp, Box<DurationExpr>, Box<DurationExpr>, PositionRange),
     /// `(a)`
@@ -384,6 +387,46 @@ impl PositionRange {
     #[must_use]
     pub const fn to(self, last: Self) -> Self {
         Self { start: self.start, end: last.end }
+    }
+}
+
+impl ExtendedRange {
+    /// As written.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Anchored => "anchored",
+            Self::Smoothed => "smoothed",
+        }
+    }
+}
+
+impl StringLiteral {
+    /// The text in double quotes with escapes, as error texts show it; parses to the same text again.
+    pub fn quoted(&self) -> String {
+        crate::quote::quoted_bytes(self.invalid_utf8.as_deref().unwrap_or(self.value.as_bytes()))
+    }
+}
+
+impl Duration {
+    /// Whether it is written out as zero, which for an offset means the same as no offset.
+    pub fn is_zero(&self) -> bool {
+        *self == Self::Ms(0)
+    }
+}
+
+impl DurationExpr {
+    /// Where it stands.
+    pub fn position(&self) -> PositionRange {
+        match self {
+            Self::Number(node) => node.position,
+            Self::Step(position)
+            | Self::Range(position)
+            | Self::MinOf(.., position)
+            | Self::MaxOf(.., position)
+            | Self::Negative(_, position)
+            | Self::Binary(.., position)
+            | Self::Paren(_, position) => *position,
+        }
     }
 }
 
