@@ -8,6 +8,7 @@
 //! Not here: what the answers say, and what a path means.
 
 mod activity;
+mod authentication;
 mod azure_error;
 mod body;
 mod connection;
@@ -21,6 +22,7 @@ mod service;
 mod status;
 mod tls;
 
+pub use authentication::{authenticate, token_refused};
 pub use azure_error::AzureError;
 pub use body::{Body, BodyError, BodySender};
 pub use handler::{Handler, Peer, Request, RequestId, Response};
