@@ -1,1 +1,195 @@
-//! placeholder
+//! The Prometheus HTTP API over the storage seam, for each workspace at `/workspaces/{workspace}/api/v1/…`.
+//!
+//! The way of a call: route → authenticate → find the workspace → authorise (*read data of this workspace*) → parameters →
+//! parse → evaluate on a thread of its own → JSON. Nothing of a workspace is said to who has no role on it.
+//! Not here: the language (`promql-syntax`, `promql`), samples (`storage`).
+
+mod answer;
+mod error;
+mod evaluation;
+mod histogram;
+mod json;
+mod listing;
+mod metrics;
+mod params;
+mod route;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use access::{Policy, READ_METRICS, Verifier};
+use arc_swap::ArcSwap;
+use catalog::{Catalog, Workspace};
+use environment::Clock;
+use http::header::{ALLOW, CONTENT_TYPE};
+use http::{HeaderMap, Method, StatusCode};
+use http_serving::{Peer, PrincipalForLog, Request, Response, authenticate, read_body, with_header};
+use model::TimestampMs;
+use prometheus_client::registry::Registry;
+use promql::Engine;
+use storage::{Storage, Workspaces};
+use tokio::sync::Semaphore;
+
+use crate::error::{ApiError, json_response};
+use crate::metrics::Metrics;
+use crate::params::Params;
+use crate::route::{Endpoint, Route};
+
+/// What the query API works with; shared with other edges.
+#[derive(Clone)]
+pub struct Parts {
+    /// What exists.
+    pub catalog: Arc<Catalog>,
+    /// Whose tokens count.
+    pub verifier: Arc<Verifier>,
+    /// Who may do what.
+    pub policy: Arc<ArcSwap<Policy>>,
+    /// Where samples are.
+    pub workspaces: Arc<dyn Workspaces>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// What can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Audiences that a token may name.
+    pub audiences: Vec<String>,
+    /// Where a client without a token is sent for one.
+    pub authorization_uri: String,
+    /// The longest that one evaluation may take.
+    pub timeout: Duration,
+    /// Evaluations at the same time; more wait.
+    pub concurrency: usize,
+    /// Evaluations that may wait; more are refused with 503.
+    pub waiting_max: usize,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            audiences: vec!["https://prometheus.monitor.azure.com".to_owned()],
+            authorization_uri: "https://login.microsoftonline.com".to_owned(),
+            timeout: Duration::from_secs(120),
+            concurrency: 20,
+            waiting_max: 200,
+        }
+    }
+}
+
+/// The query API of all workspaces.
+pub struct QueryApi {
+    parts: Parts,
+    settings: Settings,
+    engine: Arc<Engine>,
+    slots: Arc<Semaphore>,
+    /// Those that run and those that wait.
+    admitted: Arc<Semaphore>,
+    metrics: Metrics,
+}
+
+impl QueryApi {
+    /// An API over `parts` that evaluates with `engine`.
+    pub fn new(parts: Parts, settings: Settings, engine: Engine) -> Self {
+        let slots = Arc::new(Semaphore::new(settings.concurrency));
+        let admitted = Arc::new(Semaphore::new(settings.concurrency + settings.waiting_max));
+        Self { parts, settings, engine: Arc::new(engine), slots, admitted, metrics: Metrics::new() }
+    }
+
+    /// Whether a path belongs to this API.
+    pub fn serves(path: &str) -> bool {
+        Route::parse(path).is_some()
+    }
+
+    /// Shows what is counted here.
+    pub fn register(&self, registry: &mut Registry) {
+        self.metrics.register(registry);
+    }
+
+    /// Answers one call.
+    pub async fn handle(&self, request: Request, peer: Peer) -> Response {
+        let started = self.parts.clock.monotonic();
+        let path = request.uri().path().to_owned();
+        let route = Route::parse(&path).unwrap_or(Route { workspace: "", endpoint: Endpoint::Unknown });
+        let endpoint = route.endpoint.name();
+        let response = match self.answer(request, route).await {
+            Ok(response) => response,
+            Err(error @ ApiError::Method(_)) => {
+                with_header(error.response(&peer, &self.settings.authorization_uri), ALLOW, "GET, POST")
+            }
+            Err(error) => error.response(&peer, &self.settings.authorization_uri),
+        };
+        self.metrics.count(endpoint, response.status(), self.parts.clock.monotonic().since(started));
+        response
+    }
+
+    async fn answer(&self, request: Request, route: Route<'_>) -> Result<Response, ApiError> {
+        let (workspace, principal) = self.admit(request.headers(), &route).await?;
+        if route.endpoint == Endpoint::Unknown {
+            return Err(ApiError::NoEndpoint(request.uri().path().to_owned()));
+        }
+        let storage = self.parts.workspaces.storage(workspace.account_id);
+        let storage = storage.ok_or_else(|| ApiError::NoWorkspace(route.workspace.to_owned()))?;
+        let params = read_params(request, &route.endpoint).await?;
+        let body = self.call(&route.endpoint, &params, storage).await?;
+        let mut response = json_response(StatusCode::OK, body);
+        response.extensions_mut().insert(principal);
+        Ok(response)
+    }
+
+    /// Who asks, and whether they may.
+    async fn admit(
+        &self,
+        headers: &HeaderMap,
+        route: &Route<'_>,
+    ) -> Result<(Arc<Workspace>, PrincipalForLog), ApiError> {
+        let verified = authenticate(headers, &self.parts.verifier, &self.settings.audiences).await;
+        let principal = verified.map_err(ApiError::Token)?;
+        let snapshot = self.parts.catalog.snapshot();
+        let workspace = snapshot.workspace(route.workspace);
+        let workspace = workspace.ok_or_else(|| ApiError::NoWorkspace(route.workspace.to_owned()))?;
+        let decision = self.parts.policy.load().allows(&principal, READ_METRICS, &workspace.resource_id);
+        if !decision.is_allowed() {
+            return Err(ApiError::Forbidden { principal: principal.object_id.clone() });
+        }
+        Ok((Arc::clone(workspace), PrincipalForLog(principal.object_id.as_str().into())))
+    }
+
+    async fn call(&self, endpoint: &Endpoint, params: &Params, storage: Arc<dyn Storage>) -> Result<Vec<u8>, ApiError> {
+        match endpoint {
+            Endpoint::Query => self.query(params, storage).await,
+            Endpoint::QueryRange => self.query_range(params, storage).await,
+            Endpoint::Series => listing::series(params, &*storage).await,
+            Endpoint::Labels => listing::label_names(params, &*storage).await,
+            Endpoint::LabelValues(name) => listing::label_values(name, params, &*storage).await,
+            Endpoint::Unknown => Err(ApiError::NoEndpoint(String::new())),
+        }
+    }
+
+    fn now(&self) -> TimestampMs {
+        TimestampMs(self.parts.clock.now().as_millis())
+    }
+}
+
+async fn read_params(request: Request, endpoint: &Endpoint) -> Result<Params, ApiError> {
+    let (head, mut body) = request.into_parts();
+    let form = match head.method {
+        Method::GET => Default::default(),
+        Method::POST if endpoint.takes_post() => {
+            let read = read_body(&mut body, FORM_BYTES_MAX, FORM_TIMEOUT).await;
+            let bytes = read.map_err(|error| ApiError::Form(error.to_string()))?;
+            let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+            if content_type.starts_with(FORM) { bytes } else { Default::default() }
+        }
+        other => return Err(ApiError::Method(other.to_string())),
+    };
+    Ok(Params::parse(head.uri.query(), &form))
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// Bound on a form: a query may be long, and `match[]` may repeat.
+const FORM_BYTES_MAX: u64 = 4 << 20;
+
+/// Bound on the time a form may take to arrive.
+const FORM_TIMEOUT: Duration = Duration::from_secs(30);

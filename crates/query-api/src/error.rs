@@ -1,0 +1,108 @@
+//! Why a call gets no answer, and how that is said: Prometheus' shape for what is wrong with a query, Azure's for who asks.
+
+use access::TokenRefused;
+use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http_serving::{AzureError, Body, Peer, Response, status_of, token_refused};
+use model::{ErrorKind, Kinded};
+use promql::EvalError;
+use promql_syntax::ParseError;
+use storage::QueryError;
+
+use crate::answer;
+use crate::params::ParamError;
+
+/// Why a call gets no answer.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ApiError {
+    /// No token, or not one that counts here.
+    #[error("{0}")]
+    Token(TokenRefused),
+    /// The principal has no role on the workspace.
+    #[error("{principal} has no role on the workspace that lets it read metrics")]
+    Forbidden { principal: String },
+    /// No workspace of that name.
+    #[error("there is no workspace {0:?}")]
+    NoWorkspace(String),
+    /// No such endpoint.
+    #[error("there is no endpoint at {0:?}")]
+    NoEndpoint(String),
+    /// Not with this method.
+    #[error("the method {0} is not allowed here")]
+    Method(String),
+    /// A parameter.
+    #[error(transparent)]
+    Param(#[from] ParamError),
+    /// A query or selector that does not parse.
+    #[error("invalid parameter {parameter:?}: {source}")]
+    Parse { parameter: &'static str, source: ParseError },
+    /// Times that do not go together.
+    #[error("invalid parameter {parameter:?}: {reason}")]
+    Times { parameter: &'static str, reason: &'static str },
+    /// The request's body.
+    #[error("error parsing form values: {0}")]
+    Form(String),
+    /// Evaluation.
+    #[error(transparent)]
+    Eval(#[from] EvalError),
+    /// The store.
+    #[error(transparent)]
+    Storage(#[from] QueryError),
+    /// All evaluations that may run at a time are running.
+    #[error("too many queries are waiting; try again later")]
+    Busy,
+    /// A mistake of ours.
+    #[error("internal error: {0}")]
+    Internal(&'static str),
+}
+
+impl Kinded for ApiError {
+    fn kind(&self) -> ErrorKind {
+        match self {
+            Self::Token(refused) => refused.kind(),
+            Self::Forbidden { .. } => ErrorKind::Forbidden,
+            Self::NoWorkspace(_) | Self::NoEndpoint(_) => ErrorKind::NotFound,
+            Self::Method(_) => ErrorKind::MethodNotAllowed,
+            Self::Param(_) | Self::Parse { .. } | Self::Times { .. } | Self::Form(_) => ErrorKind::Invalid,
+            Self::Eval(error) => error.kind(),
+            Self::Storage(error) => error.kind(),
+            Self::Busy => ErrorKind::Unavailable,
+            Self::Internal(_) => ErrorKind::Internal,
+        }
+    }
+}
+
+impl ApiError {
+    /// As an answer. Who asks is refused in Azure's words (contract §6.3), what is asked in Prometheus'.
+    pub(crate) fn response(&self, peer: &Peer, authorization_uri: &str) -> Response {
+        let azure = |code| AzureError::new(self.kind(), code, self.to_string());
+        match self {
+            Self::Token(refused) => token_refused(refused, peer, authorization_uri),
+            Self::Forbidden { .. } => azure("InsufficientAccessError").response(peer),
+            Self::NoWorkspace(_) => azure("ResourceNotFound").response(peer),
+            _ => self.prometheus(),
+        }
+    }
+
+    fn prometheus(&self) -> Response {
+        let (error_type, status) = match self.kind() {
+            ErrorKind::Invalid => ("bad_data", StatusCode::BAD_REQUEST),
+            ErrorKind::Unprocessable => ("execution", StatusCode::UNPROCESSABLE_ENTITY),
+            ErrorKind::NotFound => ("not_found", StatusCode::NOT_FOUND),
+            ErrorKind::Timeout => ("timeout", StatusCode::SERVICE_UNAVAILABLE),
+            ErrorKind::Canceled => ("canceled", StatusCode::SERVICE_UNAVAILABLE),
+            ErrorKind::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
+            ErrorKind::MethodNotAllowed => ("bad_data", StatusCode::METHOD_NOT_ALLOWED),
+            other => ("internal", status_of(other)),
+        };
+        json_response(status, answer::error(error_type, &self.to_string()))
+    }
+}
+
+/// An answer whose body is JSON already.
+pub(crate) fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::full(body));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}

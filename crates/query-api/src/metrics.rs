@@ -1,0 +1,48 @@
+//! What the query API counts.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// Counters of one query API.
+#[derive(Clone, Debug)]
+pub(crate) struct Metrics {
+    requests: Family<Request, Counter>,
+    seconds: Family<Endpoint, Histogram, fn() -> Histogram>,
+    pub(crate) running: Gauge,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Request {
+    endpoint: &'static str,
+    code: u16,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Endpoint {
+    endpoint: &'static str,
+}
+
+impl Metrics {
+    pub(crate) fn new() -> Self {
+        let seconds = || Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0]);
+        Self { requests: Family::default(), seconds: Family::new_with_constructor(seconds), running: Gauge::default() }
+    }
+
+    pub(crate) fn count(&self, endpoint: &'static str, status: StatusCode, took: Duration) {
+        self.requests.get_or_create(&Request { endpoint, code: status.as_u16() }).inc();
+        self.seconds.get_or_create(&Endpoint { endpoint }).observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn register(&self, registry: &mut Registry) {
+        registry.register("query_requests", "Calls of the query API by endpoint and status", self.requests.clone());
+        registry.register("query_duration_seconds", "Time to answer calls of the query API", self.seconds.clone());
+        registry.register("query_evaluations_running", "Queries being evaluated", self.running.clone());
+    }
+}
