@@ -6,6 +6,8 @@ mod clock;
 mod disk;
 mod http;
 mod rng;
+pub mod series_notation;
+pub mod series_store;
 mod simulation;
 
 pub use clock::ManualClock;
