@@ -162,11 +162,7 @@ impl Credential for ClientCertificate {
 fn validity(certificate: &SigningCertificate, now: UnixTime) -> Result<(), (String, String)> {
     if now > certificate.not_after() {
         let since = now.since(certificate.not_after()).as_secs();
-        let what = format!(
-            "the certificate expired {} ago (at {} in Unix time)",
-            span(since),
-            certificate.not_after().as_secs()
-        );
+        let what = format!("the certificate expired {} ago", span(since));
         return Err((what, "renew the certificate, register it with the application and replace the file".to_owned()));
     }
     if now.plus(NOT_BEFORE_LEEWAY) < certificate.not_before() {

@@ -60,9 +60,9 @@ impl FromStr for Cloud {
     fn from_str(text: &str) -> Result<Self, SettingError> {
         let folded: String = text.trim().chars().filter(|c| *c != '_').map(|c| c.to_ascii_lowercase()).collect();
         match folded.as_str() {
-            "azurepublic" => Ok(Self::Public),
+            "azurepublic" | "azurecloud" => Ok(Self::Public),
             "azuregovernment" | "azureusgovernment" => Ok(Self::UsGovernment),
-            "azurechina" => Ok(Self::China),
+            "azurechina" | "azurechinacloud" => Ok(Self::China),
             "azurecustom" => Ok(Self::Custom),
             _ => Err(SettingError::Cloud(text.to_owned())),
         }

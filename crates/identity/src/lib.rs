@@ -24,6 +24,8 @@ mod managed_identity;
 mod mend;
 mod scope;
 mod setting_error;
+#[cfg(test)]
+mod test_support;
 mod time_text;
 mod token_answer;
 mod token_cache;

@@ -12,8 +12,10 @@
 //! back-off of the last failure is over, whoever asks.
 
 use std::convert::Infallible;
+use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Poll, Waker};
 use std::time::Duration;
 
 use environment::{BoxFuture, Clock, Monotonic, Rng, UnixTime};
@@ -91,6 +93,9 @@ struct Inner {
     /// Set by `reject`, until the refresh it asks for has ended either way.
     rejected: bool,
     rejected_at: Option<Monotonic>,
+    /// Counts what the loop did not do itself: rejections, and outcomes of flights that callers started.
+    changes: u64,
+    loop_waker: Option<Waker>,
     /// No attempt before this; set by failures.
     not_before: Option<Monotonic>,
     last_success: Option<UnixTime>,
@@ -123,7 +128,8 @@ enum Decision {
 
 enum Step {
     Fetch(Flight),
-    Sleep(Duration),
+    /// Until the span is over, or a change later than the one named.
+    Sleep(Duration, u64),
 }
 
 impl TokenCache {
@@ -190,6 +196,10 @@ impl TokenCache {
             inner.rejected = true;
             inner.rejected_at = Some(now.monotonic);
             inner.rejections += 1;
+            let waker = inner.changed();
+            drop(inner);
+            waker.into_iter().for_each(Waker::wake);
+            return true;
         }
         inner.rejected
     }
@@ -219,7 +229,9 @@ impl TokenCache {
             match self.next_step() {
                 // The outcome is recorded by the flight itself.
                 Step::Fetch(flight) => drop(flight.await),
-                Step::Sleep(span) => self.clock.sleep(span).await,
+                Step::Sleep(span, seen) => {
+                    select(self.clock.sleep(span), pin!(self.changed_since(seen))).await;
+                }
             }
         }
     }
@@ -252,10 +264,23 @@ impl TokenCache {
             };
             let wait = until_due.max(inner.back_off_left(now).unwrap_or_default());
             if !wait.is_zero() {
-                return Step::Sleep(wait.min(SLICE));
+                return Step::Sleep(wait.min(SLICE), inner.changes);
             }
         }
         Step::Fetch(self.join_or_start(&mut inner))
+    }
+
+    /// Resolves once something has happened that the loop should look at sooner than it planned.
+    async fn changed_since(&self, seen: u64) {
+        poll_fn(|context| {
+            let mut inner = self.lock();
+            if inner.changes != seen {
+                return Poll::Ready(());
+            }
+            inner.loop_waker = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
     }
 
     fn join_or_start(&self, inner: &mut Inner) -> Flight {
@@ -305,43 +330,10 @@ fn lock(inner: &Mutex<Inner>) -> MutexGuard<'_, Inner> {
 fn record(inner: &Weak<Mutex<Inner>>, outcome: &Result<AccessToken, TokenError>, now: Moment, rng: &dyn Rng) {
     let Some(inner) = inner.upgrade() else { return };
     let mut inner = lock(&inner);
-    let inner = &mut *inner;
-    // The flight itself is still referenced by whoever polls it, so this does not drop what is running.
-    inner.flight = None;
-    inner.rejected = false;
-    match outcome {
-        Ok(token) => {
-            let refresh_after = refresh_after(token, rng);
-            tracing::debug!(
-                expires_at = token.expires_at().as_secs(),
-                refresh_after_secs = refresh_after.as_secs(),
-                "token obtained"
-            );
-            if inner.consecutive_failures > 0 {
-                tracing::info!(failures = inner.consecutive_failures, "token obtained after failures");
-            }
-            inner.held = Some(Held { token: token.clone(), received: now, refresh_after });
-            inner.not_before = None;
-            inner.last_success = Some(now.wall);
-            inner.last_error = None;
-            inner.consecutive_failures = 0;
-            inner.successes += 1;
-        }
-        Err(error) => {
-            let asked = error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX);
-            let wait = backoff::delay(inner.consecutive_failures, rng).max(asked);
-            inner.not_before = Some(now.monotonic.plus(wait));
-            inner.last_failure = Some(now.wall);
-            inner.last_error = Some(error.clone());
-            inner.consecutive_failures += 1;
-            inner.failures += 1;
-            tracing::warn!(
-                failures = inner.consecutive_failures,
-                retry_in_ms = wait.as_millis() as u64,
-                "no token: {error}"
-            );
-        }
-    }
+    inner.record(outcome, now, rng);
+    let waker = inner.changed();
+    drop(inner);
+    waker.into_iter().for_each(Waker::wake);
 }
 
 /// After how long a token received now is to be refreshed: its issuer's hint, else half a long lifetime or three quarters
@@ -361,6 +353,52 @@ fn expiry_margin(lifetime: Duration) -> Duration {
 }
 
 impl Inner {
+    /// Counts a change. The loop is to be woken after the lock is released: an executor may poll it then and there.
+    #[must_use]
+    fn changed(&mut self) -> Option<Waker> {
+        self.changes += 1;
+        self.loop_waker.take()
+    }
+
+    fn record(&mut self, outcome: &Result<AccessToken, TokenError>, now: Moment, rng: &dyn Rng) {
+        // The flight itself is still referenced by whoever polls it, so this does not drop what is running.
+        self.flight = None;
+        self.rejected = false;
+        match outcome {
+            Ok(token) => {
+                let refresh_after = refresh_after(token, rng);
+                tracing::debug!(
+                    expires_at = token.expires_at().as_secs(),
+                    refresh_after_secs = refresh_after.as_secs(),
+                    "token obtained"
+                );
+                if self.consecutive_failures > 0 {
+                    tracing::info!(failures = self.consecutive_failures, "token obtained after failures");
+                }
+                self.held = Some(Held { token: token.clone(), received: now, refresh_after });
+                self.not_before = None;
+                self.last_success = Some(now.wall);
+                self.last_error = None;
+                self.consecutive_failures = 0;
+                self.successes += 1;
+            }
+            Err(error) => {
+                let asked = error.retry_after().unwrap_or_default().min(RETRY_AFTER_MAX);
+                let wait = backoff::delay(self.consecutive_failures, rng).max(asked);
+                self.not_before = Some(now.monotonic.plus(wait));
+                self.last_failure = Some(now.wall);
+                self.last_error = Some(error.clone());
+                self.consecutive_failures += 1;
+                self.failures += 1;
+                tracing::warn!(
+                    failures = self.consecutive_failures,
+                    retry_in_ms = wait.as_millis() as u64,
+                    "no token: {error}"
+                );
+            }
+        }
+    }
+
     fn back_off_left(&self, now: Moment) -> Option<Duration> {
         self.not_before.map(|until| until.since(now.monotonic)).filter(|left| !left.is_zero())
     }

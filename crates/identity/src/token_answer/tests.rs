@@ -78,8 +78,7 @@ fn what_holds_no_token_is_told_apart() {
         assert_eq!(
             TokenAnswer::parse(body.as_bytes(), UnixTime::from_secs(NOW), None).unwrap_err(),
             error,
-            "{:.60}",
-            body
+            "{body:.60}"
         );
     }
 }
