@@ -137,9 +137,8 @@ impl RequestHead {
                 }
                 14 if name.eq_ignore_ascii_case(b"content-length") => {
                     // Two equal ones are refused too: they are either a mistake or an attempt.
-                    if length.replace(decimal(value).ok_or(HeadError::ContentLength)?).is_some() {
-                        return Err(HeadError::ContentLength);
-                    }
+                    let number = decimal(value).filter(|_| length.is_none());
+                    length = Some(number.ok_or(HeadError::ContentLength)?);
                 }
                 17 if name.eq_ignore_ascii_case(b"transfer-encoding") => {
                     if chunked || !value.eq_ignore_ascii_case(b"chunked") {
