@@ -106,3 +106,16 @@ fn a_source_that_is_not_supported_matters_only_when_nothing_else_is_configured()
     assert!(DefaultCredential::from_settings(&with_secret, &world.environment).is_ok());
     assert!(matches!(DefaultCredential::new(Vec::new()), Err(SettingError::NothingConfigured)));
 }
+
+#[test]
+fn settings_are_shown_without_their_secrets() {
+    let mut settings = DefaultSettings {
+        client_secret: Some("hunter2".into()),
+        client_certificate_password: Some("hunter2".into()),
+        ..settings()
+    };
+    settings.managed_identity.identity_header = Some("hunter2".into());
+    settings.managed_identity.msi_secret = Some("hunter2".into());
+    let shown = format!("{settings:?}");
+    assert!(shown.contains(CLIENT) && !shown.contains("hunter2"), "{shown}");
+}
