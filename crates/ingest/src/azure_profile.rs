@@ -1,0 +1,91 @@
+//! What Azure drops silently (contract §3.5): the workspace's own bounds and the names under which drops are counted.
+
+use model::{Labels, TimestampMs};
+use storage::AppendError;
+
+/// Why Azure would drop a sample because of its time: it takes 20 minutes on both sides of now.
+pub(crate) fn outside_window(at: TimestampMs, now: TimestampMs) -> Option<&'static str> {
+    let ahead = at.since(now);
+    if ahead < -WINDOW_MS {
+        return Some("OldData");
+    }
+    (ahead > WINDOW_MS).then_some("InvalidTimeRange")
+}
+
+/// Whether Azure would drop a series because of its labels.
+pub(crate) fn has_bad_format(labels: &Labels) -> bool {
+    let too_long = |(name, value): (&str, &str)| {
+        let value_max = if name == model::METRIC_NAME { NAME_CHARS_MAX } else { VALUE_CHARS_MAX };
+        longer_than(name, NAME_CHARS_MAX) || longer_than(value, value_max)
+    };
+    labels.len() > LABELS_MAX || labels.iter().any(too_long) || has_names_equal_but_for_case(labels)
+}
+
+/// Azure's name for the reason.
+pub(crate) const fn reason(error: &AppendError) -> &'static str {
+    match error {
+        AppendError::DuplicateTimestamp { .. } => "Duplicate",
+        AppendError::OutOfOrder { .. } | AppendError::OutOfOrderExemplar { .. } => "OutOfOrder",
+        AppendError::TooOld { .. } => "OldData",
+        AppendError::TooFarAhead { .. } => "InvalidTimeRange",
+        AppendError::SeriesLimit { .. } => "LimitThrottling",
+    }
+}
+
+/// Azure's name for what cannot be understood.
+pub(crate) const BAD_INPUT_FORMAT: &str = "BadInputFormat";
+
+fn longer_than(text: &str, chars_max: usize) -> bool {
+    text.len() > chars_max && text.chars().count() > chars_max
+}
+
+fn has_names_equal_but_for_case(labels: &Labels) -> bool {
+    let names: Vec<&str> = labels.iter().map(|(name, _)| name).collect();
+    names
+        .iter()
+        .enumerate()
+        .any(|(index, name)| names[index + 1..].iter().any(|other| name.eq_ignore_ascii_case(other)))
+}
+
+const WINDOW_MS: i64 = 20 * 60 * 1000;
+const LABELS_MAX: usize = 63;
+const NAME_CHARS_MAX: usize = 511;
+const VALUE_CHARS_MAX: usize = 1023;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn window_of_twenty_minutes() {
+        let now = TimestampMs(10_000_000);
+        for (ms, reason) in [
+            (-1_200_001, Some("OldData")),
+            (-1_200_000, None),
+            (0, None),
+            (1_200_000, None),
+            (1_200_001, Some("InvalidTimeRange")),
+        ] {
+            assert_eq!(outside_window(now.plus(ms), now), reason, "{ms}");
+        }
+    }
+
+    #[test]
+    fn label_bounds() {
+        let many = |count: usize| (0..count).map(|index| (format!("l{index}"), "v".to_owned())).collect::<Vec<_>>();
+        let one = |name: &str, value: &str| vec![(name.to_owned(), value.to_owned())];
+        for (pairs, bad) in [
+            (many(63), false),
+            (many(64), true),
+            (one("a", &"ä".repeat(1023)), false),
+            (one("a", &"v".repeat(1024)), true),
+            (one(&"n".repeat(512), "v"), true),
+            (one("__name__", &"n".repeat(511)), false),
+            (one("__name__", &"n".repeat(512)), true),
+            ([one("job", "a"), one("Job", "b")].concat(), true),
+        ] {
+            let labels = Labels::from_pairs(pairs).unwrap();
+            assert_eq!(has_bad_format(&labels), bad, "{} labels", labels.len());
+        }
+    }
+}
