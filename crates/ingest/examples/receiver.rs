@@ -1,18 +1,30 @@
 //! A data collection endpoint alone, for trying out senders: prints its URL and a token, serves until it is killed.
 //!
-//! `cargo run -p ingest --example receiver`, then for example
-//! `rw_receiver_cases.py URL --header 'Authorization: Bearer TOKEN'`.
+//! `cargo run -p ingest --example receiver [DIRECTORY]`, then for example
+//! `tests/conformance/remote-write/rw_receiver_cases.py URL --header 'Authorization: Bearer TOKEN'`. With a directory,
+//! samples go into a database there; otherwise into memory, slowly.
 
-#![allow(clippy::print_stdout)]
+#![allow(clippy::print_stdout, clippy::unwrap_used)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;
 
-use support::{Endpoint, PUBLISHER, STRICT_RULE};
+use std::path::Path;
+use std::sync::Arc;
+
+use host::HostDisk;
+use support::{Endpoint, PUBLISHER, STRICT_RULE, TestStorage};
+use tsdb::Db;
 
 #[tokio::main]
 async fn main() {
-    let endpoint = Endpoint::start(|_| {}).await;
+    let endpoint = match std::env::args().nth(1) {
+        None => Endpoint::start(|_| {}).await,
+        Some(directory) => {
+            let db = Db::open(Arc::new(HostDisk), Path::new(&directory), tsdb::Settings::default()).unwrap();
+            Endpoint::start_over(db, TestStorage::default(), |_| {}).await
+        }
+    };
     println!("http://{}{}", endpoint.address, Endpoint::write_path(STRICT_RULE));
     println!("{}", endpoint.token(PUBLISHER));
     std::future::pending::<()>().await;

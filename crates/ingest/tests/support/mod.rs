@@ -72,11 +72,19 @@ impl Answer {
 
 impl Endpoint {
     pub(crate) async fn start(change: impl FnOnce(&mut Settings)) -> Self {
-        let (strict, azure) = (TestStorage::default(), TestStorage::default());
-        let open: HashMap<AccountId, Arc<dyn Storage>> = HashMap::from([
-            (account(STRICT), Arc::new(strict.clone()) as Arc<dyn Storage>),
-            (account(AZURE), Arc::new(azure.clone()) as Arc<dyn Storage>),
-        ]);
+        let strict = TestStorage::default();
+        Self::start_over(Arc::new(strict.clone()), strict, change).await
+    }
+
+    /// With other storage behind the strict workspace.
+    pub(crate) async fn start_over(
+        storage: Arc<dyn Storage>,
+        strict: TestStorage,
+        change: impl FnOnce(&mut Settings),
+    ) -> Self {
+        let azure = TestStorage::default();
+        let open: HashMap<AccountId, Arc<dyn Storage>> =
+            HashMap::from([(account(STRICT), storage), (account(AZURE), Arc::new(azure.clone()) as Arc<dyn Storage>)]);
         let issuer = LocalIssuer::new();
         let (ingest, address) = serve_parts(open, &issuer, change);
         Self {
@@ -166,10 +174,6 @@ pub(crate) fn serve_parts(
     let server = Server::new("ingest", ingest, &HostRng).with_plain(PlainHttp::LoopbackOnly);
     tokio::spawn(server.serve(listener, std::future::pending()));
     (registry, address)
-}
-
-pub(crate) fn strict_account() -> AccountId {
-    account(STRICT)
 }
 
 struct Open(HashMap<AccountId, Arc<dyn Storage>>);
