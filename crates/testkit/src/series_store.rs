@@ -64,9 +64,10 @@ impl SeriesStore {
 
     /// Stores a line of the series notation, its first value at time 0.
     pub fn load_line(&self, line: &SeriesLine, step_ms: i64) {
-        for (at, value) in (0..).map(|index| TimestampMs(index * step_ms)).zip(&line.values) {
+        for (index, value) in line.values.iter().enumerate() {
             if let Some(value) = value {
-                self.insert(&line.labels, at, StoredValue::Float(*value));
+                let at = TimestampMs(index as i64 * step_ms);
+                self.insert(&line.labels, at, value.clone());
             }
         }
     }
