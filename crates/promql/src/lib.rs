@@ -1,1 +1,47 @@
-//! placeholder
+//! Evaluates PromQL expressions against a storage.
+//!
+//! The way of a query: [`Engine::prepare`] checks the times, turns the syntax tree into a plan and selects all series it
+//! needs (the only waiting); [`Prepared::evaluate`] then computes on the calling thread. An instant query is a range
+//! query of one step.
+//!
+//! Evaluation streams: every operator hands one series at a time, over all steps at once, to the one above it. So a rate
+//! under a sum holds one series' window and one row per group, whatever the number of series. What has to be held (one
+//! side of a match, groups, results) counts against [`EngineOptions::samples_max`]. Parts that do not depend on the step
+//! are computed once.
+//!
+//! Semantics are those of Prometheus 3.x: ranges and the lookback window are open on the left, closed on the right.
+//! Native histograms pass through selectors and set operators; what would compute with them answers
+//! [`EvalError::NotYetSupported`]. Not here: parsing, deadlines (the caller's interrupt), JSON.
+
+mod aggregate;
+mod annotation;
+mod binary;
+mod budget;
+mod calendar;
+mod classic_histogram;
+mod column;
+mod engine;
+mod error;
+mod evaluate;
+mod function;
+mod grid;
+mod label_set;
+mod matching;
+mod over_range;
+mod plan;
+mod planner;
+mod range_function;
+mod ranking;
+mod rate;
+mod relabel;
+mod row;
+mod selector;
+mod set_operator;
+mod statistics;
+mod value;
+mod window;
+
+pub use annotation::{Annotation, Annotations, Severity};
+pub use engine::{Engine, EngineOptions, EvalTime, Prepared, Stop};
+pub use error::EvalError;
+pub use value::{FloatPoint, HistogramPoint, QueryResult, RangeSeries, Sample, SampleValue, Value};

@@ -1,0 +1,111 @@
+//! What the user should know about an answer although it is one.
+
+use std::collections::BTreeMap;
+
+use promql_syntax::PositionRange;
+
+/// How much an annotation matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Severity {
+    /// The answer is likely not what was meant.
+    Warning,
+    /// The answer may be not what was meant.
+    Info,
+}
+
+/// A remark on a part of the query.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Annotation {
+    /// How much it matters.
+    pub severity: Severity,
+    /// What it says, without position.
+    pub text: String,
+    /// The part of the query it is about.
+    pub position: PositionRange,
+}
+
+/// Remarks on a query, each once.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Annotations {
+    entries: BTreeMap<(Severity, u32, String), PositionRange>,
+}
+
+impl Annotations {
+    /// All of them: warnings first, then by place.
+    pub fn iter(&self) -> impl Iterator<Item = Annotation> + '_ {
+        self.entries.iter().map(|((severity, _, text), position)| Annotation {
+            severity: *severity,
+            text: text.clone(),
+            position: *position,
+        })
+    }
+
+    /// Texts of one severity as the query API prints them, with line and column in `query`.
+    pub fn texts(&self, severity: Severity, query: &str) -> Vec<String> {
+        self.iter()
+            .filter(|annotation| annotation.severity == severity)
+            .map(|annotation| annotation.print(query))
+            .collect()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    pub(crate) fn warn(&mut self, position: PositionRange, text: impl Into<String>) {
+        self.add(Severity::Warning, position, text.into());
+    }
+
+    pub(crate) fn inform(&mut self, position: PositionRange, text: impl Into<String>) {
+        self.add(Severity::Info, position, text.into());
+    }
+
+    fn add(&mut self, severity: Severity, position: PositionRange, text: String) {
+        if self.entries.len() < ANNOTATIONS_MAX {
+            self.entries.insert((severity, position.start, text), position);
+        }
+    }
+}
+
+impl Annotation {
+    /// As the query API prints it, with line and column in `query`.
+    pub fn print(&self, query: &str) -> String {
+        let severity = match self.severity {
+            Severity::Warning => "warning",
+            Severity::Info => "info",
+        };
+        let before = &query.as_bytes()[..query.len().min(self.position.start as usize)];
+        let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
+        let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
+        format!("PromQL {severity}: {} ({line}:{column})", self.text)
+    }
+}
+
+/// Some annotations name the metric, and a query may touch any number of metrics.
+const ANNOTATIONS_MAX: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn prints_line_and_column() {
+        let mut annotations = Annotations::default();
+        let position = PositionRange { start: 5, end: 8 };
+        annotations.warn(position, "odd");
+        annotations.warn(position, "odd");
+        annotations.inform(PositionRange { start: 99, end: 100 }, "far");
+        assert_eq!(annotations.texts(Severity::Warning, "sum(\nfoo)"), ["PromQL warning: odd (2:1)"]);
+        assert_eq!(annotations.texts(Severity::Info, "foo"), ["PromQL info: far (1:4)"]);
+    }
+
+    #[test]
+    fn bounded() {
+        let mut annotations = Annotations::default();
+        for index in 0..2 * ANNOTATIONS_MAX {
+            annotations.warn(PositionRange::default(), index.to_string());
+        }
+        assert_eq!(annotations.iter().count(), ANNOTATIONS_MAX);
+    }
+}

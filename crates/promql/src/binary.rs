@@ -1,0 +1,203 @@
+//! Binary operators between single values, and between a vector and a scalar.
+
+use promql_syntax::{BinaryOp, PositionRange};
+
+use crate::EvalError;
+use crate::column::{ABSENT, Cell, Column, is_absent};
+use crate::evaluate::{evaluate_scalar, evaluate_vector};
+use crate::grid::Grid;
+use crate::label_set::LabelGuard;
+use crate::plan::VectorScalar;
+use crate::row::{Context, Row, Sink};
+
+/// What an operator makes of two elements.
+pub(crate) enum ElementResult {
+    Value(Cell),
+    /// A comparison: the element that a filter keeps.
+    Comparison {
+        holds: bool,
+        kept: Cell,
+    },
+    /// The operator is not defined for these kinds, which the user is told.
+    Incompatible(&'static str, &'static str),
+}
+
+/// Between two scalars, where a comparison gives 0 or 1.
+pub(crate) fn scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
+    match compare(op, left, right) {
+        Some(holds) => f64::from(u8::from(holds)),
+        None => arithmetic(op, left, right),
+    }
+}
+
+/// Between two elements of vectors (or an element and a scalar).
+pub(crate) fn element(op: BinaryOp, left: &Cell, right: &Cell) -> Result<ElementResult, EvalError> {
+    match (left, right) {
+        (Cell::Float(left), Cell::Float(right)) => Ok(match compare(op, *left, *right) {
+            Some(holds) => ElementResult::Comparison { holds, kept: Cell::Float(*left) },
+            None => ElementResult::Value(Cell::Float(arithmetic(op, *left, *right))),
+        }),
+        (Cell::Histogram(_), Cell::Histogram(_))
+            if matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Equal | BinaryOp::NotEqual) =>
+        {
+            Err(not_between(op, "histograms"))
+        }
+        (Cell::Histogram(_), Cell::Float(_)) if matches!(op, BinaryOp::Mul | BinaryOp::Div) => {
+            Err(not_between(op, "a histogram and a float"))
+        }
+        (Cell::Float(_), Cell::Histogram(_)) if op == BinaryOp::Mul => Err(not_between(op, "a float and a histogram")),
+        (left, right) => Ok(ElementResult::Incompatible(kind(left), kind(right))),
+    }
+}
+
+/// Between two floats: the value, or for a comparison without `bool` the left one if it holds. `ABSENT` is no result.
+#[inline]
+pub(crate) fn floats(op: BinaryOp, return_bool: bool, left: f64, right: f64) -> f64 {
+    match compare(op, left, right) {
+        None => arithmetic(op, left, right),
+        Some(holds) if return_bool => f64::from(u8::from(holds)),
+        Some(true) => left,
+        Some(false) => ABSENT,
+    }
+}
+
+pub(crate) fn truth(holds: bool) -> Cell {
+    Cell::Float(f64::from(u8::from(holds)))
+}
+
+pub(crate) fn annotate_incompatible(
+    context: &mut Context<'_>,
+    position: PositionRange,
+    op: BinaryOp,
+    left: &str,
+    right: &str,
+) {
+    let op = op.as_str();
+    context.annotations.inform(
+        position,
+        format!("incompatible sample types encountered for binary operator {op:?}: {left} {op} {right}"),
+    );
+}
+
+impl VectorScalar {
+    pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
+        let scalars = evaluate_scalar(self.scalar, grid, context)?;
+        let operation = Operation {
+            op: self.op,
+            scalar_left: self.scalar_left,
+            return_bool: self.return_bool,
+            position: self.position,
+        };
+        let computed = !self.op.is_comparison() || self.return_bool;
+        let mut guard = LabelGuard::default();
+        evaluate_vector(*self.vector, grid, context, &mut |context, row| {
+            operation.apply(row.column, &scalars, context)?;
+            if !computed {
+                return sink(context, row);
+            }
+            let labels = context.computed_labels(&row.labels);
+            guard.once_a_step(&labels, row.column)?;
+            sink(context, Row { labels, drop_name: true, column: row.column })
+        })?;
+        context.budget.release(grid.steps);
+        Ok(())
+    }
+}
+
+struct Operation {
+    op: BinaryOp,
+    scalar_left: bool,
+    return_bool: bool,
+    position: PositionRange,
+}
+
+impl Operation {
+    fn apply(&self, column: &mut Column, scalars: &[f64], context: &mut Context<'_>) -> Result<(), EvalError> {
+        if !column.has_histograms() {
+            let keeps_element = self.op.is_comparison() && !self.return_bool;
+            column.map_floats(|step, value| match (self.scalar_left, keeps_element) {
+                (false, _) => floats(self.op, self.return_bool, value, scalars[step]),
+                (true, false) => floats(self.op, self.return_bool, scalars[step], value),
+                // A filter keeps the vector's element, on whichever side it stands.
+                (true, true) if is_absent(floats(self.op, false, scalars[step], value)) => ABSENT,
+                (true, true) => value,
+            });
+            return Ok(());
+        }
+        for (step, scalar) in scalars.iter().enumerate() {
+            let Some(cell) = column.cell(step) else { continue };
+            let scalar = Cell::Float(*scalar);
+            let (left, right) = if self.scalar_left { (&scalar, &cell) } else { (&cell, &scalar) };
+            match element(self.op, left, right)? {
+                ElementResult::Value(value) => column.set(step, value),
+                ElementResult::Comparison { holds, .. } if self.return_bool => column.set(step, truth(holds)),
+                ElementResult::Comparison { holds: true, .. } => {}
+                ElementResult::Comparison { holds: false, .. } => column.remove(step),
+                ElementResult::Incompatible(left, right) => {
+                    annotate_incompatible(context, self.position, self.op, left, right);
+                    column.remove(step);
+                }
+            }
+        }
+        Ok(())
+    }
+}
+
+fn not_between(op: BinaryOp, what: &str) -> EvalError {
+    EvalError::NotYetSupported(format!("{} between {what}", op.as_str()))
+}
+
+fn kind(cell: &Cell) -> &'static str {
+    match cell {
+        Cell::Float(_) => "float",
+        Cell::Histogram(_) => "histogram",
+    }
+}
+
+fn compare(op: BinaryOp, left: f64, right: f64) -> Option<bool> {
+    Some(match op {
+        BinaryOp::Equal => left == right,
+        BinaryOp::NotEqual => left != right,
+        BinaryOp::Greater => left > right,
+        BinaryOp::Less => left < right,
+        BinaryOp::GreaterOrEqual => left >= right,
+        BinaryOp::LessOrEqual => left <= right,
+        _ => return None,
+    })
+}
+
+#[inline]
+fn arithmetic(op: BinaryOp, left: f64, right: f64) -> f64 {
+    match op {
+        BinaryOp::Add => left + right,
+        BinaryOp::Sub => left - right,
+        BinaryOp::Mul => left * right,
+        BinaryOp::Div => left / right,
+        BinaryOp::Mod => left % right,
+        BinaryOp::Pow => left.powf(right),
+        BinaryOp::Atan2 => left.atan2(right),
+        _ => unreachable!("comparisons and set operators are handled before, trim operators refused by the planner"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn between_scalars() {
+        let cases = [
+            (BinaryOp::Add, 1.0, 2.0, 3.0),
+            (BinaryOp::Mod, -5.0, 3.0, -2.0),
+            (BinaryOp::Pow, 2.0, -1.0, 0.5),
+            (BinaryOp::Div, 1.0, 0.0, f64::INFINITY),
+            (BinaryOp::Atan2, 1.0, 0.0, std::f64::consts::FRAC_PI_2),
+            (BinaryOp::GreaterOrEqual, 2.0, 2.0, 1.0),
+            (BinaryOp::NotEqual, f64::NAN, f64::NAN, 1.0),
+            (BinaryOp::Equal, f64::NAN, f64::NAN, 0.0),
+        ];
+        for (op, left, right, expected) in cases {
+            assert_eq!(scalars(op, left, right), expected, "{left} {} {right}", op.as_str());
+        }
+    }
+}

@@ -1,0 +1,300 @@
+//! The way of a query: plan, select, evaluate.
+
+use hashbrown::HashMap;
+use model::{Labels, TimestampMs};
+use promql_syntax::{Expr, ValueType};
+use storage::{SelectHints, SeriesSet, Storage, TimeRange};
+
+use crate::budget::Budget;
+use crate::column::{Cell, Column};
+use crate::evaluate::{evaluate_scalar, evaluate_vector};
+use crate::grid::Grid;
+use crate::label_set::without_metadata;
+use crate::over_range::walk;
+use crate::plan::{RangePlan, Root};
+use crate::planner::plan;
+use crate::row::{Context, Row};
+use crate::{Annotations, EvalError, FloatPoint, HistogramPoint, QueryResult, RangeSeries, Sample, SampleValue, Value};
+
+/// What bounds and shapes evaluations.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct EngineOptions {
+    /// How long a sample stands for its series when no newer one comes, milliseconds. Positive.
+    pub lookback_delta_ms: i64,
+    /// The most samples held in memory at a time by one query.
+    pub samples_max: usize,
+    /// The most steps of a range query, not counting the first.
+    pub steps_max: usize,
+    /// The step of subqueries that name none, milliseconds. Positive.
+    pub subquery_step_ms: i64,
+    /// Keep metric names on computed values until the query ends, so that label functions can use them.
+    pub delayed_name_removal: bool,
+}
+
+impl Default for EngineOptions {
+    /// Prometheus' defaults.
+    fn default() -> Self {
+        Self {
+            lookback_delta_ms: 5 * 60 * 1000,
+            samples_max: 50_000_000,
+            steps_max: 11_000,
+            subquery_step_ms: 60 * 1000,
+            delayed_name_removal: false,
+        }
+    }
+}
+
+/// When a query is evaluated.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum EvalTime {
+    /// Once.
+    Instant(TimestampMs),
+    /// At `start`, and then every `step_ms` up to `end`.
+    Range {
+        /// The first time.
+        start: TimestampMs,
+        /// No time is after this one.
+        end: TimestampMs,
+        /// Distance of the times, milliseconds.
+        step_ms: i64,
+    },
+}
+
+/// Why a caller ends an evaluation.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Stop {
+    /// Nobody waits for the answer.
+    Canceled,
+    /// The answer would come too late.
+    TimedOut,
+}
+
+/// Evaluates queries. Holds options only; one serves any number of storages and queries at a time.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Engine {
+    options: EngineOptions,
+}
+
+impl Engine {
+    /// An engine with these options.
+    ///
+    /// # Panics
+    /// When lookback or subquery step is not positive.
+    pub fn new(options: EngineOptions) -> Self {
+        assert!(
+            options.lookback_delta_ms > 0 && options.subquery_step_ms > 0,
+            "durations must be positive: {options:?}"
+        );
+        Self { options }
+    }
+
+    /// The options.
+    pub fn options(&self) -> EngineOptions {
+        self.options
+    }
+
+    /// Plans the query and selects all its series: all that may wait. Computing is up to [`Prepared::evaluate`].
+    ///
+    /// # Errors
+    /// Times or parts of the expression that cannot be evaluated; data that cannot be read.
+    pub async fn prepare(&self, storage: &dyn Storage, expr: &Expr, time: EvalTime) -> Result<Prepared, EvalError> {
+        let grid = self.grid(time)?;
+        let is_range = matches!(time, EvalTime::Range { .. });
+        if is_range && !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {
+            return Err(EvalError::InvalidQuery(format!(
+                "invalid expression type {:?} for range query, must be Scalar or instant Vector",
+                expr.value_type().documented()
+            )));
+        }
+        let plan = plan(expr, grid, self.options.lookback_delta_ms, self.options.subquery_step_ms)?;
+        let mut selected = Vec::with_capacity(plan.selections.len());
+        if let Some(whole) = plan.selections.iter().map(|selection| selection.range).reduce(hull) {
+            // One querier, so that all selectors see the same state of the data.
+            let querier = storage.querier(whole);
+            for selection in &plan.selections {
+                let hints = SelectHints::samples(selection.range);
+                selected.push(Some(querier.select(&selection.matchers, hints).await?));
+            }
+        }
+        Ok(Prepared { root: plan.root, selected, grid, is_range, options: self.options })
+    }
+
+    fn grid(&self, time: EvalTime) -> Result<Grid, EvalError> {
+        match time {
+            EvalTime::Instant(at) => Ok(Grid::instant(at.0)),
+            EvalTime::Range { start, end, step_ms } => {
+                if step_ms <= 0 {
+                    return Err(EvalError::InvalidQuery(
+                        "zero or negative query resolution step widths are not accepted. Try a positive integer".into(),
+                    ));
+                }
+                if end < start {
+                    return Err(EvalError::InvalidQuery("end timestamp must not be before start time".into()));
+                }
+                Grid::new(start.0, end.0, step_ms)
+                    .filter(|grid| grid.steps - 1 <= self.options.steps_max)
+                    .ok_or(EvalError::TooManySteps { limit: self.options.steps_max })
+            }
+        }
+    }
+}
+
+/// A query whose series are selected. Evaluating it is CPU work only, for a thread that may be busy for a while.
+pub struct Prepared {
+    root: Root,
+    selected: Vec<Option<Box<dyn SeriesSet>>>,
+    grid: Grid,
+    is_range: bool,
+    options: EngineOptions,
+}
+
+impl Prepared {
+    /// Computes the answer. `interrupt` is asked often, and ends the evaluation when it gives a reason.
+    ///
+    /// # Errors
+    /// Data that do not allow the operation or cannot be read, limits, the interrupt's reason.
+    pub fn evaluate(self, interrupt: &dyn Fn() -> Option<Stop>) -> Result<QueryResult, EvalError> {
+        let Self { root, selected, grid, is_range, options } = self;
+        let mut context = Context {
+            lookback_ms: options.lookback_delta_ms,
+            delayed_name_removal: options.delayed_name_removal,
+            is_instant: grid.steps == 1,
+            budget: Budget::new(options.samples_max),
+            annotations: Annotations::default(),
+            selected,
+            interrupt,
+        };
+        context.check_interrupt()?;
+        let value = match root {
+            Root::Text(text) => Value::String { timestamp: TimestampMs(grid.start), text },
+            Root::Range(range) => range_value(range, grid, &mut context)?,
+            Root::Scalar(scalar) => {
+                let values = evaluate_scalar(scalar, grid, &mut context)?;
+                match is_range {
+                    false => Value::Scalar(FloatPoint { timestamp: TimestampMs(grid.start), value: values[0] }),
+                    true => Value::Matrix(vec![range_series(Labels::empty(), &Column::from_floats(values), grid)]),
+                }
+            }
+            Root::Vector(vector) => {
+                let mut results = Results::default();
+                evaluate_vector(vector, grid, &mut context, &mut |context, row| results.add(row, grid, context))?;
+                match is_range {
+                    true => Value::Matrix(results.into_matrix()),
+                    false => Value::Vector(results.into_vector()),
+                }
+            }
+        };
+        debug_assert_eq!(context.budget.held(), held_by(&value), "operators give back what they hold");
+        Ok(QueryResult { value, annotations: context.annotations })
+    }
+}
+
+/// Series of the answer, those of equal labels as one.
+#[derive(Default)]
+struct Results {
+    series: Vec<RangeSeries>,
+    by_labels: HashMap<Labels, usize>,
+}
+
+impl Results {
+    fn add(&mut self, row: Row<'_>, grid: Grid, context: &mut Context<'_>) -> Result<(), EvalError> {
+        if !row.column.any_present() {
+            return Ok(());
+        }
+        let removed = row.drop_name && context.delayed_name_removal;
+        let labels = if removed { without_metadata(&row.labels) } else { row.labels };
+        let added = range_series(labels, row.column, grid);
+        context.budget.hold(added.floats.len() + added.histograms.len())?;
+        match self.by_labels.get(&added.labels) {
+            None => {
+                self.by_labels.insert(added.labels.clone(), self.series.len());
+                self.series.push(added);
+                Ok(())
+            }
+            Some(index) => merge(&mut self.series[*index], added),
+        }
+    }
+
+    fn into_vector(self) -> Vec<Sample> {
+        let sample = |series: RangeSeries| {
+            let float = series.floats.first().map(|point| (point.timestamp, SampleValue::Float(point.value)));
+            let histogram = || {
+                let point = series.histograms.into_iter().next()?;
+                Some((point.timestamp, SampleValue::Histogram(point.histogram)))
+            };
+            let (timestamp, value) = float.or_else(histogram)?;
+            Some(Sample { labels: series.labels, timestamp, value })
+        };
+        self.series.into_iter().filter_map(sample).collect()
+    }
+
+    fn into_matrix(mut self) -> Vec<RangeSeries> {
+        self.series.sort_by(|left, right| left.labels.cmp(&right.labels));
+        self.series
+    }
+}
+
+/// Joins two parts of one series; two samples at one time are an error.
+fn merge(series: &mut RangeSeries, added: RangeSeries) -> Result<(), EvalError> {
+    series.floats.extend(added.floats);
+    series.floats.sort_by_key(|point| point.timestamp);
+    series.histograms.extend(added.histograms);
+    series.histograms.sort_by_key(|point| point.timestamp);
+    let mut times: Vec<TimestampMs> = series.floats.iter().map(|point| point.timestamp).collect();
+    times.extend(series.histograms.iter().map(|point| point.timestamp));
+    times.sort_unstable();
+    match times.windows(2).any(|pair| pair[0] == pair[1]) {
+        true => Err(EvalError::same_labelset()),
+        false => Ok(()),
+    }
+}
+
+fn range_series(labels: Labels, column: &Column, grid: Grid) -> RangeSeries {
+    let cells = column.present().filter_map(|step| Some((grid.time(step), column.cell(step)?)));
+    series_of(labels, cells)
+}
+
+fn series_of(labels: Labels, cells: impl Iterator<Item = (i64, Cell)>) -> RangeSeries {
+    let mut series = RangeSeries { labels, floats: Vec::new(), histograms: Vec::new() };
+    for (time, cell) in cells {
+        let timestamp = TimestampMs(time);
+        match cell {
+            Cell::Float(value) => series.floats.push(FloatPoint { timestamp, value }),
+            Cell::Histogram(histogram) => series.histograms.push(HistogramPoint { timestamp, histogram }),
+        }
+    }
+    series
+}
+
+/// What of the budget the answer itself takes.
+fn held_by(value: &Value) -> usize {
+    match value {
+        Value::Scalar(_) => 1,
+        Value::String { .. } => 0,
+        Value::Vector(samples) => samples.len(),
+        Value::Matrix(series) => series.iter().map(|series| series.floats.len() + series.histograms.len()).sum(),
+    }
+}
+
+/// A range vector as the answer: samples at their own times.
+fn range_value(range: RangePlan, grid: Grid, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let mut matrix = Vec::new();
+    walk(range, grid, context, &mut |context, labels, drop_name, windows| {
+        let Some(window) = windows.at(0, context)? else { return Ok(()) };
+        let removed = drop_name && context.delayed_name_removal;
+        let labels = if removed { without_metadata(&labels) } else { labels };
+        context.budget.hold(window.floats.len() + window.histograms.len())?;
+        matrix.push(series_of(labels, window.cells()));
+        Ok(())
+    })?;
+    matrix.sort_by(|left, right| left.labels.cmp(&right.labels));
+    match matrix.windows(2).any(|pair| pair[0].labels == pair[1].labels) {
+        true => Err(EvalError::same_labelset()),
+        false => Ok(Value::Matrix(matrix)),
+    }
+}
+
+/// The range that covers both.
+fn hull(left: TimeRange, right: TimeRange) -> TimeRange {
+    TimeRange { start: left.start.min(right.start), end: left.end.max(right.end) }
+}

@@ -1,0 +1,248 @@
+//! Functions over ranges of samples, from selectors or subqueries.
+
+use model::Labels;
+use promql_syntax::PositionRange;
+
+use crate::EvalError;
+use crate::aggregate::warn_about_quantile;
+use crate::column::{Cell, Run, StepSet};
+use crate::evaluate::{evaluate_scalar, evaluate_vector, evaluate_whole_series};
+use crate::grid::Grid;
+use crate::label_set::LabelGuard;
+use crate::plan::{Look, OverRange, RangePlan, Subquery};
+use crate::range_function::{HistogramUse, RangeFunction};
+use crate::row::{Context, Row, Sink, hold_column};
+use crate::window::{SampleSource, SubqueryPoints, Window, WindowBuffer};
+
+impl OverRange {
+    pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
+        let Self { function, name, range, arguments, position } = self;
+        let held = arguments.len() * grid.steps;
+        let arguments = arguments
+            .into_iter()
+            .map(|argument| evaluate_scalar(argument, grid, context))
+            .collect::<Result<Vec<_>, _>>()?;
+        let mut column = hold_column(context, grid)?;
+        let mut guard = LabelGuard::default();
+        let mut step_arguments = vec![0.0; arguments.len()];
+        let mut scratch = Vec::new();
+        walk(range, grid, context, &mut |context, labels, drop_name, windows| {
+            column.clear();
+            let mut any = false;
+            for step in 0..grid.steps {
+                let Some(window) = windows.at(step, context)? else { continue };
+                for (argument, over_steps) in step_arguments.iter_mut().zip(&arguments) {
+                    *argument = over_steps[step];
+                }
+                check_arguments(function, &step_arguments)?;
+                let notes = Notes { name, metric: labels.metric_name(), position };
+                if !accepts(function, &window, &notes, context)? {
+                    continue;
+                }
+                if function == RangeFunction::Quantile && !window.floats.is_empty() {
+                    warn_about_quantile(context, position, step_arguments[0]);
+                }
+                if let Some(cell) = function.evaluate(&window, &step_arguments, &mut scratch) {
+                    column.set(step, cell);
+                    any = true;
+                }
+            }
+            if !any {
+                return Ok(());
+            }
+            if function.expects_counter() {
+                expect_counter(&labels, position, context);
+            }
+            let (labels, drop_name) = match function.keeps_name() {
+                true => (labels, drop_name),
+                false => (context.computed_labels(&labels), true),
+            };
+            guard.once_a_step(&labels, &column)?;
+            sink(context, Row { labels, drop_name, column: &mut column })
+        })?;
+        context.budget.release(held + grid.steps);
+        Ok(())
+    }
+}
+
+/// `absent_over_time`: 1 wherever no series has a sample in its range.
+pub(crate) fn evaluate_absent(
+    range: RangePlan,
+    labels: Labels,
+    grid: Grid,
+    context: &mut Context<'_>,
+    sink: Sink<'_>,
+) -> Result<(), EvalError> {
+    let mut found = StepSet::empty(grid.steps);
+    walk(range, grid, context, &mut |context, _, _, windows| {
+        for step in 0..grid.steps {
+            if windows.at(step, context)?.is_some() {
+                found.insert(step);
+            }
+        }
+        Ok(())
+    })?;
+    let mut column = hold_column(context, grid)?;
+    for step in (0..grid.steps).filter(|step| !found.contains(*step)) {
+        column.set(step, Cell::Float(1.0));
+    }
+    if column.any_present() {
+        sink(context, Row { labels, drop_name: false, column: &mut column })?;
+    }
+    context.budget.release(grid.steps);
+    Ok(())
+}
+
+/// Takes one series: labels, whether its name is to go, and its windows.
+type SeriesSink<'s> = &'s mut dyn FnMut(&mut Context<'_>, Labels, bool, &mut dyn Windows) -> Result<(), EvalError>;
+
+/// The windows of one series, to be asked for in order of steps.
+pub(crate) trait Windows {
+    /// The window at a step; `None` when no sample is inside.
+    fn at(&mut self, step: usize, context: &Context<'_>) -> Result<Option<Window<'_>>, EvalError>;
+}
+
+/// Hands on each series of a range vector.
+pub(crate) fn walk(
+    range: RangePlan,
+    grid: Grid,
+    context: &mut Context<'_>,
+    sink: SeriesSink<'_>,
+) -> Result<(), EvalError> {
+    let (look, length) = (range.look(), range.range());
+    let mut buffer = WindowBuffer::default();
+    match range {
+        RangePlan::Select { selection, .. } => {
+            let mut selected = context.take_selected(selection);
+            while let Some(mut series) = selected.next()? {
+                context.check_interrupt()?;
+                buffer.reset();
+                let mut windows =
+                    SeriesWindows { buffer: &mut buffer, source: &mut series.samples, grid, look, length };
+                sink(context, series.labels, false, &mut windows)?;
+            }
+            Ok(())
+        }
+        RangePlan::Subquery(Subquery { input, step, .. }) => {
+            let Some(inner) = Subquery::grid(look, length, step, grid) else { return Ok(()) };
+            context.budget.check(inner.steps)?;
+            let mut guard = LabelGuard::default();
+            let each = &mut |context: &mut Context<'_>, row: Row<'_>| {
+                context.check_interrupt()?;
+                // Windows over a part of a series would give wrong values.
+                guard.once(&row.labels)?;
+                let Some(run) = Run::of(row.column) else { return Ok(()) };
+                let mut points = SubqueryPoints::new(inner, run);
+                buffer.reset();
+                let mut windows = SeriesWindows { buffer: &mut buffer, source: &mut points, grid, look, length };
+                sink(context, row.labels, row.drop_name, &mut windows)
+            };
+            match input.gives_whole_series() {
+                true => evaluate_vector(*input, inner, context, each),
+                false => evaluate_whole_series(*input, inner, context, each),
+            }
+        }
+    }
+}
+
+struct SeriesWindows<'a, S> {
+    buffer: &'a mut WindowBuffer,
+    source: &'a mut S,
+    grid: Grid,
+    look: Look,
+    length: i64,
+}
+
+impl<S: SampleSource> Windows for SeriesWindows<'_, S> {
+    fn at(&mut self, step: usize, context: &Context<'_>) -> Result<Option<Window<'_>>, EvalError> {
+        if step % STEPS_PER_CHECK == STEPS_PER_CHECK - 1 {
+            context.check_interrupt()?;
+        }
+        let time = self.grid.time(step);
+        let end = self.look.from(time);
+        context.budget.check(self.buffer.len())?;
+        Ok(self.buffer.advance(self.source, end.saturating_sub(self.length), end, time)?)
+    }
+}
+
+/// What annotations say.
+struct Notes<'a> {
+    name: &'static str,
+    metric: &'a str,
+    position: PositionRange,
+}
+
+/// Whether the function can be computed for the window, as far as histograms are concerned.
+fn accepts(
+    function: RangeFunction,
+    window: &Window<'_>,
+    notes: &Notes<'_>,
+    context: &mut Context<'_>,
+) -> Result<bool, EvalError> {
+    if window.histograms.is_empty() {
+        return Ok(true);
+    }
+    let metric = notes.metric;
+    match function.histogram_use() {
+        HistogramUse::Taken => Ok(true),
+        HistogramUse::Ignored => {
+            if !window.floats.is_empty() {
+                context.annotations.inform(
+                    notes.position,
+                    format!(
+                        "ignored histograms in a range containing both floats and histograms for metric name {metric:?}"
+                    ),
+                );
+            }
+            Ok(true)
+        }
+        HistogramUse::Exclusive if !window.floats.is_empty() => {
+            context
+                .annotations
+                .warn(notes.position, format!("encountered a mix of histograms and floats for metric name {metric:?}"));
+            Ok(false)
+        }
+        HistogramUse::Exclusive | HistogramUse::Computed => {
+            Err(EvalError::NotYetSupported(format!("{} of native histograms", notes.name)))
+        }
+    }
+}
+
+fn check_arguments(function: RangeFunction, arguments: &[f64]) -> Result<(), EvalError> {
+    let (RangeFunction::DoubleExponentialSmoothing, [smoothing, trend]) = (function, arguments) else { return Ok(()) };
+    for (what, factor) in [("smoothing", *smoothing), ("trend", *trend)] {
+        if factor <= 0.0 || factor >= 1.0 {
+            let initial = &what[..1];
+            return Err(EvalError::Execution(format!(
+                "invalid {what} factor. Expected: 0 < {initial}f < 1, got: {factor:.6}"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn expect_counter(labels: &Labels, position: PositionRange, context: &mut Context<'_>) {
+    let metric = labels.metric_name();
+    if metric.is_empty() {
+        return;
+    }
+    match labels.get("__type__") {
+        Some("counter" | "histogram") => {}
+        Some(other) => context.annotations.inform(
+            position,
+            format!(
+                "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {other:?}: {metric:?}"
+            ),
+        ),
+        None if ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix)) => {}
+        None => context.annotations.inform(
+            position,
+            format!(
+                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
+            ),
+        ),
+    }
+}
+
+/// How many windows are computed between two looks at the caller's interrupt.
+const STEPS_PER_CHECK: usize = 256;

@@ -1,0 +1,477 @@
+//! Turns a syntax tree into a plan: names to kinds, times to numbers, selectors to selections.
+//!
+//! Parts that do not depend on the step (all their selectors are pinned by `@`) are marked to be computed once. Whatever
+//! is not evaluated yet is refused here, before any data are read.
+
+use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
+use promql_syntax::{
+    AggregateOp, Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, PositionRange, Unary, UnaryOp, ValueType,
+    VectorSelector,
+};
+
+use crate::EvalError;
+use crate::aggregate::Grouping;
+use crate::function::ValueFunction;
+use crate::grid::Grid;
+use crate::label_set::LabelNames;
+use crate::matching::{Pairing, VectorMatch};
+use crate::plan::{
+    Aggregate, AggregateParameter, HistogramPart, HistogramQuantile, InstantSelector, Look, OverRange, Plan, RangePlan,
+    Root, ScalarPlan, Selection, SelectionId, SetOperation, Subquery, VectorPlan, VectorScalar, needed_range,
+};
+use crate::range_function::RangeFunction;
+use crate::relabel::{Relabel, is_label_name};
+
+/// Plans a query over `grid`.
+pub(crate) fn plan(expr: &Expr, grid: Grid, lookback_ms: i64, subquery_step_ms: i64) -> Result<Plan, EvalError> {
+    let mut planner = Planner { query: grid, lookback_ms, subquery_step_ms, selections: Vec::new() };
+    let root = match expr.value_type() {
+        ValueType::Scalar => Root::Scalar(planner.scalar_once(expr, grid)?),
+        ValueType::Vector => Root::Vector(planner.vector_once(expr, grid)?),
+        ValueType::Matrix => Root::Range(planner.range(expr, grid)?.plan),
+        ValueType::String => Root::Text(text(expr)?.to_owned()),
+    };
+    Ok(Plan { root, selections: planner.selections })
+}
+
+struct Planner {
+    /// The whole query's times.
+    query: Grid,
+    lookback_ms: i64,
+    subquery_step_ms: i64,
+    selections: Vec<Selection>,
+}
+
+/// A part of the plan, and whether its value is the same at all steps.
+struct Planned<P> {
+    plan: P,
+    invariant: bool,
+}
+
+impl<P> Planned<P> {
+    fn new(plan: P, invariant: bool) -> Self {
+        Self { plan, invariant }
+    }
+
+    fn map<Q>(self, wrap: impl FnOnce(P) -> Q) -> Planned<Q> {
+        Planned { plan: wrap(self.plan), invariant: self.invariant }
+    }
+}
+
+impl Planned<ScalarPlan> {
+    fn once(self) -> ScalarPlan {
+        match (self.invariant, self.plan) {
+            (true, plan) if !matches!(plan, ScalarPlan::Number(_)) => ScalarPlan::Once(Box::new(plan)),
+            (_, plan) => plan,
+        }
+    }
+}
+
+impl Planned<VectorPlan> {
+    fn once(self) -> VectorPlan {
+        match self.invariant {
+            true => VectorPlan::Once(Box::new(self.plan)),
+            false => self.plan,
+        }
+    }
+}
+
+impl Planner {
+    fn scalar_once(&mut self, expr: &Expr, grid: Grid) -> Result<ScalarPlan, EvalError> {
+        Ok(self.scalar(expr, grid)?.once())
+    }
+
+    fn vector_once(&mut self, expr: &Expr, grid: Grid) -> Result<VectorPlan, EvalError> {
+        Ok(self.vector(expr, grid)?.once())
+    }
+
+    fn scalar(&mut self, expr: &Expr, grid: Grid) -> Result<Planned<ScalarPlan>, EvalError> {
+        match expr {
+            Expr::Number(number) => Ok(Planned::new(ScalarPlan::Number(number.value), true)),
+            Expr::Paren(paren) => self.scalar(&paren.expr, grid),
+            Expr::Unary(Unary { op: UnaryOp::Plus, expr, .. }) => self.scalar(expr, grid),
+            Expr::Unary(Unary { op: UnaryOp::Minus, expr, .. }) => {
+                Ok(self.scalar(expr, grid)?.map(|plan| ScalarPlan::Negate(Box::new(plan))))
+            }
+            Expr::Binary(binary) => self.scalar_binary(binary, grid),
+            Expr::Call(call) => self.scalar_call(call, grid),
+            other => Err(unexpected(other, "a scalar")),
+        }
+    }
+
+    fn scalar_binary(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<ScalarPlan>, EvalError> {
+        let (lhs, rhs) = (self.scalar(&binary.lhs, grid)?, self.scalar(&binary.rhs, grid)?);
+        let invariant = lhs.invariant && rhs.invariant;
+        let side = |side: Planned<ScalarPlan>| Box::new(if invariant { side.plan } else { side.once() });
+        Ok(Planned::new(ScalarPlan::Binary { op: binary.op, lhs: side(lhs), rhs: side(rhs) }, invariant))
+    }
+
+    fn scalar_call(&mut self, call: &Call, grid: Grid) -> Result<Planned<ScalarPlan>, EvalError> {
+        match (call.function.name, call.args.as_slice()) {
+            ("time", _) => Ok(Planned::new(ScalarPlan::Time, false)),
+            ("pi", _) => Ok(Planned::new(ScalarPlan::Number(std::f64::consts::PI), true)),
+            ("scalar", [input]) => Ok(self.vector(input, grid)?.map(|plan| ScalarPlan::OfVector(Box::new(plan)))),
+            (name, _) => Err(not_yet(name)),
+        }
+    }
+
+    fn vector(&mut self, expr: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        match expr {
+            Expr::Vector(selector) => Ok(self.instant_selector(selector, grid)?.map(VectorPlan::Select)),
+            Expr::Paren(paren) => self.vector(&paren.expr, grid),
+            Expr::Unary(Unary { op: UnaryOp::Plus, expr, .. }) => self.vector(expr, grid),
+            Expr::Unary(Unary { op: UnaryOp::Minus, expr, .. }) => {
+                Ok(self.vector(expr, grid)?.map(|plan| VectorPlan::Negate(Box::new(plan))))
+            }
+            Expr::Binary(binary) => self.vector_binary(binary, grid),
+            Expr::Aggregation(aggregation) => self.aggregation(aggregation, grid),
+            Expr::Call(call) => self.vector_call(call, grid),
+            other => Err(unexpected(other, "an instant vector")),
+        }
+    }
+
+    fn instant_selector(
+        &mut self,
+        selector: &VectorSelector,
+        grid: Grid,
+    ) -> Result<Planned<InstantSelector>, EvalError> {
+        let look = self.selector_look(selector)?;
+        let selection = self.select(selector, needed_range(look, self.lookback_ms, grid));
+        let one_metric = is_one_metric(&selector.matchers);
+        Ok(Planned::new(InstantSelector { selection, look, one_metric }, look.at.is_some()))
+    }
+
+    fn selector_look(&self, selector: &VectorSelector) -> Result<Look, EvalError> {
+        match selector.extended {
+            Some(_) => Err(EvalError::NotYetSupported("anchored and smoothed selectors".into())),
+            None => self.look(selector.at, &selector.offset),
+        }
+    }
+
+    fn look(&self, at: Option<At>, offset: &Duration) -> Result<Look, EvalError> {
+        let at = at.map(|at| match at {
+            At::Timestamp(time) => time.0,
+            At::Start => self.query.start,
+            At::End => self.query.last(),
+        });
+        Ok(Look { at, offset: milliseconds(offset)? })
+    }
+
+    fn select(&mut self, selector: &VectorSelector, range: storage::TimeRange) -> SelectionId {
+        self.selections.push(Selection { matchers: selector.matchers.clone(), range });
+        SelectionId(self.selections.len() - 1)
+    }
+
+    fn range(&mut self, expr: &Expr, grid: Grid) -> Result<Planned<RangePlan>, EvalError> {
+        match expr {
+            Expr::Matrix(matrix) => {
+                let look = self.selector_look(&matrix.selector)?;
+                let range = milliseconds(&matrix.range)?;
+                let selection = self.select(&matrix.selector, needed_range(look, range, grid));
+                let one_metric = is_one_metric(&matrix.selector.matchers);
+                Ok(Planned::new(RangePlan::Select { selection, look, range, one_metric }, look.at.is_some()))
+            }
+            Expr::Subquery(subquery) => {
+                let look = self.look(subquery.at, &subquery.offset)?;
+                let range = milliseconds(&subquery.range)?;
+                let step = subquery.step.as_ref().map_or(Ok(self.subquery_step_ms), milliseconds)?;
+                if step <= 0 || range <= 0 {
+                    return Err(EvalError::InvalidQuery("range and step of a subquery must be positive".into()));
+                }
+                // Without any time inside, nothing is evaluated; the plan only has to be well-formed.
+                let inner = Subquery::grid(look, range, step, grid).unwrap_or(Grid::instant(look.from(grid.start)));
+                let input = Box::new(self.vector_once(&subquery.expr, inner)?);
+                Ok(Planned::new(RangePlan::Subquery(Subquery { input, look, range, step }), look.at.is_some()))
+            }
+            Expr::Paren(paren) => self.range(&paren.expr, grid),
+            other => Err(unexpected(other, "a range vector")),
+        }
+    }
+
+    fn vector_binary(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        if matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
+            return Err(not_yet(&format!("operator {}", binary.op.as_str())));
+        }
+        match (binary.lhs.value_type(), binary.rhs.value_type()) {
+            (ValueType::Vector, ValueType::Vector) => self.vector_vector(binary, grid),
+            (ValueType::Vector, _) => self.vector_scalar(binary, &binary.lhs, &binary.rhs, false, grid),
+            _ => self.vector_scalar(binary, &binary.rhs, &binary.lhs, true, grid),
+        }
+    }
+
+    fn vector_scalar(
+        &mut self,
+        binary: &Binary,
+        vector: &Expr,
+        scalar: &Expr,
+        scalar_left: bool,
+        grid: Grid,
+    ) -> Result<Planned<VectorPlan>, EvalError> {
+        let (vector, scalar) = (self.vector(vector, grid)?, self.scalar(scalar, grid)?);
+        let invariant = vector.invariant && scalar.invariant;
+        let operation = VectorScalar {
+            op: binary.op,
+            vector: Box::new(if invariant { vector.plan } else { vector.once() }),
+            scalar: if invariant { scalar.plan } else { scalar.once() },
+            scalar_left,
+            return_bool: binary.return_bool,
+            position: binary.position,
+        };
+        Ok(Planned::new(VectorPlan::VectorScalar(operation), invariant))
+    }
+
+    fn vector_vector(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        let matching = binary
+            .matching
+            .as_ref()
+            .ok_or_else(|| EvalError::InvalidQuery("an operator between vectors has no matching".into()))?;
+        if matching.fill_left.is_some() || matching.fill_right.is_some() {
+            return Err(not_yet("fill modifiers"));
+        }
+        let (lhs, rhs) = (self.vector(&binary.lhs, grid)?, self.vector(&binary.rhs, grid)?);
+        let invariant = lhs.invariant && rhs.invariant;
+        let side = |side: Planned<VectorPlan>| Box::new(if invariant { side.plan } else { side.once() });
+        let (lhs, rhs) = (side(lhs), side(rhs));
+        let pairing = Pairing { on: matching.on, labels: LabelNames::new(&matching.labels) };
+        let plan = match binary.op.is_set() {
+            true => VectorPlan::Set(SetOperation { op: binary.op, lhs, rhs, pairing }),
+            false => VectorPlan::Match(VectorMatch {
+                op: binary.op,
+                lhs,
+                rhs,
+                pairing,
+                cardinality: matching.cardinality,
+                include: matching.include.clone(),
+                return_bool: binary.return_bool,
+                position: binary.position,
+            }),
+        };
+        Ok(Planned::new(plan, invariant))
+    }
+
+    fn aggregation(&mut self, aggregation: &Aggregation, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        if matches!(aggregation.op, AggregateOp::LimitK | AggregateOp::LimitRatio) {
+            return Err(not_yet(aggregation.op.as_str()));
+        }
+        let input = self.vector(&aggregation.expr, grid)?;
+        let mut invariant = input.invariant;
+        let parameter = match (&aggregation.param, aggregation.op.param_type()) {
+            (Some(param), Some(ValueType::String)) => AggregateParameter::Label(value_label(param)?),
+            (Some(param), _) => {
+                let value = self.scalar(param, grid)?;
+                invariant &= value.invariant;
+                AggregateParameter::Scalar {
+                    value: if invariant { value.plan } else { value.once() },
+                    position: param.position(),
+                }
+            }
+            (None, Some(_)) => {
+                return Err(EvalError::InvalidQuery(format!("{} has no parameter", aggregation.op.as_str())));
+            }
+            (None, None) => AggregateParameter::None,
+        };
+        let aggregate = Aggregate {
+            op: aggregation.op,
+            grouping: Grouping { labels: LabelNames::new(&aggregation.grouping), without: aggregation.without },
+            parameter,
+            input: Box::new(if invariant { input.plan } else { input.once() }),
+            position: aggregation.position,
+            input_position: aggregation.expr.position(),
+        };
+        Ok(Planned::new(VectorPlan::Aggregate(aggregate), invariant))
+    }
+
+    fn vector_call(&mut self, call: &Call, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        let name = call.function.name;
+        if let Some(function) = ValueFunction::named(name) {
+            return self.value_function(function, call, grid);
+        }
+        if let Some(function) = RangeFunction::named(name) {
+            return self.range_function(function, call, grid);
+        }
+        match (name, call.args.as_slice()) {
+            ("vector", [scalar]) => Ok(self.scalar(scalar, grid)?.map(VectorPlan::OfScalar)),
+            ("timestamp", [input]) => self.timestamp(input, grid),
+            ("absent", [input]) => {
+                let labels = absent_labels(input);
+                Ok(self.vector(input, grid)?.map(|plan| VectorPlan::Absent { input: Box::new(plan), labels }))
+            }
+            ("absent_over_time", [range]) => {
+                let labels = absent_labels(range);
+                Ok(self.range(range, grid)?.map(|range| VectorPlan::AbsentOverTime { range, labels }))
+            }
+            ("sort" | "sort_desc", [input]) => {
+                let (descending, position) = (name == "sort_desc", call.position);
+                let sort = |plan| VectorPlan::Sort { input: Box::new(plan), descending, position };
+                Ok(self.vector(input, grid)?.map(sort))
+            }
+            ("histogram_avg", [input]) => self.histogram_part(HistogramPart::Avg, input, grid),
+            ("histogram_count", [input]) => self.histogram_part(HistogramPart::Count, input, grid),
+            ("histogram_sum", [input]) => self.histogram_part(HistogramPart::Sum, input, grid),
+            ("histogram_quantile", [quantile, input]) => self.histogram_quantile(quantile, input, grid),
+            ("label_replace", [input, target, replacement, source, pattern]) => {
+                let relabel = Relabel::replace(text(target)?, text(replacement)?, text(source)?, text(pattern)?)?;
+                self.relabel(relabel, input, grid)
+            }
+            ("label_join", [input, target, separator, sources @ ..]) => {
+                let sources = sources.iter().map(text).collect::<Result<Vec<_>, _>>()?;
+                let relabel = Relabel::join(text(target)?, text(separator)?, &sources)?;
+                self.relabel(relabel, input, grid)
+            }
+            _ => Err(not_yet(name)),
+        }
+    }
+
+    fn value_function(
+        &mut self,
+        function: ValueFunction,
+        call: &Call,
+        grid: Grid,
+    ) -> Result<Planned<VectorPlan>, EvalError> {
+        let Some((input, arguments)) = call.args.split_first() else {
+            // Only parts of the calendar may leave out their argument: the step's time then.
+            let input = Box::new(VectorPlan::OfScalar(ScalarPlan::Time));
+            return Ok(Planned::new(VectorPlan::Map { function, arguments: Vec::new(), input }, false));
+        };
+        let input = self.vector(input, grid)?;
+        let arguments = arguments.iter().map(|argument| self.scalar(argument, grid)).collect::<Result<Vec<_>, _>>()?;
+        let invariant = input.invariant && arguments.iter().all(|argument| argument.invariant);
+        let plan = VectorPlan::Map {
+            function,
+            arguments: arguments
+                .into_iter()
+                .map(|argument| if invariant { argument.plan } else { argument.once() })
+                .collect(),
+            input: Box::new(if invariant { input.plan } else { input.once() }),
+        };
+        Ok(Planned::new(plan, invariant))
+    }
+
+    fn range_function(
+        &mut self,
+        function: RangeFunction,
+        call: &Call,
+        grid: Grid,
+    ) -> Result<Planned<VectorPlan>, EvalError> {
+        let is_range = |expr: &&Expr| expr.value_type() == ValueType::Matrix;
+        let range_argument =
+            call.args.iter().find(is_range).ok_or_else(|| unexpected_call(call, "has no range argument"))?;
+        let range = self.range(range_argument, grid)?;
+        let others = call.args.iter().filter(|expr| !is_range(expr));
+        let arguments = others.map(|argument| self.scalar(argument, grid)).collect::<Result<Vec<_>, _>>()?;
+        let invariant =
+            range.invariant && !function.depends_on_time() && arguments.iter().all(|argument| argument.invariant);
+        let plan = VectorPlan::OverRange(OverRange {
+            function,
+            name: call.function.name,
+            range: range.plan,
+            arguments: arguments
+                .into_iter()
+                .map(|argument| if invariant { argument.plan } else { argument.once() })
+                .collect(),
+            position: call.args[0].position(),
+        });
+        Ok(Planned::new(plan, invariant))
+    }
+
+    /// Of a selector, the samples' own times; of anything else, the step's.
+    fn timestamp(&mut self, input: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        let plan = match input.without_parens() {
+            Expr::Vector(selector) => VectorPlan::SampleTimes(self.instant_selector(selector, grid)?.plan),
+            other => VectorPlan::StepTimes(Box::new(self.vector_once(other, grid)?)),
+        };
+        Ok(Planned::new(plan, false))
+    }
+
+    fn histogram_part(
+        &mut self,
+        part: HistogramPart,
+        input: &Expr,
+        grid: Grid,
+    ) -> Result<Planned<VectorPlan>, EvalError> {
+        Ok(self.vector(input, grid)?.map(|plan| VectorPlan::Histogram { part, input: Box::new(plan) }))
+    }
+
+    fn histogram_quantile(
+        &mut self,
+        quantile_argument: &Expr,
+        input_argument: &Expr,
+        grid: Grid,
+    ) -> Result<Planned<VectorPlan>, EvalError> {
+        let quantile = self.scalar(quantile_argument, grid)?;
+        let input = self.vector(input_argument, grid)?;
+        let invariant = quantile.invariant && input.invariant;
+        let plan = VectorPlan::HistogramQuantile(HistogramQuantile {
+            quantile: if invariant { quantile.plan } else { quantile.once() },
+            input: Box::new(if invariant { input.plan } else { input.once() }),
+            quantile_position: quantile_argument.position(),
+            input_position: input_argument.position(),
+        });
+        Ok(Planned::new(plan, invariant))
+    }
+
+    fn relabel(&mut self, relabel: Relabel, input: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        Ok(self.vector(input, grid)?.map(|plan| VectorPlan::Relabel { relabel, input: Box::new(plan) }))
+    }
+}
+
+/// Whether all series have the same metric name.
+fn is_one_metric(matchers: &[Matcher]) -> bool {
+    matchers
+        .iter()
+        .any(|matcher| matcher.name() == METRIC_NAME && matcher.op() == MatchOp::Equal && !matcher.value().is_empty())
+}
+
+fn milliseconds(duration: &Duration) -> Result<i64, EvalError> {
+    match duration {
+        Duration::Ms(ms) => Ok(*ms),
+        Duration::Expr(_) => Err(not_yet("duration expressions")),
+    }
+}
+
+fn text(expr: &Expr) -> Result<&str, EvalError> {
+    match expr.without_parens() {
+        Expr::String(literal) => Ok(&literal.value),
+        other => Err(unexpected(other, "a string literal")),
+    }
+}
+
+fn value_label(param: &Expr) -> Result<String, EvalError> {
+    let label = text(param)?;
+    match is_label_name(label) {
+        true => Ok(label.to_owned()),
+        false => Err(EvalError::Execution(format!("invalid label name {label:?}"))),
+    }
+}
+
+/// Labels that the selector pins to one value: those that an absent series would have. A label with two conditions is
+/// not pinned.
+fn absent_labels(expr: &Expr) -> Labels {
+    let matchers: &[Matcher] = match expr.without_parens() {
+        Expr::Vector(selector) => &selector.matchers,
+        Expr::Matrix(matrix) => &matrix.selector.matchers,
+        _ => &[],
+    };
+    let mut builder = LabelsBuilder::default();
+    for matcher in matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME) {
+        let conditions = matchers.iter().filter(|other| other.name() == matcher.name()).count();
+        if conditions == 1 && matcher.op() == MatchOp::Equal {
+            builder.set(matcher.name(), matcher.value());
+        }
+    }
+    builder.build().expect("`set` leaves no name twice, and matchers have names")
+}
+
+fn not_yet(what: &str) -> EvalError {
+    EvalError::NotYetSupported(what.to_owned())
+}
+
+/// For trees that were not type-checked: those of the parser never get here.
+fn unexpected(expr: &Expr, wanted: &str) -> EvalError {
+    let PositionRange { start, .. } = expr.position();
+    EvalError::InvalidQuery(format!("expected {wanted} at offset {start}, found {}", expr.value_type().documented()))
+}
+
+fn unexpected_call(call: &Call, what: &str) -> EvalError {
+    EvalError::InvalidQuery(format!("the call of {} {what}", call.function.name))
+}

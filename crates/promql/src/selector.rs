@@ -1,0 +1,137 @@
+//! Instant vector selectors: at each step a series' newest sample, if it is not too old and no staleness marker.
+
+use std::sync::Arc;
+
+use model::{NativeHistogram, is_stale_nan};
+use storage::{Batch, QueryError, SampleIterator};
+
+use crate::EvalError;
+use crate::column::{Cell, Column};
+use crate::grid::Grid;
+use crate::plan::InstantSelector;
+use crate::row::{Context, Row, Sink, hold_column};
+
+/// What a selector gives of a sample.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Gives {
+    Value,
+    /// The sample's time, in seconds.
+    Time,
+}
+
+impl InstantSelector {
+    pub(crate) fn evaluate(
+        self,
+        gives: Gives,
+        grid: Grid,
+        context: &mut Context<'_>,
+        sink: Sink<'_>,
+    ) -> Result<(), EvalError> {
+        let mut selected = context.take_selected(self.selection);
+        let mut column = hold_column(context, grid)?;
+        let mut cursor = Cursor::default();
+        while let Some(mut series) = selected.next()? {
+            context.check_interrupt()?;
+            column.clear();
+            cursor.reset();
+            let any = self.fill(gives, grid, context.lookback_ms, series.samples.as_mut(), &mut cursor, &mut column)?;
+            if !any {
+                continue;
+            }
+            let labels = match gives {
+                Gives::Value => series.labels,
+                Gives::Time => context.computed_labels(&series.labels),
+            };
+            sink(context, Row { labels, drop_name: gives == Gives::Time, column: &mut column })?;
+        }
+        context.budget.release(grid.steps);
+        Ok(())
+    }
+
+    fn fill(
+        &self,
+        gives: Gives,
+        grid: Grid,
+        lookback_ms: i64,
+        samples: &mut dyn SampleIterator,
+        cursor: &mut Cursor,
+        column: &mut Column,
+    ) -> Result<bool, QueryError> {
+        let mut any = false;
+        for (step, time) in grid.times().enumerate() {
+            let until = self.look.from(time);
+            cursor.seek(samples, until)?;
+            let Some((taken, value)) = &cursor.newest else { continue };
+            if *taken <= until.saturating_sub(lookback_ms) {
+                continue;
+            }
+            let cell = match (value, gives) {
+                (Newest::Stale, _) => continue,
+                (_, Gives::Time) => Cell::Float(*taken as f64 / 1000.0),
+                (Newest::Float(value), Gives::Value) => Cell::Float(*value),
+                (Newest::Histogram(histogram), Gives::Value) => Cell::Histogram(Arc::clone(histogram)),
+            };
+            column.set(step, cell);
+            any = true;
+        }
+        Ok(any)
+    }
+}
+
+/// Walks over the samples of one series; reused for the next.
+#[derive(Default)]
+struct Cursor {
+    batch: Batch,
+    /// The first sample in `batch` that was not passed yet.
+    next: usize,
+    /// The last sample passed, with its time.
+    newest: Option<(i64, Newest)>,
+    exhausted: bool,
+}
+
+enum Newest {
+    Float(f64),
+    Histogram(Arc<NativeHistogram>),
+    Stale,
+}
+
+impl Cursor {
+    fn reset(&mut self) {
+        self.batch.clear();
+        self.next = 0;
+        self.newest = None;
+        self.exhausted = false;
+    }
+
+    /// Passes all samples up to `until`, which rises from call to call.
+    fn seek(&mut self, samples: &mut dyn SampleIterator, until: i64) -> Result<(), QueryError> {
+        loop {
+            let times = &self.batch.timestamps;
+            let from = self.next;
+            while self.next < times.len() && times[self.next].0 <= until {
+                self.next += 1;
+            }
+            if self.next > from {
+                self.newest = Some(self.passed(self.next - 1));
+            }
+            if self.next < self.batch.len() || self.exhausted {
+                return Ok(());
+            }
+            self.next = 0;
+            if !samples.next_batch(&mut self.batch)? {
+                self.exhausted = true;
+                self.batch.clear();
+            }
+        }
+    }
+
+    fn passed(&self, index: usize) -> (i64, Newest) {
+        let value = match self.batch.histograms.get(index) {
+            Some(histogram) if histogram.is_stale() => Newest::Stale,
+            Some(histogram) => Newest::Histogram(Arc::clone(histogram)),
+            None if is_stale_nan(self.batch.floats[index]) => Newest::Stale,
+            None => Newest::Float(self.batch.floats[index]),
+        };
+        (self.batch.timestamps[index].0, value)
+    }
+}

@@ -1,0 +1,317 @@
+//! A window sliding over the samples of one series.
+//!
+//! Samples are read in batches and kept only as long as the window needs them. Windows never go back: both ends only
+//! rise from call to call. Staleness markers are left out on the way in: ranges skip them.
+
+use std::sync::Arc;
+
+use model::{NativeHistogram, TimestampMs, is_stale_nan};
+use storage::{Batch, QueryError};
+
+use crate::column::{Cell, Run};
+use crate::grid::Grid;
+
+/// Gives samples of one series in order of time.
+pub(crate) trait SampleSource {
+    /// Replaces `batch` by the next samples, of one kind; `false` at the end.
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError>;
+}
+
+impl SampleSource for Box<dyn storage::SampleIterator> {
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
+        self.next_batch(batch)
+    }
+}
+
+/// The results of a subquery's inner expression for one series, at the subquery's own times.
+pub(crate) struct SubqueryPoints {
+    grid: Grid,
+    run: Run,
+    /// How many slots of the run were looked at already.
+    given: usize,
+}
+
+impl SubqueryPoints {
+    pub(crate) fn new(grid: Grid, run: Run) -> Self {
+        Self { grid, run, given: 0 }
+    }
+}
+
+impl SampleSource for SubqueryPoints {
+    fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
+        batch.clear();
+        while let Some((step, cell)) = self.run.slot(self.given) {
+            let time = TimestampMs(self.grid.time(step));
+            match cell {
+                None => {}
+                Some(Cell::Float(value)) if batch.histograms.is_empty() => {
+                    batch.timestamps.push(time);
+                    batch.floats.push(value);
+                }
+                Some(Cell::Histogram(histogram)) if batch.floats.is_empty() => {
+                    batch.timestamps.push(time);
+                    batch.histograms.push(histogram);
+                }
+                // The other kind starts the next batch.
+                Some(_) => break,
+            }
+            self.given += 1;
+        }
+        Ok(!batch.is_empty())
+    }
+}
+
+/// The samples inside one window, oldest first. Not empty.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Window<'a> {
+    /// Times of the floats.
+    pub(crate) times: &'a [TimestampMs],
+    /// The floats.
+    pub(crate) floats: &'a [f64],
+    /// Times of the histograms.
+    pub(crate) histogram_times: &'a [TimestampMs],
+    /// The histograms.
+    pub(crate) histograms: &'a [Arc<NativeHistogram>],
+    /// Which floats (from 1 on) are lower than the one before: the resets of a counter.
+    pub(crate) falls: Falls<'a>,
+    /// The window's open left end.
+    pub(crate) start: i64,
+    /// The window's closed right end.
+    pub(crate) end: i64,
+    /// The time of evaluation.
+    pub(crate) at: i64,
+}
+
+impl Window<'_> {
+    /// All samples: floats, then histograms.
+    pub(crate) fn cells(&self) -> impl Iterator<Item = (i64, Cell)> + '_ {
+        let floats = self.times.iter().zip(self.floats).map(|(time, value)| (time.0, Cell::Float(*value)));
+        let histograms = self.histogram_times.iter().zip(self.histograms);
+        floats.chain(histograms.map(|(time, histogram)| (time.0, Cell::Histogram(Arc::clone(histogram)))))
+    }
+}
+
+/// Places where a value is lower than the one before it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Falls<'a> {
+    places: &'a [usize],
+    base: usize,
+}
+
+impl Falls<'_> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
+        self.places.iter().map(|place| place - self.base)
+    }
+}
+
+/// Slides over one series; reused for the next.
+#[derive(Default)]
+pub(crate) struct WindowBuffer {
+    floats: Lane<f64>,
+    histograms: Lane<Arc<NativeHistogram>>,
+    /// Indices into `floats` of values lower than the one before.
+    falls: Vec<usize>,
+    loaded_until: Option<i64>,
+    exhausted: bool,
+    batch: Batch,
+}
+
+/// Samples of one kind; the window is `first..end`, what follows was read ahead.
+struct Lane<T> {
+    times: Vec<TimestampMs>,
+    values: Vec<T>,
+    first: usize,
+    end: usize,
+}
+
+impl<T> Default for Lane<T> {
+    fn default() -> Self {
+        Self { times: Vec::new(), values: Vec::new(), first: 0, end: 0 }
+    }
+}
+
+impl<T> Lane<T> {
+    fn clear(&mut self) {
+        self.times.clear();
+        self.values.clear();
+        (self.first, self.end) = (0, 0);
+    }
+
+    fn advance(&mut self, start: i64, end: i64) {
+        while self.end < self.times.len() && self.times[self.end].0 <= end {
+            self.end += 1;
+        }
+        while self.first < self.end && self.times[self.first].0 <= start {
+            self.first += 1;
+        }
+    }
+
+    /// Forgets what lies before the window once that is most of the memory; says how much.
+    fn compact(&mut self) -> usize {
+        if self.first < COMPACT_AT || self.first * 2 < self.times.len() {
+            return 0;
+        }
+        let dropped = self.first;
+        self.times.drain(..dropped);
+        self.values.drain(..dropped);
+        self.first = 0;
+        self.end -= dropped;
+        dropped
+    }
+}
+
+impl WindowBuffer {
+    /// Starts with a new series.
+    pub(crate) fn reset(&mut self) {
+        self.floats.clear();
+        self.histograms.clear();
+        self.falls.clear();
+        self.loaded_until = None;
+        self.exhausted = false;
+    }
+
+    /// Samples held now.
+    pub(crate) fn len(&self) -> usize {
+        self.floats.times.len() + self.histograms.times.len()
+    }
+
+    /// Moves to the window `(start, end]`; `None` when no sample is inside.
+    pub(crate) fn advance(
+        &mut self,
+        source: &mut impl SampleSource,
+        start: i64,
+        end: i64,
+        at: i64,
+    ) -> Result<Option<Window<'_>>, QueryError> {
+        while !self.exhausted && self.loaded_until.is_none_or(|loaded| loaded <= end) {
+            self.fill(source)?;
+        }
+        self.floats.advance(start, end);
+        self.histograms.advance(start, end);
+        if self.floats.first == self.floats.end && self.histograms.first == self.histograms.end {
+            return Ok(None);
+        }
+        let (floats, histograms) = (&self.floats, &self.histograms);
+        let from = self.falls.partition_point(|place| *place <= floats.first);
+        let until = self.falls.partition_point(|place| *place < floats.end);
+        Ok(Some(Window {
+            times: &floats.times[floats.first..floats.end],
+            floats: &floats.values[floats.first..floats.end],
+            histogram_times: &histograms.times[histograms.first..histograms.end],
+            histograms: &histograms.values[histograms.first..histograms.end],
+            falls: Falls { places: &self.falls[from.min(until)..until], base: floats.first },
+            start,
+            end,
+            at,
+        }))
+    }
+
+    fn fill(&mut self, source: &mut impl SampleSource) -> Result<(), QueryError> {
+        if !source.next(&mut self.batch)? {
+            self.exhausted = true;
+            return Ok(());
+        }
+        self.loaded_until = self.batch.timestamps.last().map(|time| time.0);
+        let dropped = self.floats.compact();
+        if dropped > 0 {
+            self.falls.retain_mut(|place| {
+                let kept = *place >= dropped;
+                *place = place.saturating_sub(dropped);
+                kept
+            });
+        }
+        self.histograms.compact();
+        match self.batch.histograms.is_empty() {
+            true => self.append_floats(),
+            false => self.append_histograms(),
+        }
+        Ok(())
+    }
+
+    fn append_floats(&mut self) {
+        let added_from = self.floats.values.len();
+        if self.batch.floats.iter().any(|value| is_stale_nan(*value)) {
+            let live = self.batch.timestamps.iter().zip(&self.batch.floats).filter(|(_, value)| !is_stale_nan(**value));
+            for (time, value) in live {
+                self.floats.times.push(*time);
+                self.floats.values.push(*value);
+            }
+        } else {
+            self.floats.times.extend_from_slice(&self.batch.timestamps);
+            self.floats.values.extend_from_slice(&self.batch.floats);
+        }
+        let values = &self.floats.values;
+        self.falls.extend((added_from.max(1)..values.len()).filter(|index| values[*index] < values[index - 1]));
+    }
+
+    fn append_histograms(&mut self) {
+        for (time, histogram) in self.batch.timestamps.iter().zip(&self.batch.histograms) {
+            if !histogram.is_stale() {
+                self.histograms.times.push(*time);
+                self.histograms.values.push(Arc::clone(histogram));
+            }
+        }
+    }
+}
+
+/// Below this many samples before the window, moving memory costs more than it saves.
+const COMPACT_AT: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use model::stale_nan;
+
+    use super::*;
+
+    /// Gives fixed samples in batches of a fixed size.
+    struct Fixed {
+        samples: Vec<(i64, f64)>,
+        batch: usize,
+    }
+
+    impl SampleSource for Fixed {
+        fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
+            batch.clear();
+            for (time, value) in self.samples.drain(..self.batch.min(self.samples.len())) {
+                batch.timestamps.push(TimestampMs(time));
+                batch.floats.push(value);
+            }
+            Ok(!batch.is_empty())
+        }
+    }
+
+    #[test]
+    fn windows_are_open_on_the_left_and_skip_staleness_markers() {
+        for batch in 1..=6 {
+            let samples = vec![(0, 1.0), (10, 2.0), (20, stale_nan()), (30, 1.0), (40, 5.0)];
+            let mut source = Fixed { samples, batch };
+            let mut buffer = WindowBuffer::default();
+            buffer.reset();
+            let window = buffer.advance(&mut source, 0, 20, 20).unwrap().unwrap();
+            assert_eq!(window.floats, [2.0]);
+            let window = buffer.advance(&mut source, 5, 35, 35).unwrap().unwrap();
+            assert_eq!((window.floats, window.falls.iter().collect::<Vec<_>>()), (&[2.0, 1.0][..], vec![1]));
+            let window = buffer.advance(&mut source, 10, 40, 40).unwrap().unwrap();
+            assert_eq!((window.floats, window.falls.iter().count()), (&[1.0, 5.0][..], 0), "the fall lies before");
+            assert!(buffer.advance(&mut source, 40, 90, 90).unwrap().is_none());
+        }
+    }
+
+    #[test]
+    fn memory_follows_the_window() {
+        let samples: Vec<_> = (0..100_000).map(|index| (index, (index % 100) as f64)).collect();
+        let mut source = Fixed { samples: samples.clone(), batch: 120 };
+        let mut buffer = WindowBuffer::default();
+        buffer.reset();
+        for end in (0..100_000).step_by(50) {
+            let start = end - 300;
+            let window = buffer.advance(&mut source, start, end, end).unwrap().unwrap();
+            let expected: Vec<f64> =
+                samples.iter().filter(|(time, _)| start < *time && *time <= end).map(|(_, value)| *value).collect();
+            assert_eq!(window.floats, expected);
+            let falls: Vec<_> = (1..expected.len()).filter(|index| expected[*index] < expected[index - 1]).collect();
+            assert_eq!(window.falls.iter().collect::<Vec<_>>(), falls);
+            assert!(buffer.len() < 3 * COMPACT_AT, "{} held at {end}", buffer.len());
+        }
+    }
+}
