@@ -5,6 +5,7 @@
 mod account_id;
 mod error_kind;
 mod exemplar;
+mod go_regex;
 mod histogram;
 mod labels;
 mod matcher;
@@ -15,6 +16,7 @@ mod sample;
 pub use account_id::AccountId;
 pub use error_kind::{ErrorKind, Kinded};
 pub use exemplar::Exemplar;
+pub use go_regex::{GoRegex, PATTERN_BYTES_MAX};
 pub use histogram::{CUSTOM_BUCKETS_SCHEMA, Counts, HistogramError, NativeHistogram, ResetHint, Span};
 pub use labels::{BuildLabels, Labels, LabelsBuilder, LabelsError, METRIC_NAME};
 pub use matcher::{MatchOp, Matcher, MatcherError};

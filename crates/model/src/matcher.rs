@@ -4,6 +4,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use crate::Labels;
+use crate::go_regex::{self, GoRegex, Shortcut};
 
 /// How a matcher compares.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Debug)]
@@ -36,10 +37,22 @@ pub struct Matcher {
     name: Arc<str>,
     op: MatchOp,
     value: Arc<str>,
-    regex: Option<Arc<regex::Regex>>,
+    pattern: Option<Arc<Pattern>>,
 }
 
-/// A pattern that is not a regular expression.
+/// A compiled pattern.
+struct Pattern {
+    /// What every match begins with; may be empty.
+    prefix: String,
+    test: Test,
+}
+
+enum Test {
+    Shortcut(Shortcut),
+    Automaton(GoRegex),
+}
+
+/// A pattern that is not a regular expression, worded as Go words it.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
 #[error("error parsing regexp: {message}")]
 pub struct MatcherError {
@@ -53,16 +66,16 @@ impl Matcher {
     /// # Errors
     /// A pattern that does not parse, or compiles to more than the size limit.
     pub fn new(op: MatchOp, name: &str, value: &str) -> Result<Self, MatcherError> {
-        let regex = match op {
+        let pattern = match op {
             MatchOp::Equal | MatchOp::NotEqual => None,
-            MatchOp::Regex | MatchOp::NotRegex => Some(Arc::new(compile(value)?)),
+            MatchOp::Regex | MatchOp::NotRegex => Some(Arc::new(Pattern::new(value)?)),
         };
-        Ok(Self { name: name.into(), op, value: value.into(), regex })
+        Ok(Self { name: name.into(), op, value: value.into(), pattern })
     }
 
     /// `name="value"`, which cannot fail.
     pub fn equal(name: &str, value: &str) -> Self {
-        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), regex: None }
+        Self { name: name.into(), op: MatchOp::Equal, value: value.into(), pattern: None }
     }
 
     /// The label's name.
@@ -85,8 +98,8 @@ impl Matcher {
         match self.op {
             MatchOp::Equal => *self.value == *value,
             MatchOp::NotEqual => *self.value != *value,
-            MatchOp::Regex => self.regex().is_match(value),
-            MatchOp::NotRegex => !self.regex().is_match(value),
+            MatchOp::Regex => self.pattern().is_match(value),
+            MatchOp::NotRegex => !self.pattern().is_match(value),
         }
     }
 
@@ -100,16 +113,48 @@ impl Matcher {
         self.matches("")
     }
 
-    fn regex(&self) -> &regex::Regex {
-        self.regex.as_ref().expect("regular-expression matchers are built with their pattern compiled")
+    /// All values that the pattern of a regular-expression matcher matches, sorted, when they are few or written out; `""`,
+    /// which stands for an absent label, may be one. For `!~` these are the values that do *not* meet the condition.
+    pub fn set_matches(&self) -> Option<&[String]> {
+        match &self.pattern.as_ref()?.test {
+            Test::Shortcut(Shortcut::Set(texts)) => Some(texts),
+            _ => None,
+        }
+    }
+
+    /// What every value begins with that the pattern of a regular-expression matcher matches, if there is such a beginning.
+    /// For `!~` a value that begins otherwise meets the condition.
+    pub fn prefix(&self) -> Option<&str> {
+        Some(self.pattern.as_ref()?.prefix.as_str()).filter(|prefix| !prefix.is_empty())
+    }
+
+    /// Whether matching runs an automaton, which costs memory: up to a few MiB for patterns made to cost.
+    pub fn has_automaton(&self) -> bool {
+        self.pattern.as_ref().is_some_and(|pattern| matches!(pattern.test, Test::Automaton(_)))
+    }
+
+    fn pattern(&self) -> &Pattern {
+        self.pattern.as_ref().expect("regular-expression matchers are built with their pattern compiled")
     }
 }
 
-fn compile(pattern: &str) -> Result<regex::Regex, MatcherError> {
-    regex::RegexBuilder::new(&format!("^(?s:{pattern})$"))
-        .size_limit(REGEX_BYTES_MAX)
-        .build()
-        .map_err(|error| MatcherError { message: error.to_string() })
+impl Pattern {
+    fn new(pattern: &str) -> Result<Self, MatcherError> {
+        let node = go_regex::trimmed(go_regex::read(pattern)?);
+        let prefix = go_regex::prefix(&node);
+        let test = match Shortcut::of(&node) {
+            Some(shortcut) => Test::Shortcut(shortcut),
+            None => Test::Automaton(GoRegex::compile(pattern, &node)?),
+        };
+        Ok(Self { prefix, test })
+    }
+
+    fn is_match(&self, value: &str) -> bool {
+        match &self.test {
+            Test::Shortcut(shortcut) => shortcut.is_match(value),
+            Test::Automaton(regex) => value.starts_with(&self.prefix) && regex.is_match(value),
+        }
+    }
 }
 
 impl PartialEq for Matcher {
@@ -132,5 +177,5 @@ impl fmt::Debug for Matcher {
     }
 }
 
-/// Bound on a compiled pattern, bytes: a short text can ask for a huge automaton (`(a{1000}){1000}`).
-const REGEX_BYTES_MAX: usize = 10 << 20;
+#[cfg(test)]
+mod tests;
