@@ -68,7 +68,7 @@ pub(crate) fn decode(mut reader: Reader<'_>, context: &Context<'_>) -> Result<Hi
             POSITIVE_DELTAS_PACKED => push_sints(reader.message()?, &mut positive.deltas)?,
             POSITIVE_COUNTS => positive.counts.push(reader.double()?),
             POSITIVE_COUNTS_PACKED => push_doubles(reader.message()?, &mut positive.counts)?,
-            RESET_HINT => reset_hint = reader.varint()?,
+            RESET_HINT => reset_hint = reader.enumeration()?,
             TIMESTAMP => timestamp = reader.varint()? as i64,
             CUSTOM_VALUES => custom_values.push(reader.double()?),
             CUSTOM_VALUES_PACKED => push_doubles(reader.message()?, &mut custom_values)?,

@@ -247,13 +247,28 @@ pub(crate) fn label(mut reader: Reader<'_>) -> LabelText<'_> {
         }
     }
     let lossy = |bytes: &[u8]| excerpt(&String::from_utf8_lossy(&bytes[..bytes.len().min(4 * EXCERPT_CHARS)]));
-    let name_text = simdutf8::basic::from_utf8(name).map_err(|_| LabelError::NameNotUtf8 { name: lossy(name) })?;
-    let value_text = simdutf8::basic::from_utf8(value).map_err(|_| LabelError::ValueNotUtf8 { name: lossy(name) })?;
+    let name_text = std::str::from_utf8(name).map_err(|_| LabelError::NameNotUtf8 { name: lossy(name) })?;
+    let value_text = std::str::from_utf8(value).map_err(|_| LabelError::ValueNotUtf8 { name: lossy(name) })?;
     Ok((name_text, value_text))
 }
 
 /// Writes one label field as senders of 1.0 do: empty texts are left out.
+#[inline]
 pub(crate) fn put_label(name: &str, value: &str, out: &mut Vec<u8>) {
+    // Nearly every label is short: its lengths are single bytes, and it is written in four pieces.
+    let short = 4 + name.len() + value.len();
+    if short < 0x80 && !name.is_empty() && !value.is_empty() {
+        out.reserve(2 + short);
+        out.extend_from_slice(&[v1::LABELS as u8, short as u8, NAME as u8, name.len() as u8]);
+        out.extend_from_slice(name.as_bytes());
+        out.extend_from_slice(&[VALUE as u8, value.len() as u8]);
+        out.extend_from_slice(value.as_bytes());
+    } else {
+        put_any_label(name, value, out);
+    }
+}
+
+fn put_any_label(name: &str, value: &str, out: &mut Vec<u8>) {
     let length = field_length(name) + field_length(value);
     out.push(v1::LABELS as u8);
     put_varint(length as u64, out);

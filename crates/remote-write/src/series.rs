@@ -206,11 +206,15 @@ elements! {
     Exemplars, ExemplarView<'s>, "exemplars", exemplar::decode
 }
 
+/// `Sample.value`
+const VALUE: u32 = key(1, Wire::Fixed64);
+/// `Sample.timestamp`
+const TIMESTAMP: u32 = key(2, Wire::Varint);
+/// `Sample.start_timestamp` (2.0)
+const START_TIMESTAMP: u32 = key(3, Wire::Varint);
+
 #[inline]
 fn sample(mut reader: Reader<'_>, context: &Context<'_>) -> Result<Sample, Fault> {
-    const VALUE: u32 = key(1, Wire::Fixed64);
-    const TIMESTAMP: u32 = key(2, Wire::Varint);
-    const START_TIMESTAMP: u32 = key(3, Wire::Varint);
     let (mut value, mut timestamp, mut start) = (0.0, 0, 0);
     while !reader.is_empty() {
         match reader.key()? {

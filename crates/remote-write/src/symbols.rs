@@ -27,7 +27,7 @@ pub enum SymbolError {
 
 impl<'a> Symbols<'a> {
     pub(crate) fn push(&mut self, bytes: &'a [u8]) {
-        self.texts.push(simdutf8::basic::from_utf8(bytes).ok());
+        self.texts.push(std::str::from_utf8(bytes).ok());
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -98,14 +98,14 @@ pub(crate) fn family(mut reader: Reader<'_>) -> Result<Result<FamilyMetadata<'_>
     let (mut metric_type, mut name, mut help, mut unit) = (0, &[][..], &[][..], &[][..]);
     while !reader.is_empty() {
         match reader.key()? {
-            TYPE => metric_type = reader.varint()?,
+            TYPE => metric_type = reader.enumeration()?,
             NAME => name = reader.bytes()?,
             HELP => help = reader.bytes()?,
             UNIT => unit = reader.bytes()?,
             other => reader.skip(other, fields(&[1, 2, 4, 5]))?,
         }
     }
-    let text = |field, bytes| simdutf8::basic::from_utf8(bytes).map_err(|_| MetadataError::NotUtf8 { field });
+    let text = |field, bytes| std::str::from_utf8(bytes).map_err(|_| MetadataError::NotUtf8 { field });
     let family = || {
         Ok(FamilyMetadata {
             name: text("metric_family_name", name)?,

@@ -87,7 +87,7 @@ impl MetadataRefs {
         const UNIT: u32 = key(4, Wire::Varint);
         while !reader.is_empty() {
             match reader.key()? {
-                TYPE => self.metric_type = reader.varint()?,
+                TYPE => self.metric_type = reader.enumeration()?,
                 HELP => self.help = reader.varint()?,
                 UNIT => self.unit = reader.varint()?,
                 other => reader.skip(other, fields(&[1, 3, 4]))?,

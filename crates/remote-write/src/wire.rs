@@ -149,6 +149,11 @@ impl<'a> Reader<'a> {
         Ok((value >> 1) as i64 ^ -((value & 1) as i64))
     }
 
+    /// An enumeration's number: of a longer varint the low 32 bits, as protobuf has it.
+    pub(crate) fn enumeration(&mut self) -> Result<u64, Fault> {
+        self.varint().map(|value| u64::from(value as u32))
+    }
+
     #[inline]
     pub(crate) fn sint32(&mut self) -> Result<i32, Fault> {
         let start = *self;
