@@ -3,12 +3,14 @@
 //! The bytes here are the *data* of a chunk: what stands between the encoding byte and the checksum in a chunk file, and
 //! what a head keeps in memory. Both start with the number of samples (two bytes, big endian).
 
+mod compare;
 mod histogram;
 mod layout;
 mod varbit;
 mod xor;
 mod xor_value;
 
+pub use compare::same_observations;
 pub use histogram::{HistogramChunk, HistogramDecoder, Misfit};
 pub use xor::{XorChunk, XorDecoder};
 

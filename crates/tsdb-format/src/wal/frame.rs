@@ -104,6 +104,8 @@ pub struct CorruptLog {
     pub offset: usize,
     /// What is wrong.
     pub what: &'static str,
+    /// Whether the segment just ends too early, as after the death of the writer; otherwise bytes are not what was written.
+    pub cut: bool,
 }
 
 /// Reads the records of a segment that is in memory as a whole.
@@ -168,7 +170,7 @@ impl<'a> FrameReader<'a> {
         loop {
             let at = self.position;
             let Some(Fragment { flags: part, data: fragment, .. }) = self.fragment()? else {
-                return Err(self.corrupt(at, "the segment ends inside a record"));
+                return Err(CorruptLog { cut: true, ..self.corrupt(at, "the segment ends inside a record") });
             };
             if self.joined.len() + fragment.len() > RECORD_BYTES_MAX {
                 return Err(self.corrupt(at, "a record is too large"));
@@ -228,6 +230,7 @@ impl<'a> FrameReader<'a> {
             let rest = self.segment.get(at..).unwrap_or_default();
             let page = &rest[..rest.len().min(PAGE_BYTES - at % PAGE_BYTES)];
             let Some(&flags) = page.first() else { return Ok(None) };
+            let cut = rest.len() < PAGE_BYTES - at % PAGE_BYTES;
             if flags & PART == PAGE_END {
                 if page.iter().any(|byte| *byte != 0) {
                     return Err(self.corrupt(at, "bytes other than zero after the end of a page"));
@@ -236,11 +239,11 @@ impl<'a> FrameReader<'a> {
                 continue;
             }
             let Some((header, data)) = page.split_first_chunk::<HEADER_BYTES>() else {
-                return Err(self.corrupt(at, "a fragment's header is cut"));
+                return Err(CorruptLog { cut, ..self.corrupt(at, "a fragment's header is cut") });
             };
             let length = u16::from_be_bytes([header[1], header[2]]) as usize;
             let Some(data) = data.get(..length) else {
-                return Err(self.corrupt(at, "a fragment is cut or longer than its page"));
+                return Err(CorruptLog { cut, ..self.corrupt(at, "a fragment is cut or longer than its page") });
             };
             if header[3..] != crc32c::crc32c(data).to_be_bytes() {
                 return Err(self.corrupt(at, "a fragment's checksum does not match"));
@@ -274,7 +277,7 @@ impl<'a> FrameReader<'a> {
     }
 
     fn corrupt(&self, offset: usize, what: &'static str) -> CorruptLog {
-        CorruptLog { offset, what }
+        CorruptLog { offset, what, cut: false }
     }
 }
 

@@ -1,0 +1,402 @@
+//! Decides sample by sample what is taken, in order of arrival, and writes down what is: records for the log, and what the
+//! head is to be changed to once they are in it.
+//!
+//! All batches of a group are judged before any of them reaches the head. So a sample is compared with what its series
+//! has in the head *and* with what the group has taken for it so far: `marks` leads from a series to its newest sample in
+//! the group, `previous` from there to the one before.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use model::{Exemplar, Labels, LabelsBuilder, Metadata, NativeHistogram, TimestampMs};
+use storage::{AppendError, Committed, Rejection, TimeRange};
+use tsdb_format::wal::record::{
+    ExemplarEncoder, HistogramEncoder, HistogramKind, MetadataEncoder, SampleEncoder, SeriesEncoder, WalRef,
+};
+
+use crate::batch::{Batch, BatchSample, BatchSeries, Known};
+use crate::head::{Head, HeadSample, Value, Verdict};
+use crate::key_cache::{KeyCache, KeyHash};
+use crate::log::{Log, Replayed};
+use crate::settings::Settings;
+use crate::stats::Counters;
+
+/// What a group of batches brings, and what is known about series beyond the head.
+pub(crate) struct Admission {
+    refs: Vec<WalRef>,
+    metadata_refs: HashMap<String, WalRef>,
+    next_ref: u64,
+    /// By slot: one plus the index of the series' newest sample among `samples`; 0 for none.
+    marks: Vec<u32>,
+    samples: Vec<HeadSample>,
+    /// For each sample: the mark of its series before it.
+    previous: Vec<u32>,
+    histograms: Vec<Arc<NativeHistogram>>,
+    exemplars: Vec<(u32, Exemplar)>,
+    metadata: Vec<(String, Metadata)>,
+    new_series: Vec<Labels>,
+    new_slots: HashMap<Labels, u32>,
+    keys: Vec<(KeyHash, u32)>,
+    records: Records,
+    /// For the batch being judged: slots of its new series, or [`UNBORN`].
+    born: Vec<u32>,
+    builder: LabelsBuilder,
+}
+
+/// What is judged with.
+pub(crate) struct Bench<'a> {
+    pub(crate) head: &'a Head,
+    pub(crate) settings: &'a Settings,
+    pub(crate) counters: &'a Counters,
+    pub(crate) log: &'a mut Log,
+}
+
+impl Admission {
+    pub(crate) fn new(refs: Vec<WalRef>, metadata_refs: HashMap<String, WalRef>, next_ref: u64) -> Self {
+        Self {
+            marks: vec![0; refs.len()],
+            refs,
+            metadata_refs,
+            next_ref,
+            samples: Vec::new(),
+            previous: Vec::new(),
+            histograms: Vec::new(),
+            exemplars: Vec::new(),
+            metadata: Vec::new(),
+            new_series: Vec::new(),
+            new_slots: HashMap::new(),
+            keys: Vec::new(),
+            records: Records::default(),
+            born: Vec::new(),
+            builder: LabelsBuilder::default(),
+        }
+    }
+
+    pub(crate) fn after(replayed: &mut Replayed) -> Self {
+        let refs = std::mem::take(&mut replayed.refs);
+        Self::new(refs, std::mem::take(&mut replayed.metadata_refs), replayed.next_ref)
+    }
+
+    /// Judges a batch. What it says holds once the log is written and [`Admission::apply`] is done.
+    pub(crate) fn admit(&mut self, bench: &mut Bench<'_>, batch: &mut Batch) -> Committed {
+        let mut committed = Committed::default();
+        self.find_new_series(bench.head, batch);
+        for sample in &batch.samples {
+            match self.admit_sample(bench, batch, sample) {
+                Ok(()) if sample.is_histogram => committed.histograms += 1,
+                Ok(()) => committed.samples += 1,
+                Err(error) => committed.rejected.push(self.rejection(bench, batch, sample.series, error)),
+            }
+        }
+        for (series, exemplar) in std::mem::take(&mut batch.exemplars) {
+            match self.admit_exemplar(bench, batch, series, exemplar) {
+                Ok(()) => committed.exemplars += 1,
+                Err(error) => committed.rejected.push(self.rejection(bench, batch, series, error)),
+            }
+        }
+        for (name, metadata) in std::mem::take(&mut batch.metadata) {
+            self.admit_metadata(bench, name, metadata);
+        }
+        let born = batch.new_series.iter().zip(&self.born).filter(|(_, slot)| **slot != UNBORN);
+        self.keys.extend(born.filter_map(|(series, slot)| Some((series.key?, *slot))));
+        committed
+    }
+
+    /// Ends the group's records.
+    pub(crate) fn finish(&mut self, log: &mut Log) {
+        self.records.flush(log);
+    }
+
+    /// Changes the head as was judged, and is ready for the next group.
+    pub(crate) fn apply(&mut self, head: &Head, keys: &KeyCache, counters: &Counters) {
+        for labels in self.new_series.drain(..) {
+            head.add_series(&labels);
+        }
+        self.new_slots.clear();
+        let appended = head.append(&self.samples, &self.histograms);
+        debug_assert_eq!(appended.stale, 0, "what is taken is newer than what was there");
+        counters.samples_appended.add(appended.floats);
+        counters.histograms_appended.add(appended.histograms);
+        counters.chunks.add(appended.chunks);
+        counters.sealed_chunk_bytes.add(appended.sealed_bytes);
+        if !self.exemplars.is_empty() {
+            let mut ring = head.exemplars.lock();
+            counters.exemplars_appended.add(self.exemplars.len() as u64);
+            self.exemplars.drain(..).for_each(|(slot, exemplar)| ring.add(slot, exemplar));
+        }
+        if !self.metadata.is_empty() {
+            head.metadata.write().extend(self.metadata.drain(..));
+        }
+        let evicted = self.keys.drain(..).filter(|(key, slot)| keys.insert(*key, *slot)).count();
+        counters.series_cache_evictions.add(evicted as u64);
+        self.forget_samples();
+    }
+
+    fn forget_samples(&mut self) {
+        for sample in &self.samples {
+            self.marks[sample.slot as usize] = 0;
+        }
+        self.samples.clear();
+        self.previous.clear();
+        self.histograms.clear();
+        // One unusually large group must not cost memory for ever.
+        self.samples.shrink_to(KEPT_SAMPLES_MAX);
+        self.previous.shrink_to(KEPT_SAMPLES_MAX);
+    }
+
+    /// Which of the batch's new series have come to be since it asked.
+    fn find_new_series(&mut self, head: &Head, batch: &Batch) {
+        self.born.clear();
+        if batch.new_series.is_empty() {
+            return;
+        }
+        let index = head.index.read();
+        let slot = |labels: &Labels| self.new_slots.get(labels).copied().or_else(|| index.find(labels));
+        self.born.extend(batch.new_series.iter().map(|series| slot(&series.labels).unwrap_or(UNBORN)));
+    }
+
+    /// The series' slot; makes it if it is new. Called only when something of it is taken: a series without samples does
+    /// not come to be.
+    fn slot(&mut self, bench: &mut Bench<'_>, batch: &Batch, series: BatchSeries) -> Result<u32, AppendError> {
+        let index = match series.known() {
+            Known::Head(slot) => return Ok(slot),
+            Known::New(index) => index,
+        };
+        if self.born[index] != UNBORN {
+            return Ok(self.born[index]);
+        }
+        let limit = bench.settings.series_max;
+        let slot = self.refs.len() as u32;
+        if slot >= limit {
+            return Err(AppendError::SeriesLimit { limit: u64::from(limit) });
+        }
+        let labels = &batch.new_series[index].labels;
+        let reference = self.next_ref();
+        self.records.series.push(reference, labels);
+        self.refs.push(reference);
+        self.marks.push(0);
+        self.new_series.push(labels.clone());
+        self.new_slots.insert(labels.clone(), slot);
+        self.born[index] = slot;
+        // The same labels may stand in the batch under another key, too.
+        for (other, series) in batch.new_series.iter().enumerate().skip(index + 1) {
+            if series.key.is_some() && series.labels == *labels {
+                self.born[other] = slot;
+            }
+        }
+        Ok(slot)
+    }
+
+    fn next_ref(&mut self) -> WalRef {
+        let reference = WalRef(self.next_ref);
+        self.next_ref += 1;
+        reference
+    }
+
+    #[inline]
+    fn admit_sample(&mut self, bench: &mut Bench<'_>, batch: &Batch, sample: &BatchSample) -> Result<(), AppendError> {
+        let slot = self.slot(bench, batch, sample.series)?;
+        let (at, mark) = (sample.timestamp, self.marks[slot as usize]);
+        let value = match sample.is_histogram {
+            true => Value::Histogram(Arc::clone(&batch.histograms[sample.value as usize])),
+            false => Value::Float(f64::from_bits(sample.value)),
+        };
+        let newest = match mark {
+            0 if slot < bench.head.series_count() => bench.head.read(slot, |series| series.newest()),
+            0 => None,
+            mark => Some(self.taken(mark)),
+        };
+        if let Some((newest, newest_value)) = newest
+            && at <= newest
+        {
+            let stored = if at == newest { Some(newest_value) } else { self.find_stored(bench.head, slot, at) };
+            return match stored {
+                Some(stored) if stored.same(&value) => {
+                    bench.counters.duplicates.add(1);
+                    Ok(())
+                }
+                Some(_) => Err(AppendError::DuplicateTimestamp { at }),
+                None => Err(AppendError::OutOfOrder { at, newest }),
+            };
+        }
+        self.take(bench.log, slot, at, value);
+        Ok(())
+    }
+
+    /// A sample that the group took.
+    fn taken(&self, mark: u32) -> (TimestampMs, Value) {
+        let sample = &self.samples[mark as usize - 1];
+        (sample.at, sample.value(&self.histograms))
+    }
+
+    /// The value that the series has at this time, in the group or in the head.
+    #[cold]
+    fn find_stored(&self, head: &Head, slot: u32, at: TimestampMs) -> Option<Value> {
+        let mut mark = self.marks[slot as usize];
+        while mark != 0 {
+            let (time, value) = self.taken(mark);
+            if time == at {
+                return Some(value);
+            }
+            mark = self.previous[mark as usize - 1];
+        }
+        if slot >= head.series_count() {
+            return None;
+        }
+        let chunk = head.read(slot, |series| series.chunks(TimeRange { start: at, end: at })).pop()?;
+        chunk.value_at(at).unwrap_or_else(|error| {
+            tracing::error!(%error, "a chunk in memory cannot be read");
+            None
+        })
+    }
+
+    fn take(&mut self, log: &mut Log, slot: u32, at: TimestampMs, value: Value) {
+        let mark = self.marks[slot as usize];
+        if mark != 0 && self.kind_of(mark) != kind(&value) {
+            // Records of different kinds are written one after the other; a series' samples must keep their order.
+            self.records.flush(log);
+        }
+        let reference = self.refs[slot as usize];
+        let (is_histogram, value) = match value {
+            Value::Float(value) => {
+                self.records.samples.push(reference, at, value);
+                (false, value.to_bits())
+            }
+            Value::Histogram(histogram) => {
+                self.records.histogram(reference, at, &histogram);
+                self.histograms.push(histogram);
+                (true, self.histograms.len() as u64 - 1)
+            }
+        };
+        self.samples.push(HeadSample { slot, is_histogram, at, value });
+        self.previous.push(mark);
+        self.marks[slot as usize] = self.samples.len() as u32;
+        self.records.flush_if_large(log);
+    }
+
+    fn kind_of(&self, mark: u32) -> Option<HistogramKind> {
+        kind(&self.taken(mark).1)
+    }
+
+    fn admit_exemplar(
+        &mut self,
+        bench: &mut Bench<'_>,
+        batch: &Batch,
+        series: BatchSeries,
+        exemplar: Exemplar,
+    ) -> Result<(), AppendError> {
+        let slot = self.slot(bench, batch, series)?;
+        let waiting = self.exemplars.iter().rev().filter(|(other, _)| *other == slot).map(|(_, exemplar)| exemplar);
+        match bench.head.exemplars.lock().judge(slot, &exemplar, waiting) {
+            Verdict::Known => return Ok(()),
+            Verdict::OutOfOrder { newest } => {
+                return Err(AppendError::OutOfOrderExemplar { at: exemplar.timestamp, newest });
+            }
+            Verdict::Add => {}
+        }
+        let reference = self.refs[slot as usize];
+        self.records.exemplars.push(reference, exemplar.timestamp, exemplar.value, &exemplar.labels);
+        self.exemplars.push((slot, exemplar));
+        self.records.flush_if_large(bench.log);
+        Ok(())
+    }
+
+    fn admit_metadata(&mut self, bench: &mut Bench<'_>, name: String, metadata: Metadata) {
+        let waiting = self.metadata.iter().rev().find(|(other, _)| *other == name).map(|(_, metadata)| metadata);
+        let stored = bench.head.metadata.read();
+        if waiting.or_else(|| stored.get(&name)) == Some(&metadata) || name.is_empty() {
+            return;
+        }
+        let is_new = waiting.is_none() && !stored.contains_key(&name);
+        if is_new && stored.len() + self.metadata.len() >= bench.settings.metadata_max {
+            bench.counters.metadata_refused.add(1);
+            return;
+        }
+        drop(stored);
+        let reference = match self.metadata_refs.get(&name) {
+            Some(reference) => *reference,
+            None => {
+                // The log knows metadata of series only. This one has the family's name and never a sample.
+                let labels = Labels::from_pairs([(model::METRIC_NAME, &name)]).expect("one label is a label set");
+                let reference = self.next_ref();
+                self.records.series.push(reference, &labels);
+                self.metadata_refs.insert(name.clone(), reference);
+                reference
+            }
+        };
+        self.records.metadata.push(reference, &metadata);
+        self.metadata.push((name, metadata));
+        self.records.flush_if_large(bench.log);
+    }
+
+    #[cold]
+    fn rejection(&mut self, bench: &Bench<'_>, batch: &Batch, series: BatchSeries, error: AppendError) -> Rejection {
+        bench.counters.rejected(&error);
+        let labels = match series.known() {
+            Known::New(index) => batch.new_series[index].labels.clone(),
+            Known::Head(slot) => bench.head.index.read().labels(slot, &mut self.builder),
+        };
+        Rejection { labels, error }
+    }
+}
+
+fn kind(value: &Value) -> Option<HistogramKind> {
+    match value {
+        Value::Float(_) => None,
+        Value::Histogram(histogram) => Some(HistogramKind::of(histogram)),
+    }
+}
+
+/// Records in the making, one of each type.
+#[derive(Default)]
+struct Records {
+    series: SeriesEncoder,
+    samples: SampleEncoder,
+    histograms: [HistogramEncoder; 4],
+    exemplars: ExemplarEncoder,
+    metadata: MetadataEncoder,
+}
+
+impl Records {
+    fn histogram(&mut self, series: WalRef, at: TimestampMs, histogram: &NativeHistogram) {
+        let kind = HistogramKind::of(histogram);
+        let which = HistogramKind::ALL.iter().position(|other| *other == kind).expect("all kinds are there");
+        self.histograms[which].push(series, at, histogram);
+    }
+
+    #[inline]
+    fn flush_if_large(&mut self, log: &mut Log) {
+        let others = self.series.record().len() + self.exemplars.record().len() + self.metadata.record().len();
+        let histograms: usize = self.histograms.iter().map(|histograms| histograms.record().len()).sum();
+        if self.samples.record().len() + others + histograms > RECORD_BYTES {
+            self.flush(log);
+        }
+    }
+
+    /// Series go first: what follows uses them.
+    fn flush(&mut self, log: &mut Log) {
+        macro_rules! flush {
+            ($encoder:expr) => {
+                if !$encoder.is_empty() {
+                    log.push($encoder.record());
+                    $encoder.clear();
+                }
+            };
+        }
+        flush!(self.series);
+        flush!(self.samples);
+        for histograms in &mut self.histograms {
+            flush!(histograms);
+        }
+        flush!(self.exemplars);
+        flush!(self.metadata);
+    }
+}
+
+/// A new series of which nothing has been taken yet.
+const UNBORN: u32 = u32::MAX;
+
+/// When records are ended. Larger ones compress no better.
+const RECORD_BYTES: usize = 128 << 10;
+
+const KEPT_SAMPLES_MAX: usize = 128 << 10;

@@ -1,0 +1,221 @@
+//! One series in memory: full chunks and one that grows.
+
+use std::sync::Arc;
+
+use model::{NativeHistogram, TimestampMs};
+use storage::TimeRange;
+use tsdb_format::chunk::{
+    ChunkEncoding, CorruptChunk, HistogramChunk, HistogramDecoder, Misfit, XorChunk, XorDecoder, same_observations,
+};
+
+/// A sample's value.
+#[derive(Clone, Debug)]
+pub(crate) enum Value {
+    Float(f64),
+    Histogram(Arc<NativeHistogram>),
+}
+
+impl Value {
+    /// Whether two values are one sample told twice. Floats bit for bit: staleness markers are NaNs.
+    pub(crate) fn same(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(left), Self::Float(right)) => left.to_bits() == right.to_bits(),
+            (Self::Histogram(left), Self::Histogram(right)) => same_observations(left, right),
+            _ => false,
+        }
+    }
+}
+
+/// Samples that do not change any more. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Chunk {
+    pub(crate) start: TimestampMs,
+    pub(crate) end: TimestampMs,
+    pub(crate) encoding: ChunkEncoding,
+    pub(crate) data: Arc<[u8]>,
+}
+
+/// What appending did, for counting.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Sealed {
+    /// The open chunk grew.
+    No,
+    /// A chunk was opened, and the one before, of so many bytes (0: there was none), is full.
+    Yes { bytes: usize },
+}
+
+/// Invariant: times rise over all chunks; the open chunk, if there is one, has the newest sample.
+#[derive(Default)]
+pub(crate) struct MemSeries {
+    full: Vec<Chunk>,
+    open: Open,
+}
+
+#[derive(Default)]
+enum Open {
+    #[default]
+    None,
+    Floats(XorChunk),
+    Histograms(Box<HistogramChunk>),
+}
+
+impl MemSeries {
+    /// The newest sample.
+    #[inline]
+    pub(crate) fn newest(&self) -> Option<(TimestampMs, Value)> {
+        match &self.open {
+            Open::None => None,
+            Open::Floats(chunk) => {
+                let (at, value) = chunk.newest();
+                Some((at, Value::Float(value)))
+            }
+            Open::Histograms(chunk) => {
+                let (at, histogram) = chunk.newest();
+                Some((at, Value::Histogram(Arc::clone(histogram))))
+            }
+        }
+    }
+
+    /// The time of the newest sample.
+    #[inline]
+    pub(crate) fn newest_time(&self) -> Option<TimestampMs> {
+        match &self.open {
+            Open::None => None,
+            Open::Floats(chunk) => Some(chunk.newest().0),
+            Open::Histograms(chunk) => Some(chunk.newest().0),
+        }
+    }
+
+    /// Adds a sample newer than all others.
+    #[inline]
+    pub(crate) fn append(&mut self, at: TimestampMs, value: Value) -> Sealed {
+        debug_assert!(self.newest_time().is_none_or(|newest| newest < at), "samples are checked before they come here");
+        match value {
+            Value::Float(value) => self.append_float(at, value),
+            Value::Histogram(histogram) => self.append_histogram(at, histogram),
+        }
+    }
+
+    /// Chunks with samples in `range`, in order of time; the open one as a copy.
+    pub(crate) fn chunks(&self, range: TimeRange) -> Vec<Chunk> {
+        let overlaps = |start, end| start <= range.end && range.start <= end;
+        let first = self.full.partition_point(|chunk| chunk.end < range.start);
+        let mut chunks: Vec<Chunk> =
+            self.full[first..].iter().take_while(|chunk| chunk.start <= range.end).cloned().collect();
+        if let Some((start, end)) = self.open_range()
+            && overlaps(start, end)
+        {
+            chunks.extend(self.copy_open());
+        }
+        chunks
+    }
+
+    /// Whether a chunk overlaps `range`.
+    pub(crate) fn has_chunks(&self, range: TimeRange) -> bool {
+        let open = self.open_range().is_some_and(|(start, end)| start <= range.end && range.start <= end);
+        let first = self.full.partition_point(|chunk| chunk.end < range.start);
+        open || self.full.get(first).is_some_and(|chunk| chunk.start <= range.end)
+    }
+
+    fn append_float(&mut self, at: TimestampMs, value: f64) -> Sealed {
+        match &mut self.open {
+            Open::Floats(chunk) if chunk_goes_on(chunk.len(), chunk.data().len(), 1, chunk.newest().0, at) => {
+                chunk.push(at, value);
+                Sealed::No
+            }
+            _ => {
+                let sealed = self.seal();
+                self.open = Open::Floats(XorChunk::new(at, value));
+                sealed
+            }
+        }
+    }
+
+    fn append_histogram(&mut self, at: TimestampMs, histogram: Arc<NativeHistogram>) -> Sealed {
+        let mut after_reset = false;
+        if let Open::Histograms(chunk) = &mut self.open
+            && chunk_goes_on(chunk.len(), chunk.data().len(), HISTOGRAM_SAMPLES_MIN, chunk.newest().0, at)
+        {
+            match chunk.push(at, Arc::clone(&histogram)) {
+                Ok(()) => return Sealed::No,
+                Err(misfit) => after_reset = misfit == Misfit::Reset,
+            }
+        }
+        let sealed = self.seal();
+        self.open = Open::Histograms(Box::new(HistogramChunk::new(at, histogram, after_reset)));
+        sealed
+    }
+
+    fn seal(&mut self) -> Sealed {
+        let full = self.copy_open();
+        let bytes = full.as_ref().map_or(0, |chunk| chunk.data.len());
+        // One more at a time: most series have few chunks, and doubling would leave half of them empty.
+        self.full.reserve_exact(usize::from(full.is_some()));
+        self.full.extend(full);
+        Sealed::Yes { bytes }
+    }
+
+    fn open_range(&self) -> Option<(TimestampMs, TimestampMs)> {
+        match &self.open {
+            Open::None => None,
+            Open::Floats(chunk) => Some((chunk.start(), chunk.newest().0)),
+            Open::Histograms(chunk) => Some((chunk.start(), chunk.newest().0)),
+        }
+    }
+
+    fn copy_open(&self) -> Option<Chunk> {
+        let (start, end) = self.open_range()?;
+        let (encoding, data) = match &self.open {
+            Open::None => return None,
+            Open::Floats(chunk) => (ChunkEncoding::Xor, chunk.data()),
+            Open::Histograms(chunk) => (chunk.encoding(), chunk.data()),
+        };
+        Some(Chunk { start, end, encoding, data: data.into() })
+    }
+}
+
+impl Chunk {
+    /// The value stored for exactly this time.
+    pub(crate) fn value_at(&self, at: TimestampMs) -> Result<Option<Value>, CorruptChunk> {
+        match self.encoding {
+            ChunkEncoding::Xor => {
+                let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+                XorDecoder::new(&self.data)?.read(&mut timestamps, &mut values, usize::MAX)?;
+                Ok(timestamps.binary_search(&at).ok().map(|index| Value::Float(values[index])))
+            }
+            encoding => {
+                for sample in HistogramDecoder::new(encoding, &self.data) {
+                    let (time, histogram) = sample?;
+                    if time == at {
+                        return Ok(Some(Value::Histogram(histogram)));
+                    }
+                }
+                Ok(None)
+            }
+        }
+    }
+}
+
+/// Whether an open chunk takes one more sample: it is neither full nor does the sample fall into the next range.
+fn chunk_goes_on(samples: u16, bytes: usize, samples_min: u16, newest: TimestampMs, at: TimestampMs) -> bool {
+    let full = samples >= CHUNK_SAMPLES || (bytes + SAMPLE_BYTES_MAX > CHUNK_BYTES && samples >= samples_min);
+    !full && newest.0.div_euclid(CHUNK_RANGE_MS) == at.0.div_euclid(CHUNK_RANGE_MS)
+}
+
+/// The range that a later block of the head will have; a chunk belongs to one block.
+const CHUNK_RANGE_MS: i64 = 2 * 3600 * 1000;
+
+/// Prometheus' aim.
+const CHUNK_SAMPLES: u16 = 120;
+
+/// No chunk of floats grows beyond.
+const CHUNK_BYTES: usize = 1024;
+
+/// The longest float sample: 68 bits of time and 77 of value.
+const SAMPLE_BYTES_MAX: usize = 19;
+
+/// Histograms with many buckets still share their layout among so many.
+const HISTOGRAM_SAMPLES_MIN: u16 = 10;
+
+#[cfg(test)]
+mod tests;

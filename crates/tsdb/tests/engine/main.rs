@@ -1,0 +1,5 @@
+//! The database through its seam: what is stored, refused, found again, and kept through crashes.
+
+mod support;
+
+mod appending;
