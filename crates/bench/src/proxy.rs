@@ -1,0 +1,154 @@
+//! The sidecar's pass-through against nginx, both before the same sink, plain and with TLS to it.
+
+mod peers;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::Args;
+
+use crate::load::{self, Pace};
+use crate::sink;
+use crate::statistics::{median, quantile};
+use peers::Peer;
+
+#[derive(Args)]
+pub(crate) struct Arguments {
+    /// Rounds; each measures every peer once, and the medians over them count
+    #[arg(long, default_value_t = 7)]
+    rounds: usize,
+    /// Seconds of each measurement at full speed
+    #[arg(long, default_value_t = 2.0)]
+    full_speed_seconds: f64,
+    /// Seconds of each measurement at a steady rate
+    #[arg(long, default_value_t = 5.0)]
+    paced_seconds: f64,
+    /// Bytes of a request's body
+    #[arg(long, default_value_t = 80_000)]
+    body_bytes: usize,
+    /// Which upstreams: plain, tls or both
+    #[arg(long, default_value = "both")]
+    upstream: String,
+    /// nginx [default: target/peers/usr/sbin/nginx]
+    #[arg(long, env = "NGINX")]
+    nginx: Option<PathBuf>,
+    /// remora-sidecar [default: beside this program]
+    #[arg(long, env = "REMORA_SIDECAR")]
+    sidecar: Option<PathBuf>,
+}
+
+impl Default for Arguments {
+    fn default() -> Self {
+        Self {
+            rounds: 7,
+            full_speed_seconds: 2.0,
+            paced_seconds: 5.0,
+            body_bytes: 80_000,
+            upstream: "both".to_owned(),
+            nginx: None,
+            sidecar: None,
+        }
+    }
+}
+
+/// One measurement of one peer.
+#[derive(Clone, Copy)]
+struct Figures {
+    cpu_full_ms: f64,
+    rate_full: f64,
+    cpu_paced_ms: f64,
+    p50_ms: f64,
+    p99_ms: f64,
+}
+
+pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let answer = "HTTP/1.1 204 No Content\r\nx-ms-request-id: 2f3d5c1e-0000-4000-8000-000000000000\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\n\r\n";
+    let (tls, ca) = sink::tls_for_localhost()?;
+    let request: Arc<[u8]> = load::write_request(arguments.body_bytes).into();
+    let directory = tempfile::tempdir()?;
+    let programs = peers::Programs::find(arguments.nginx.as_deref(), arguments.sidecar.as_deref())?;
+    println!(
+        "pass-through of requests of {} bytes, {} rounds; medians; CPU of the proxy's process alone",
+        request.len(),
+        arguments.rounds
+    );
+    for (name, tls) in [("plain", None), ("tls", Some(tls))] {
+        if arguments.upstream != "both" && arguments.upstream != name {
+            continue;
+        }
+        let secure = tls.is_some();
+        let upstream = sink::serve(answer, tls)?;
+        let directory = directory.path().join(name);
+        let peers = [
+            peers::nginx(&programs, &directory, upstream, secure)?,
+            peers::sidecar(&programs, &directory, upstream, secure, &ca)?,
+        ];
+        let figures = measure(arguments, &peers, &request)?;
+        print(name, &peers, &figures)?;
+    }
+    Ok(())
+}
+
+/// Rounds of all peers, the order turned around every time.
+fn measure(arguments: &Arguments, peers: &[Peer; 2], request: &Arc<[u8]>) -> anyhow::Result<[Vec<Figures>; 2]> {
+    for peer in peers {
+        load::run(peer.address, request, CONNECTIONS, Pace::FullSpeed, Duration::from_millis(500))?;
+    }
+    let mut figures = [Vec::new(), Vec::new()];
+    for round in 0..arguments.rounds {
+        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
+        for index in order {
+            figures[index].push(measure_once(arguments, &peers[index], request)?);
+        }
+    }
+    Ok(figures)
+}
+
+fn measure_once(arguments: &Arguments, peer: &Peer, request: &Arc<[u8]>) -> anyhow::Result<Figures> {
+    let timed = |pace, seconds: f64| {
+        let before = peer.process.cpu_seconds()?;
+        let measured = load::run(peer.address, request, CONNECTIONS, pace, Duration::from_secs_f64(seconds))?;
+        let cpu_ms = (peer.process.cpu_seconds()? - before) * 1e3 / measured.requests as f64;
+        anyhow::Ok((measured, cpu_ms))
+    };
+    let (full, cpu_full_ms) = timed(Pace::FullSpeed, arguments.full_speed_seconds)?;
+    let (mut paced, cpu_paced_ms) = timed(Pace::PerSecond(PACED_PER_SECOND), arguments.paced_seconds)?;
+    Ok(Figures {
+        cpu_full_ms,
+        rate_full: full.requests as f64 / arguments.full_speed_seconds,
+        cpu_paced_ms,
+        p50_ms: quantile(&mut paced.latencies_ms, 0.5),
+        p99_ms: quantile(&mut paced.latencies_ms, 0.99),
+    })
+}
+
+fn print(upstream: &str, peers: &[Peer; 2], figures: &[Vec<Figures>; 2]) -> anyhow::Result<()> {
+    println!("\n## {upstream} upstream\n");
+    println!("| | CPU ms/request, full speed | CPU ms/request, 100/s | p50 ms | p99 ms | requests/s | RSS MB |");
+    println!("|---|---|---|---|---|---|---|");
+    let columns: [fn(&Figures) -> f64; 5] =
+        [|f| f.cpu_full_ms, |f| f.cpu_paced_ms, |f| f.p50_ms, |f| f.p99_ms, |f| f.rate_full];
+    let middle = |of: usize, column: fn(&Figures) -> f64| median(&figures[of].iter().map(column).collect::<Vec<_>>());
+    for (index, peer) in peers.iter().enumerate() {
+        let [full, paced, p50, p99, rate] = columns.map(|column| middle(index, column));
+        let rss = peer.process.rss_max_mb()?;
+        println!("| {} | {full:.4} | {paced:.4} | {p50:.3} | {p99:.3} | {rate:.0} | {rss:.1} |", peer.name);
+    }
+    let [full, paced, p50, p99, rate] = columns.map(|column| middle(1, column) / middle(0, column));
+    println!("| ratio | {full:.3} | {paced:.3} | {p50:.3} | {p99:.3} | {rate:.3} | |");
+    let slower = middle(1, columns[3]) - middle(0, columns[3]);
+    let rss = peers[1].process.rss_max_mb()?;
+    for (promise, kept) in [
+        ("CPU at full speed at most that of nginx", full <= 1.0),
+        ("CPU at 100 requests/s at most that of nginx", paced <= 1.0),
+        ("p99 within 1.1 times or 0.2 ms of that of nginx", p99 <= 1.1 || slower <= 0.2),
+        ("RSS below 15 MB", rss < 15.0),
+    ] {
+        println!("{} {promise}", if kept { "kept:  " } else { "BROKEN:" });
+    }
+    Ok(())
+}
+
+const CONNECTIONS: u32 = 4;
+const PACED_PER_SECOND: f64 = 100.0;
