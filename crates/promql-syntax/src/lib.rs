@@ -1,7 +1,8 @@
 //! PromQL's text form: syntax tree, parser with type checks, printer.
 //!
 //! Pure text in, tree out. The grammar, the type rules and the error texts are those of Prometheus 3.14; what upstream keeps
-//! behind feature switches stands behind those of [`Options`]. Everything is bounded: [`QUERY_BYTES_MAX`], [`DEPTH_MAX`].
+//! behind feature switches stands behind those of [`Options`]. Everything is bounded: [`QUERY_BYTES_MAX`],
+//! [`DEPTH_MAX`], [`AUTOMATA_MAX`].
 //! Not here: evaluation.
 
 mod ast;
@@ -29,6 +30,10 @@ pub const QUERY_BYTES_MAX: usize = 1 << 20;
 
 /// The deepest tree that is parsed: what recurses over trees needs stack for no more.
 pub const DEPTH_MAX: usize = 512;
+
+/// The most regular expressions in one text that need an automaton: each may take up to a few MiB. Plain alternatives
+/// (`a|b|c`), `prefix.*` and their like need none.
+pub const AUTOMATA_MAX: usize = 100;
 
 /// Which experimental parts of the grammar are accepted. All off by default, as upstream.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]

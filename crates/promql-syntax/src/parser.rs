@@ -74,6 +74,8 @@ struct Parser<'a> {
     end: u32,
     /// How deep calls are nested.
     nesting: usize,
+    /// Matchers so far that run an automaton.
+    automata: usize,
     contexts: Vec<Context>,
 }
 
@@ -107,7 +109,7 @@ impl<'a> Parser<'a> {
             return Err(ParseError::new(input, PositionRange::default(), message));
         }
         let lexer = Lexer::new(input);
-        Ok(Self { input, options, lexer, peeked: None, end: 0, nesting: 0, contexts: Vec::new() })
+        Ok(Self { input, options, lexer, peeked: None, end: 0, nesting: 0, automata: 0, contexts: Vec::new() })
     }
 
     fn expr(&mut self, lowest: Power) -> Parsed<Node> {

@@ -3,6 +3,7 @@
 use model::{METRIC_NAME, MatchOp, Matcher, TimestampMs};
 
 use super::{Node, Parsed, Parser};
+use crate::AUTOMATA_MAX;
 use crate::ast::{
     At, BinaryOp, Duration, Expr, ExtendedRange, MatrixSelector, PositionRange, Subquery, UnaryOp, VectorSelector,
 };
@@ -75,8 +76,14 @@ impl<'a> Parser<'a> {
         self.bump()?;
         let value = self.in_context(("label matching", "string"), |parser| parser.expect(TokenKind::String))?;
         let text = self.unquote(value)?;
-        Matcher::new(op, &name, &text)
-            .map_err(|error| self.error(token.position().to(value.position()), error.to_string()))
+        let position = token.position().to(value.position());
+        let matcher = Matcher::new(op, &name, &text).map_err(|error| self.error(position, error.to_string()))?;
+        self.automata += usize::from(matcher.has_automaton());
+        if self.automata > AUTOMATA_MAX {
+            let message = format!("more than {AUTOMATA_MAX} regular expressions that are not plain alternatives");
+            return Err(self.error(position, message));
+        }
+        Ok(matcher)
     }
 
     /// Everything that may follow an operand. All of it binds tighter than any operator.

@@ -1,4 +1,5 @@
 use super::*;
+use crate::AUTOMATA_MAX;
 use crate::ast::{At, Duration, ExtendedRange};
 use model::TimestampMs;
 
@@ -20,6 +21,8 @@ fn errors_say_where() {
         ("日本", "1:1: parse error: unexpected character: '日'"),
         ("\"日本\" + )", "1:13: parse error: unexpected right parenthesis ')'"),
         ("rate(foo)", "1:6: parse error: expected type range vector in call to function \"rate\", got instant vector"),
+        ("a{b=~\"[x\"}", "1:3: parse error: error parsing regexp: missing closing ]: `[x`"),
+        ("a{b!~'c**'}", "1:3: parse error: error parsing regexp: invalid nested repetition operator: `**`"),
         ("a * (\n 1  ==   1)", "2:5: parse error: comparisons between scalars must use BOOL modifier"),
     ] {
         assert_eq!(error(input), expected, "{input:?}");
@@ -203,4 +206,15 @@ fn length_is_bounded() {
     let long = " ".repeat(QUERY_BYTES_MAX) + "1";
     assert_eq!(error(&long), "1:1: parse error: expression is 1048577 bytes long, allowed are 1048576");
     assert!(parse_expr(&long[1..], Options::default()).is_ok());
+}
+
+#[test]
+fn automata_are_bounded() {
+    let with = |count: usize, pattern: &str| {
+        parse_expr(&format!("a{{{}}}", format!("b=~'{pattern}',").repeat(count)), Options::default())
+    };
+    assert!(with(AUTOMATA_MAX, "a.b").is_ok());
+    assert!(with(10 * AUTOMATA_MAX, "a|b").is_ok());
+    let message = with(AUTOMATA_MAX + 1, "a.b").unwrap_err().message;
+    assert_eq!(message, "more than 100 regular expressions that are not plain alternatives");
 }
