@@ -58,11 +58,10 @@ async fn collect(body: &mut Incoming, limit: u64, declared: Option<u64>) -> Resu
     let first = next_piece(body).await?.unwrap_or_default();
     check(first.len(), limit)?;
     let Some(second) = next_piece(body).await? else { return Ok(first) };
-    // An announced length is believed only as far as bytes have come: memory follows what was really sent.
-    let expected = declared.map_or(0, |declared| usize::try_from(declared).unwrap_or(0));
-    let mut whole = BytesMut::with_capacity(
-        expected.clamp(first.len() + second.len(), ALLOCATE_AHEAD_BYTES_MAX.max(first.len() + second.len())),
-    );
+    // An announced length is believed up to a bound, so that a lie costs little.
+    let announced =
+        declared.map_or(0, |bytes| usize::try_from(bytes).unwrap_or(usize::MAX)).min(ALLOCATE_AHEAD_BYTES_MAX);
+    let mut whole = BytesMut::with_capacity(announced.max(first.len() + second.len()));
     whole.extend_from_slice(&first);
     let mut piece = Some(second);
     while let Some(bytes) = piece {

@@ -38,7 +38,8 @@ impl<H: Handler> RequestScope<H> {
         let in_flight = self.activity.begin(request.version() == Version::HTTP_2);
         let peer =
             Peer { addr: self.addr, local_addr: self.local_addr, tls: self.tls, request_id: self.request_ids.next() };
-        let mut entry = tracing::enabled!(tracing::Level::DEBUG).then(|| AccessLogEntry::of(&request, &peer));
+        let mut entry =
+            tracing::enabled!(target: "access_log", tracing::Level::DEBUG).then(|| AccessLogEntry::of(&request, &peer));
         let response = match AssertUnwindSafe(self.handler.handle(request, peer)).catch_unwind().await {
             Ok(response) => response,
             Err(panic) => {

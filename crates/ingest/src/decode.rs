@@ -10,6 +10,7 @@ use futures_util::future::join_all;
 use model::TimestampMs;
 use remote_write::{Request, Version, WrittenCounts, framing};
 use storage::{CommitError, Storage};
+use tokio::sync::Semaphore;
 
 use crate::Settings;
 use crate::batch::Batch;
@@ -49,12 +50,18 @@ pub(crate) struct Outcome {
 
 impl Job {
     /// Decodes, appends and commits. Every destination is tried; a broken message is stored in none.
-    pub(crate) async fn run(self, metrics: &Metrics, clock: &dyn Clock) -> Result<Outcome, IngestError> {
+    pub(crate) async fn run(
+        self,
+        large_decodes: &Semaphore,
+        metrics: &Metrics,
+        clock: &dyn Clock,
+    ) -> Result<Outcome, IngestError> {
         let version = self.version;
         let begun = clock.monotonic();
         let prepared = if self.body.len() <= INLINE_BODY_BYTES_MAX {
             self.prepare()?
         } else {
+            let _slot = large_decodes.acquire().await.expect("the semaphore is never closed");
             tokio::task::spawn_blocking(move || self.prepare()).await.map_err(|_| IngestError::Lost)??
         };
         metrics.decode_seconds.observe(clock.monotonic().since(begun).as_secs_f64());

@@ -75,6 +75,9 @@ pub struct Settings {
     pub in_flight_bytes_max: u64,
     /// For how long a request waits for its share of them before it is told to come again.
     pub admission_time_max: Duration,
+    /// How many large bodies are decoded at the same time; each may take up to `decoded_bytes_max`. Small ones (up to
+    /// 256 KiB as sent) are decoded where they arrive, so there are never more of them than threads.
+    pub large_decodes_max: usize,
 }
 
 impl Default for Settings {
@@ -88,6 +91,7 @@ impl Default for Settings {
             body_time_max: Duration::from_secs(30),
             in_flight_bytes_max: 64 << 20,
             admission_time_max: Duration::from_secs(1),
+            large_decodes_max: 4,
         }
     }
 }
@@ -98,6 +102,7 @@ pub struct Ingest {
     settings: Arc<Settings>,
     /// Free bytes for bodies, in units of [`ADMISSION_UNIT`].
     admission: Semaphore,
+    large_decodes: Semaphore,
     metrics: Metrics,
 }
 
@@ -106,7 +111,8 @@ impl Ingest {
     pub fn new(parts: Parts, settings: Settings) -> Self {
         let units = units_of(settings.in_flight_bytes_max.max(settings.body_bytes_max));
         let admission = Semaphore::new(units as usize);
-        Self { parts, settings: Arc::new(settings), admission, metrics: Metrics::default() }
+        let large_decodes = Semaphore::new(settings.large_decodes_max.max(1));
+        Self { parts, settings: Arc::new(settings), admission, large_decodes, metrics: Metrics::default() }
     }
 
     /// Whether a path belongs to this endpoint.
@@ -180,7 +186,7 @@ impl Ingest {
             now: TimestampMs(self.parts.clock.now().as_millis()),
             settings: self.settings.clone(),
         };
-        let outcome = job.run(&self.metrics, &*self.parts.clock).await.map_err(late)?;
+        let outcome = job.run(&self.large_decodes, &self.metrics, &*self.parts.clock).await.map_err(late)?;
         Ok(Outcome { strict: target.strict, ..outcome })
     }
 

@@ -286,6 +286,29 @@ async fn more_than_fits_in_memory_waits_and_then_comes_again() {
 }
 
 #[tokio::test]
+async fn large_bodies_are_taken_too() {
+    let endpoint = Endpoint::start(|settings| settings.large_decodes_max = 1).await;
+    let (mut encoder, mut random, count) = (Encoder::new(Version::V2), 1_u64, 50);
+    for _ in 0..count {
+        // Values without a pattern, so that the body stays large when it is compressed.
+        let value: String = (0..600)
+            .map(|_| {
+                random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+                format!("{random:016x}")
+            })
+            .collect();
+        encoder.series(&labels(&[("__name__", "large"), ("value", &value)])).sample(Sample::new(now(), 1.0));
+    }
+    let body = framing::encode(&encoder.finish());
+    assert!(body.len() > 256 << 10, "{} bytes", body.len());
+    let request = || endpoint.write_request(STRICT_RULE, Version::V2).body(Bytes::from(body.clone())).unwrap();
+    let (first, second) = tokio::join!(endpoint.send(request()), endpoint.send(request()));
+    for answer in [first, second] {
+        assert_eq!((answer.status, answer.written()), (204, Some([count, 0, 0])), "{}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn profile_azure_drops_silently_and_counts() {
     let endpoint = Endpoint::start(|settings| settings.body_bytes_max = 4 << 20).await;
     let minute = 60_000;
