@@ -7,6 +7,7 @@
 
 mod ast;
 mod check;
+mod duration_value;
 mod error;
 mod function;
 mod lexer;
@@ -21,6 +22,7 @@ pub use ast::{
     MatrixSelector, NumberLiteral, Paren, PositionRange, StringLiteral, Subquery, Unary, UnaryOp, ValueType,
     VectorMatching, VectorSelector,
 };
+pub use duration_value::{DurationError, QueryTimes};
 pub use error::ParseError;
 pub use function::{Function, Variadic, function, functions};
 pub use parser::{parse_expr, parse_metric_selector};
