@@ -13,6 +13,7 @@ mod asked;
 mod assertion;
 mod authority;
 mod certificate;
+mod client_certificate;
 mod config;
 mod directory;
 mod discovery;
@@ -30,6 +31,7 @@ mod utc;
 
 pub use authority::{Authority, AuthorityError, Caller, Environment};
 pub use certificate::{CertificateError, RegisteredCertificate};
+pub use client_certificate::{MadeCertificate, MakeCertificateError, make_client_certificate};
 pub use config::{Application, Config, ConfigError, Federation, ManagedIdentity, TokenLifetimes};
 pub use files::FileError;
 pub use handler::AuthorityHandler;

@@ -260,7 +260,7 @@ fn read_key(disk: &dyn Disk, path: &Path) -> Result<Option<KeyPair>, LocalCaErro
     key.map(Some).ok_or_else(|| LocalCaError::Content(path.display().to_string()))
 }
 
-fn set_validity(params: &mut CertificateParams, now: UnixTime, lifetime: Duration) {
+pub(crate) fn set_validity(params: &mut CertificateParams, now: UnixTime, lifetime: Duration) {
     let at = |time: UnixTime| rcgen::date_time_ymd(1970, 1, 1) + Duration::from_secs(time.as_secs().unsigned_abs());
     params.not_before = at(now.minus(BACKDATED));
     params.not_after = at(now.plus(lifetime));

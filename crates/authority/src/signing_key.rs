@@ -84,8 +84,12 @@ impl SigningKeys {
 
     /// A new key signs from now on; the one that signed so far stays published, the one before it goes.
     pub(crate) fn rotate(&self) -> Result<(), SigningKeyError> {
+        self.rotate_to(Arc::new(SigningKey::generate()?))
+    }
+
+    fn rotate_to(&self, next: Arc<SigningKey>) -> Result<(), SigningKeyError> {
         let _rotation = self.rotation.lock();
-        let mut keys = vec![Arc::new(SigningKey::generate()?)];
+        let mut keys = vec![next];
         keys.extend(self.current.load().keys.first().cloned());
         let ring = KeyRing::new(keys).ok_or(SigningKeyError::Generation)?;
         // The file first: a key that signed tokens must survive a crash.
