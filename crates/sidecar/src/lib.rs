@@ -8,10 +8,12 @@
 //! Invariant: links nothing of the service (`tsdb`, `promql`, `catalog`); a test reads the dependency graph.
 
 mod mistake;
+mod program;
 mod settings;
 mod sidecar;
 pub mod variables;
 
 pub use mistake::{InvalidSettings, Mistake};
+pub use program::program;
 pub use settings::{IdentitySettings, QuerySettings, Settings};
 pub use sidecar::{BindError, Sidecar, host_environment};

@@ -1,4 +1,5 @@
 //! The program `remora-sidecar` as it is started: exit codes, its log, its end.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -1,4 +1,5 @@
 //! The proxy between real sockets: what senders get, what upstreams see.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod http_rules;
 mod pages;
