@@ -1,19 +1,20 @@
 //! The way of a query: plan, select, evaluate.
 
 use hashbrown::HashMap;
+use hashbrown::hash_map::Entry;
 use model::{Labels, TimestampMs};
 use promql_syntax::{Expr, ValueType};
 use storage::{SelectHints, SeriesSet, Storage, TimeRange};
 
 use crate::budget::Budget;
-use crate::column::{Cell, Column};
+use crate::column::{Cell, Column, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
 use crate::grid::Grid;
 use crate::label_set::without_metadata;
 use crate::over_range::walk;
-use crate::plan::{RangePlan, Root};
+use crate::plan::{RangePlan, Root, VectorPlan};
 use crate::planner::plan;
-use crate::row::{Context, Row};
+use crate::row::Context;
 use crate::{Annotations, EvalError, FloatPoint, HistogramPoint, QueryResult, RangeSeries, Sample, SampleValue, Value};
 
 /// What bounds and shapes evaluations.
@@ -176,11 +177,11 @@ impl Prepared {
                 }
             }
             Root::Vector(vector) => {
-                let mut results = Results::default();
-                evaluate_vector(vector, grid, &mut context, &mut |context, row| results.add(row, grid, context))?;
+                let distinct = vector.has_distinct_labels() && !options.delayed_name_removal;
+                let mut labels = LabelIndex { distinct, ..LabelIndex::default() };
                 match is_range {
-                    true => Value::Matrix(results.into_matrix()),
-                    false => Value::Vector(results.into_vector()),
+                    true => matrix(vector, grid, &mut labels, &mut context)?,
+                    false => instant_vector(vector, grid, &mut labels, &mut context)?,
                 }
             }
         };
@@ -189,49 +190,81 @@ impl Prepared {
     }
 }
 
-/// Series of the answer, those of equal labels as one.
+/// Where the answer holds which label set.
 #[derive(Default)]
-struct Results {
-    series: Vec<RangeSeries>,
+struct LabelIndex {
+    /// No label set comes twice, so none need be remembered.
+    distinct: bool,
     by_labels: HashMap<Labels, usize>,
 }
 
-impl Results {
-    fn add(&mut self, row: Row<'_>, grid: Grid, context: &mut Context<'_>) -> Result<(), EvalError> {
-        if !row.column.any_present() {
+impl LabelIndex {
+    /// The place of these labels if they came before; otherwise `next` becomes it.
+    fn find(&mut self, labels: &Labels, next: usize) -> Option<usize> {
+        if self.distinct {
+            return None;
+        }
+        match self.by_labels.entry(labels.clone()) {
+            Entry::Occupied(entry) => Some(*entry.get()),
+            Entry::Vacant(entry) => {
+                entry.insert(next);
+                None
+            }
+        }
+    }
+}
+
+/// The labels under which a row is answered.
+fn final_labels(labels: Labels, drop_name: bool, context: &Context<'_>) -> Labels {
+    match drop_name && context.delayed_name_removal {
+        true => without_metadata(&labels),
+        false => labels,
+    }
+}
+
+fn instant_vector(
+    plan: VectorPlan,
+    grid: Grid,
+    index: &mut LabelIndex,
+    context: &mut Context<'_>,
+) -> Result<Value, EvalError> {
+    let mut samples: Vec<Sample> = Vec::new();
+    evaluate_vector(plan, grid, context, &mut |context, row| {
+        let Some(cell) = row.column.cell(0) else { return Ok(()) };
+        let labels = final_labels(row.labels, row.drop_name, context);
+        if index.find(&labels, samples.len()).is_some() {
+            return Err(EvalError::same_labelset());
+        }
+        context.budget.hold(1)?;
+        let value = match cell {
+            Cell::Float(value) => SampleValue::Float(value),
+            Cell::Histogram(histogram) => SampleValue::Histogram(histogram),
+        };
+        samples.push(Sample { labels, timestamp: TimestampMs(grid.start), value });
+        Ok(())
+    })?;
+    Ok(Value::Vector(samples))
+}
+
+/// Series of equal labels become one.
+fn matrix(plan: VectorPlan, grid: Grid, index: &mut LabelIndex, context: &mut Context<'_>) -> Result<Value, EvalError> {
+    let mut series: Vec<RangeSeries> = Vec::new();
+    evaluate_vector(plan, grid, context, &mut |context, row| {
+        let added = range_series(row.labels, row.column, grid);
+        let samples = added.floats.len() + added.histograms.len();
+        if samples == 0 {
             return Ok(());
         }
-        let removed = row.drop_name && context.delayed_name_removal;
-        let labels = if removed { without_metadata(&row.labels) } else { row.labels };
-        let added = range_series(labels, row.column, grid);
-        context.budget.hold(added.floats.len() + added.histograms.len())?;
-        match self.by_labels.get(&added.labels) {
-            None => {
-                self.by_labels.insert(added.labels.clone(), self.series.len());
-                self.series.push(added);
-                Ok(())
-            }
-            Some(index) => merge(&mut self.series[*index], added),
+        context.budget.hold(samples)?;
+        let added = RangeSeries { labels: final_labels(added.labels, row.drop_name, context), ..added };
+        match index.find(&added.labels, series.len()) {
+            None => series.push(added),
+            Some(place) => merge(&mut series[place], added)?,
         }
-    }
-
-    fn into_vector(self) -> Vec<Sample> {
-        let sample = |series: RangeSeries| {
-            let float = series.floats.first().map(|point| (point.timestamp, SampleValue::Float(point.value)));
-            let histogram = || {
-                let point = series.histograms.into_iter().next()?;
-                Some((point.timestamp, SampleValue::Histogram(point.histogram)))
-            };
-            let (timestamp, value) = float.or_else(histogram)?;
-            Some(Sample { labels: series.labels, timestamp, value })
-        };
-        self.series.into_iter().filter_map(sample).collect()
-    }
-
-    fn into_matrix(mut self) -> Vec<RangeSeries> {
-        self.series.sort_by(|left, right| left.labels.cmp(&right.labels));
-        self.series
-    }
+        Ok(())
+    })?;
+    series.sort_by(|left, right| left.labels.cmp(&right.labels));
+    Ok(Value::Matrix(series))
 }
 
 /// Joins two parts of one series; two samples at one time are an error.
@@ -250,8 +283,17 @@ fn merge(series: &mut RangeSeries, added: RangeSeries) -> Result<(), EvalError> 
 }
 
 fn range_series(labels: Labels, column: &Column, grid: Grid) -> RangeSeries {
-    let cells = column.present().filter_map(|step| Some((grid.time(step), column.cell(step)?)));
-    series_of(labels, cells)
+    if column.has_histograms() {
+        return series_of(labels, column.present().filter_map(|step| Some((grid.time(step), column.cell(step)?))));
+    }
+    let present = column.floats().iter().filter(|value| !is_absent(**value)).count();
+    let mut floats = Vec::with_capacity(present);
+    for (time, value) in grid.times().zip(column.floats()) {
+        if !is_absent(*value) {
+            floats.push(FloatPoint { timestamp: TimestampMs(time), value: *value });
+        }
+    }
+    RangeSeries { labels, floats, histograms: Vec::new() }
 }
 
 fn series_of(labels: Labels, cells: impl Iterator<Item = (i64, Cell)>) -> RangeSeries {
@@ -281,8 +323,7 @@ fn range_value(range: RangePlan, grid: Grid, context: &mut Context<'_>) -> Resul
     let mut matrix = Vec::new();
     walk(range, grid, context, &mut |context, labels, drop_name, windows| {
         let Some(window) = windows.at(0, context)? else { return Ok(()) };
-        let removed = drop_name && context.delayed_name_removal;
-        let labels = if removed { without_metadata(&labels) } else { labels };
+        let labels = final_labels(labels, drop_name, context);
         context.budget.hold(window.floats.len() + window.histograms.len())?;
         matrix.push(series_of(labels, window.cells()));
         Ok(())

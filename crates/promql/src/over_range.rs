@@ -94,13 +94,7 @@ pub(crate) fn evaluate_absent(
 }
 
 /// Takes one series: labels, whether its name is to go, and its windows.
-type SeriesSink<'s> = &'s mut dyn FnMut(&mut Context<'_>, Labels, bool, &mut dyn Windows) -> Result<(), EvalError>;
-
-/// The windows of one series, to be asked for in order of steps.
-pub(crate) trait Windows {
-    /// The window at a step; `None` when no sample is inside.
-    fn at(&mut self, step: usize, context: &Context<'_>) -> Result<Option<Window<'_>>, EvalError>;
-}
+type SeriesSink<'s> = &'s mut dyn FnMut(&mut Context<'_>, Labels, bool, &mut Windows<'_>) -> Result<(), EvalError>;
 
 /// Hands on each series of a range vector.
 pub(crate) fn walk(
@@ -114,11 +108,11 @@ pub(crate) fn walk(
     match range {
         RangePlan::Select { selection, .. } => {
             let mut selected = context.take_selected(selection);
-            while let Some(mut series) = selected.next()? {
+            while let Some(series) = selected.next()? {
                 context.check_interrupt()?;
                 buffer.reset();
-                let mut windows =
-                    SeriesWindows { buffer: &mut buffer, source: &mut series.samples, grid, look, length };
+                let source = SampleSource::Stored(series.samples);
+                let mut windows = Windows { buffer: &mut buffer, source, grid, look, length };
                 sink(context, series.labels, false, &mut windows)?;
             }
             Ok(())
@@ -132,9 +126,9 @@ pub(crate) fn walk(
                 // Windows over a part of a series would give wrong values.
                 guard.once(&row.labels)?;
                 let Some(run) = Run::of(row.column) else { return Ok(()) };
-                let mut points = SubqueryPoints::new(inner, run);
+                let source = SampleSource::Subquery(SubqueryPoints::new(inner, run));
                 buffer.reset();
-                let mut windows = SeriesWindows { buffer: &mut buffer, source: &mut points, grid, look, length };
+                let mut windows = Windows { buffer: &mut buffer, source, grid, look, length };
                 sink(context, row.labels, row.drop_name, &mut windows)
             };
             match input.gives_whole_series() {
@@ -145,23 +139,26 @@ pub(crate) fn walk(
     }
 }
 
-struct SeriesWindows<'a, S> {
+/// The windows of one series, to be asked for in order of steps.
+pub(crate) struct Windows<'a> {
     buffer: &'a mut WindowBuffer,
-    source: &'a mut S,
+    source: SampleSource,
     grid: Grid,
     look: Look,
     length: i64,
 }
 
-impl<S: SampleSource> Windows for SeriesWindows<'_, S> {
-    fn at(&mut self, step: usize, context: &Context<'_>) -> Result<Option<Window<'_>>, EvalError> {
+impl Windows<'_> {
+    /// The window at a step; `None` when no sample is inside.
+    #[inline]
+    pub(crate) fn at(&mut self, step: usize, context: &Context<'_>) -> Result<Option<Window<'_>>, EvalError> {
         if step % STEPS_PER_CHECK == STEPS_PER_CHECK - 1 {
             context.check_interrupt()?;
         }
         let time = self.grid.time(step);
         let end = self.look.from(time);
         context.budget.check(self.buffer.len())?;
-        Ok(self.buffer.advance(self.source, end.saturating_sub(self.length), end, time)?)
+        Ok(self.buffer.advance(&mut self.source, end.saturating_sub(self.length), end, time)?)
     }
 }
 
@@ -196,16 +193,50 @@ fn accepts(
             }
             Ok(true)
         }
-        HistogramUse::Exclusive if !window.floats.is_empty() => {
-            context
-                .annotations
-                .warn(notes.position, format!("encountered a mix of histograms and floats for metric name {metric:?}"));
-            Ok(false)
-        }
-        HistogramUse::Exclusive | HistogramUse::Computed => {
-            Err(EvalError::NotYetSupported(format!("{} of native histograms", notes.name)))
+        HistogramUse::Exclusive if window.floats.is_empty() => match (function, window.histograms.len()) {
+            (RangeFunction::Rate(_), 1) => Ok(false),
+            _ => not_of_histograms(notes),
+        },
+        HistogramUse::Exclusive => Ok(refuse_mix(notes, context)),
+        HistogramUse::ExclusiveLastTwo => match histograms_among_last_two(window) {
+            _ if window.floats.len() + window.histograms.len() < 2 => Ok(false),
+            0 => Ok(true),
+            1 => Ok(refuse_mix(notes, context)),
+            _ => not_of_histograms(notes),
+        },
+        HistogramUse::Computed => not_of_histograms(notes),
+    }
+}
+
+/// Tells the user that there is no result for a mix.
+fn refuse_mix(notes: &Notes<'_>, context: &mut Context<'_>) -> bool {
+    let text = format!("encountered a mix of histograms and floats for metric name {:?}", notes.metric);
+    context.annotations.warn(notes.position, text);
+    false
+}
+
+fn not_of_histograms(notes: &Notes<'_>) -> Result<bool, EvalError> {
+    Err(EvalError::NotYetSupported(format!("{} of native histograms", notes.name)))
+}
+
+/// How many of the newest two samples are histograms.
+fn histograms_among_last_two(window: &Window<'_>) -> usize {
+    let (mut floats, mut histograms) = (window.times.iter().rev().peekable(), window.histogram_times.iter().rev());
+    let mut newest_histogram = histograms.next();
+    let mut count = 0;
+    for _ in 0..2 {
+        match (floats.peek(), newest_histogram) {
+            (Some(float), Some(histogram)) if *float > histogram => {
+                floats.next();
+            }
+            (_, Some(_)) => {
+                newest_histogram = histograms.next();
+                count += 1;
+            }
+            (_, None) => {}
         }
     }
+    count
 }
 
 fn check_arguments(function: RangeFunction, arguments: &[f64]) -> Result<(), EvalError> {

@@ -102,6 +102,16 @@ impl VectorPlan {
         }
     }
 
+    /// Whether no two rows have equal labels, for certain.
+    pub(crate) fn has_distinct_labels(&self) -> bool {
+        match self {
+            Self::Select(_) | Self::OfScalar(_) | Self::Absent { .. } | Self::AbsentOverTime { .. } => true,
+            Self::Aggregate(aggregate) => !aggregate.is_ranking() || aggregate.input.has_distinct_labels(),
+            Self::Once(input) | Self::Sort { input, .. } => input.has_distinct_labels(),
+            _ => false,
+        }
+    }
+
     /// Whether label sets stay distinct without the metric's name, as far as can be told beforehand.
     fn is_one_metric(&self) -> bool {
         match self {

@@ -47,6 +47,8 @@ pub(crate) enum HistogramUse {
     Ignored,
     /// It computes with floats or with histograms, never a mix.
     Exclusive,
+    /// The same, and it looks at the last two samples only.
+    ExclusiveLastTwo,
     /// It computes with both.
     Computed,
 }
@@ -107,7 +109,8 @@ impl RangeFunction {
                 HistogramUse::Taken
             }
             Self::Changes | Self::Resets => HistogramUse::Computed,
-            Self::Avg | Self::Sum | Self::Rate(_) | Self::InstantDelta | Self::InstantRate => HistogramUse::Exclusive,
+            Self::Avg | Self::Sum | Self::Rate(_) => HistogramUse::Exclusive,
+            Self::InstantDelta | Self::InstantRate => HistogramUse::ExclusiveLastTwo,
             _ => HistogramUse::Ignored,
         }
     }

@@ -6,20 +6,24 @@
 use std::sync::Arc;
 
 use model::{NativeHistogram, TimestampMs, is_stale_nan};
-use storage::{Batch, QueryError};
+use storage::{Batch, QueryError, SampleIterator};
 
 use crate::column::{Cell, Run};
 use crate::grid::Grid;
 
-/// Gives samples of one series in order of time.
-pub(crate) trait SampleSource {
-    /// Replaces `batch` by the next samples, of one kind; `false` at the end.
-    fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError>;
+/// Where the samples of one series come from.
+pub(crate) enum SampleSource {
+    Stored(Box<dyn SampleIterator>),
+    Subquery(SubqueryPoints),
 }
 
-impl SampleSource for Box<dyn storage::SampleIterator> {
+impl SampleSource {
+    /// Replaces `batch` by the next samples, of one kind; `false` at the end.
     fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
-        self.next_batch(batch)
+        match self {
+            Self::Stored(samples) => samples.next_batch(batch),
+            Self::Subquery(points) => Ok(points.next(batch)),
+        }
     }
 }
 
@@ -35,10 +39,8 @@ impl SubqueryPoints {
     pub(crate) fn new(grid: Grid, run: Run) -> Self {
         Self { grid, run, given: 0 }
     }
-}
 
-impl SampleSource for SubqueryPoints {
-    fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
+    fn next(&mut self, batch: &mut Batch) -> bool {
         batch.clear();
         while let Some((step, cell)) = self.run.slot(self.given) {
             let time = TimestampMs(self.grid.time(step));
@@ -57,7 +59,7 @@ impl SampleSource for SubqueryPoints {
             }
             self.given += 1;
         }
-        Ok(!batch.is_empty())
+        !batch.is_empty()
     }
 }
 
@@ -111,6 +113,9 @@ pub(crate) struct WindowBuffer {
     histograms: Lane<Arc<NativeHistogram>>,
     /// Indices into `floats` of values lower than the one before.
     falls: Vec<usize>,
+    /// The falls inside the window.
+    falls_first: usize,
+    falls_end: usize,
     loaded_until: Option<i64>,
     exhausted: bool,
     batch: Batch,
@@ -137,6 +142,7 @@ impl<T> Lane<T> {
         (self.first, self.end) = (0, 0);
     }
 
+    #[inline]
     fn advance(&mut self, start: i64, end: i64) {
         while self.end < self.times.len() && self.times[self.end].0 <= end {
             self.end += 1;
@@ -166,6 +172,7 @@ impl WindowBuffer {
         self.floats.clear();
         self.histograms.clear();
         self.falls.clear();
+        (self.falls_first, self.falls_end) = (0, 0);
         self.loaded_until = None;
         self.exhausted = false;
     }
@@ -176,9 +183,10 @@ impl WindowBuffer {
     }
 
     /// Moves to the window `(start, end]`; `None` when no sample is inside.
+    #[inline]
     pub(crate) fn advance(
         &mut self,
-        source: &mut impl SampleSource,
+        source: &mut SampleSource,
         start: i64,
         end: i64,
         at: i64,
@@ -192,21 +200,25 @@ impl WindowBuffer {
             return Ok(None);
         }
         let (floats, histograms) = (&self.floats, &self.histograms);
-        let from = self.falls.partition_point(|place| *place <= floats.first);
-        let until = self.falls.partition_point(|place| *place < floats.end);
+        while self.falls_end < self.falls.len() && self.falls[self.falls_end] < floats.end {
+            self.falls_end += 1;
+        }
+        while self.falls_first < self.falls_end && self.falls[self.falls_first] <= floats.first {
+            self.falls_first += 1;
+        }
         Ok(Some(Window {
             times: &floats.times[floats.first..floats.end],
             floats: &floats.values[floats.first..floats.end],
             histogram_times: &histograms.times[histograms.first..histograms.end],
             histograms: &histograms.values[histograms.first..histograms.end],
-            falls: Falls { places: &self.falls[from.min(until)..until], base: floats.first },
+            falls: Falls { places: &self.falls[self.falls_first..self.falls_end], base: floats.first },
             start,
             end,
             at,
         }))
     }
 
-    fn fill(&mut self, source: &mut impl SampleSource) -> Result<(), QueryError> {
+    fn fill(&mut self, source: &mut SampleSource) -> Result<(), QueryError> {
         if !source.next(&mut self.batch)? {
             self.exhausted = true;
             return Ok(());
@@ -214,11 +226,11 @@ impl WindowBuffer {
         self.loaded_until = self.batch.timestamps.last().map(|time| time.0);
         let dropped = self.floats.compact();
         if dropped > 0 {
-            self.falls.retain_mut(|place| {
-                let kept = *place >= dropped;
-                *place = place.saturating_sub(dropped);
-                kept
-            });
+            let passed = self.falls.partition_point(|place| *place < dropped);
+            self.falls.drain(..passed);
+            self.falls.iter_mut().for_each(|place| *place -= dropped);
+            self.falls_first = self.falls_first.saturating_sub(passed);
+            self.falls_end = self.falls_end.saturating_sub(passed);
         }
         self.histograms.compact();
         match self.batch.histograms.is_empty() {
@@ -269,8 +281,8 @@ mod tests {
         batch: usize,
     }
 
-    impl SampleSource for Fixed {
-        fn next(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
+    impl SampleIterator for Fixed {
+        fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
             batch.clear();
             for (time, value) in self.samples.drain(..self.batch.min(self.samples.len())) {
                 batch.timestamps.push(TimestampMs(time));
@@ -284,7 +296,7 @@ mod tests {
     fn windows_are_open_on_the_left_and_skip_staleness_markers() {
         for batch in 1..=6 {
             let samples = vec![(0, 1.0), (10, 2.0), (20, stale_nan()), (30, 1.0), (40, 5.0)];
-            let mut source = Fixed { samples, batch };
+            let mut source = SampleSource::Stored(Box::new(Fixed { samples, batch }));
             let mut buffer = WindowBuffer::default();
             buffer.reset();
             let window = buffer.advance(&mut source, 0, 20, 20).unwrap().unwrap();
@@ -300,7 +312,7 @@ mod tests {
     #[test]
     fn memory_follows_the_window() {
         let samples: Vec<_> = (0..100_000).map(|index| (index, (index % 100) as f64)).collect();
-        let mut source = Fixed { samples: samples.clone(), batch: 120 };
+        let mut source = SampleSource::Stored(Box::new(Fixed { samples: samples.clone(), batch: 120 }));
         let mut buffer = WindowBuffer::default();
         buffer.reset();
         for end in (0..100_000).step_by(50) {
