@@ -148,7 +148,7 @@ mod tests {
     fn results_as_prometheus_writes_them() {
         let labels = Labels::from_pairs([("__name__", "up"), ("job", "node")]).unwrap();
         let at = TimestampMs(1_732_360_000_123);
-        let sample = Sample { labels: labels.clone(), timestamp: at, value: SampleValue::Float(1.0) };
+        let sample = Sample { labels, timestamp: at, value: SampleValue::Float(1.0) };
         assert_eq!(
             text(Value::Vector(vec![sample])),
             r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"__name__":"up","job":"node"},"value":[1732360000.123,"1"]}]}}"#

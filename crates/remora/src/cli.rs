@@ -1,0 +1,95 @@
+//! The command line.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+use clap_complete::Shell;
+
+/// Prometheus remote write, authenticated end to end.
+#[derive(Debug, Parser)]
+#[command(
+    name = "remora",
+    version,
+    propagate_version = true,
+    subcommand_required = true,
+    arg_required_else_help = true
+)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Run everything on this machine: service, local authority with IMDS, one sidecar, one workspace.
+    Up(Up),
+    /// Run the service alone, from a settings file.
+    Serve(Serve),
+    /// Run the sidecar alone, set by environment variables (`remora-sidecar --help` explains each).
+    #[command(disable_help_flag = true, disable_version_flag = true)]
+    Sidecar {
+        /// Given on to the sidecar.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Print a token, of a running `remora up` or else of the credential that the environment names.
+    Token(Token),
+    /// Print completions for a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+}
+
+/// Run everything on this machine, for a laptop or CI.
+///
+/// The first start makes a directory (tenant) with principals and their secrets, a certificate authority, and a workspace
+/// `default` with its data collection endpoint, rule and role assignments; later starts find them again. What runs where is
+/// printed, and written to `up.json` in the data directory once everything answers.
+#[derive(Args, Debug)]
+pub(crate) struct Up {
+    /// Where data, keys and secrets are kept [default: $XDG_DATA_HOME/remora, for root /var/lib/remora]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+    /// Address of the service: data collection endpoint and query API. Port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7090")]
+    pub(crate) service_address: SocketAddr,
+    /// Address of the local authority, with IMDS. Port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:7091")]
+    pub(crate) authority_address: SocketAddr,
+    /// Address of the sidecar, which Prometheus writes to. Port 0 picks a free one.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
+    pub(crate) sidecar_address: SocketAddr,
+    /// Force written samples to the disk before every answer, not once a second.
+    #[arg(long)]
+    pub(crate) sync_every_commit: bool,
+    /// What is logged: a level, or levels by module such as `warn,ingest=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "REMORA_LOG")]
+    pub(crate) log: String,
+}
+
+/// Run the service alone, for production.
+#[derive(Args, Debug)]
+pub(crate) struct Serve {
+    /// The settings file (YAML): listener, TLS, issuers, workspaces, rules, role assignments. See docs/settings.md.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+    /// Check the settings and end: exit code 0 when they can be used, 2 when not.
+    #[arg(long)]
+    pub(crate) check: bool,
+    /// What is logged: a level, or levels by module such as `warn,ingest=debug`.
+    #[arg(long, value_name = "FILTER", default_value = "info", env = "REMORA_LOG")]
+    pub(crate) log: String,
+}
+
+/// Print a token on standard output and nothing else.
+#[derive(Args, Debug)]
+pub(crate) struct Token {
+    /// What the token is for, such as https://prometheus.monitor.azure.com
+    #[arg(long, value_name = "URI")]
+    pub(crate) resource: String,
+    /// Data directory of the `remora up` whose managed identity is used [default: as for `remora up`, if one runs there]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}

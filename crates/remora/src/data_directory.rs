@@ -1,0 +1,76 @@
+//! The data directory: where it is, and that only one process uses it.
+//!
+//! ```text
+//! lock                        held while a process runs on the directory
+//! workspaces/<accountId>/     one database each
+//! up.json                     what runs where, while `remora up` runs
+//! installation.json, secrets/, authority/      what `remora up` made
+//! ```
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use environment::Disk;
+use model::AccountId;
+use rustix::fs::{FlockOperation, flock};
+use rustix::io::Errno;
+
+/// A data directory that this process alone uses.
+pub(crate) struct DataDirectory {
+    path: PathBuf,
+    /// The system lets go of the lock when the process ends, however it ends.
+    _lock: File,
+}
+
+impl DataDirectory {
+    /// Makes the directory if there is none, and takes it.
+    ///
+    /// # Errors
+    /// When it cannot be made or written to, or another process has it.
+    pub(crate) fn take(path: PathBuf, disk: &dyn Disk) -> anyhow::Result<Self> {
+        disk.create_directory(&path).with_context(|| format!("cannot make the data directory {}", path.display()))?;
+        let lock_path = path.join("lock");
+        let lock = File::options()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(&lock_path)
+            .with_context(|| format!("cannot open {}", lock_path.display()))?;
+        match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
+            Ok(()) => Ok(Self { path, _lock: lock }),
+            Err(Errno::WOULDBLOCK) => bail!(
+                "the data directory {} is in use by another remora process: end that one, or give another --data-dir",
+                path.display()
+            ),
+            Err(error) => Err(error).with_context(|| format!("cannot lock {}", lock_path.display())),
+        }
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Where a workspace's database is.
+    pub(crate) fn workspace(&self, account: AccountId) -> PathBuf {
+        self.path.join("workspaces").join(account.to_string())
+    }
+}
+
+/// Where data are kept when nobody says: `$XDG_DATA_HOME/remora`, `~/.local/share/remora`, for root `/var/lib/remora`.
+///
+/// # Errors
+/// When neither variable is set for a user other than root.
+#[expect(clippy::disallowed_methods, reason = "this is the program; the environment is read here")]
+pub(crate) fn default_path() -> anyhow::Result<PathBuf> {
+    let variable = |name| std::env::var(name).ok().filter(|value| !value.is_empty());
+    if rustix::process::geteuid().is_root() {
+        return Ok(PathBuf::from("/var/lib/remora"));
+    }
+    if let Some(data_home) = variable("XDG_DATA_HOME") {
+        return Ok(PathBuf::from(data_home).join("remora"));
+    }
+    let home = variable("HOME").context("neither XDG_DATA_HOME nor HOME is set: say with --data-dir where data go")?;
+    Ok(PathBuf::from(home).join(".local/share/remora"))
+}

@@ -1,0 +1,223 @@
+//! What `remora up` makes once and finds again: a directory with principals, their secrets, and the ids of a workspace.
+//!
+//! Ids are in `installation.json`. Secrets are files of their own below `secrets/`, readable by the owner alone, since people
+//! and programs are to use them; the authority is only told their digests and public keys.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use authority::ClientSecret;
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use environment::{Disk, Rng};
+use model::AccountId;
+use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
+use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::private_file;
+
+/// The ids of an installation.
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Ids {
+    /// Layout of this file and of what lies beside it.
+    version: u32,
+    pub(crate) tenant_id: Uuid,
+    pub(crate) subscription_id: Uuid,
+    account_id: Uuid,
+    pub(crate) rule: String,
+    pub(crate) endpoint: String,
+    pub(crate) managed_identity: Principal,
+    pub(crate) application: Principal,
+    pub(crate) admin: Principal,
+}
+
+/// A principal's two ids.
+#[derive(Clone, Copy, PartialEq, Debug, Serialize, Deserialize)]
+pub(crate) struct Principal {
+    pub(crate) client_id: Uuid,
+    pub(crate) object_id: Uuid,
+}
+
+/// Files with secrets.
+#[derive(Clone, Debug)]
+pub(crate) struct SecretFiles {
+    pub(crate) client_secret: PathBuf,
+    pub(crate) certificate: PathBuf,
+    pub(crate) certificate_pfx: PathBuf,
+    pub(crate) federated_token: PathBuf,
+    pub(crate) admin_secret: PathBuf,
+}
+
+/// An installation, complete.
+pub(crate) struct Installation {
+    pub(crate) ids: Ids,
+    pub(crate) files: SecretFiles,
+    pub(crate) client_secret: ClientSecret,
+    pub(crate) admin_secret: ClientSecret,
+    /// Of the application's certificate, in DER.
+    pub(crate) certificate_der: Vec<u8>,
+}
+
+impl Ids {
+    fn draw(rng: &dyn Rng) -> Self {
+        let principal = || Principal { client_id: uuid(rng), object_id: uuid(rng) };
+        Self {
+            version: VERSION,
+            tenant_id: uuid(rng),
+            subscription_id: uuid(rng),
+            account_id: uuid(rng),
+            rule: format!("dcr-{}", uuid(rng).as_simple()),
+            endpoint: format!("dce-{}", uuid(rng).as_simple()),
+            managed_identity: principal(),
+            application: principal(),
+            admin: principal(),
+        }
+    }
+
+    /// The workspace's identity.
+    pub(crate) fn account_id(&self) -> AccountId {
+        AccountId(self.account_id)
+    }
+
+    /// The ARM id of a resource of this installation.
+    pub(crate) fn resource_id(&self, kind: &str, name: &str) -> String {
+        format!("/subscriptions/{}/resourceGroups/remora/providers/{kind}/{name}", self.subscription_id)
+    }
+}
+
+impl Installation {
+    /// Opens what is in `directory`, and makes what is not there.
+    ///
+    /// # Errors
+    /// When a file cannot be read, written or understood.
+    pub(crate) fn open(directory: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<Self> {
+        let secrets = directory.join("secrets");
+        disk.create_directory(&secrets).with_context(|| format!("cannot make {}", secrets.display()))?;
+        let ids = ids(&directory.join("installation.json"), disk, rng)?;
+        let files = SecretFiles {
+            client_secret: secrets.join("client-secret"),
+            certificate: secrets.join("certificate.pem"),
+            certificate_pfx: secrets.join("certificate.pfx"),
+            federated_token: secrets.join("federated-token"),
+            admin_secret: secrets.join("admin-secret"),
+        };
+        let client_secret = secret(&files.client_secret, disk, rng)?;
+        let admin_secret = secret(&files.admin_secret, disk, rng)?;
+        let certificate_der = certificate(&files, &ids.application, disk)?;
+        Ok(Self { ids, files, client_secret, admin_secret, certificate_der })
+    }
+}
+
+fn ids(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<Ids> {
+    let at = || path.display().to_string();
+    if let Some(text) = private_file::read(disk, path).with_context(at)? {
+        let ids: Ids = serde_json::from_slice(&text)
+            .with_context(|| format!("{} is damaged: restore it, or begin anew in another directory", at()))?;
+        ensure!(
+            ids.version <= VERSION,
+            "{} was written by a newer remora (layout {}): use that one",
+            at(),
+            ids.version
+        );
+        return Ok(ids);
+    }
+    let ids = Ids::draw(rng);
+    let text = serde_json::to_vec_pretty(&ids).context("ids are plain data")?;
+    private_file::replace(disk, path, &text).with_context(at)?;
+    Ok(ids)
+}
+
+fn secret(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<ClientSecret> {
+    let at = || path.display().to_string();
+    let text = match private_file::read(disk, path).with_context(at)? {
+        Some(text) => String::from_utf8(text).with_context(at)?.trim().to_owned(),
+        None => {
+            let mut bytes = [0; SECRET_BYTES];
+            rng.fill(&mut bytes);
+            let text = URL_SAFE_NO_PAD.encode(bytes);
+            private_file::replace(disk, path, text.as_bytes()).with_context(at)?;
+            text
+        }
+    };
+    ClientSecret::new(&SecretString::from(text)).with_context(at)
+}
+
+/// The application's certificate, self-signed as Entra takes them, with its key: as PEM, and as PKCS#12 without password.
+fn certificate(files: &SecretFiles, application: &Principal, disk: &dyn Disk) -> anyhow::Result<Vec<u8>> {
+    let at = |path: &Path| path.display().to_string();
+    let stored = private_file::read(disk, &files.certificate).with_context(|| at(&files.certificate))?;
+    let pem = match stored {
+        Some(pem) => String::from_utf8(pem).with_context(|| at(&files.certificate))?,
+        None => {
+            // RSA, as Entra takes nothing else.
+            let key = KeyPair::generate_for(&PKCS_RSA_SHA256).context("cannot make a key")?;
+            let mut params = CertificateParams::default();
+            params.distinguished_name.push(DnType::CommonName, application.client_id.to_string());
+            let certificate = params.self_signed(&key).context("cannot make a certificate")?;
+            let pfx = pkcs12(certificate.der(), &key)?;
+            private_file::replace(disk, &files.certificate_pfx, &pfx).with_context(|| at(&files.certificate_pfx))?;
+            let pem = format!("{}{}", key.serialize_pem(), certificate.pem());
+            private_file::replace(disk, &files.certificate, pem.as_bytes()).with_context(|| at(&files.certificate))?;
+            pem
+        }
+    };
+    certificate_der(&pem).with_context(|| format!("{} holds no certificate", at(&files.certificate)))
+}
+
+fn certificate_der(pem: &str) -> anyhow::Result<Vec<u8>> {
+    use rustls_pki_types::CertificateDer;
+    use rustls_pki_types::pem::PemObject as _;
+    Ok(CertificateDer::from_pem_slice(pem.as_bytes())?.to_vec())
+}
+
+fn pkcs12(certificate: &[u8], key: &KeyPair) -> anyhow::Result<Vec<u8>> {
+    let certificate = Certificate::from_der(certificate).context("cannot read the certificate just made")?;
+    let key = PrivateKey::from_der(&key.serialize_der()).context("cannot read the key just made")?;
+    let chain = PrivateKeyChain::new("application", key, [certificate]);
+    let mut store = KeyStore::new();
+    store.add_entry("application", KeyStoreEntry::PrivateKeyChain(chain));
+    store.writer("").write().context("cannot write PKCS#12")
+}
+
+fn uuid(rng: &dyn Rng) -> Uuid {
+    let mut bytes = [0; 16];
+    rng.fill(&mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// Layout of an installation's files.
+const VERSION: u32 = 1;
+
+/// Randomness of a secret: as much as anybody could ever need to guess.
+const SECRET_BYTES: usize = 32;
+
+#[cfg(test)]
+mod tests {
+    use host::{HostDisk, HostRng};
+
+    use super::*;
+
+    #[test]
+    fn made_once_and_found_again() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = Installation::open(directory.path(), &HostDisk, &HostRng).unwrap();
+        let second = Installation::open(directory.path(), &HostDisk, &HostRng).unwrap();
+        assert_eq!(first.ids, second.ids);
+        assert_eq!(first.certificate_der, second.certificate_der);
+        assert_ne!(first.ids.application, first.ids.admin);
+    }
+
+    #[test]
+    fn a_newer_layout_is_refused_with_a_clear_word() {
+        let directory = tempfile::tempdir().unwrap();
+        Installation::open(directory.path(), &HostDisk, &HostRng).unwrap();
+        let path = directory.path().join("installation.json");
+        let text = std::fs::read_to_string(&path).unwrap().replace("\"version\": 1", "\"version\": 2");
+        std::fs::write(&path, text).unwrap();
+        let error = Installation::open(directory.path(), &HostDisk, &HostRng).map(|_| ()).unwrap_err().to_string();
+        assert!(error.contains("newer remora"), "{error}");
+    }
+}

@@ -1,0 +1,141 @@
+//! What databases and token verification count, gathered when `/metrics` is asked.
+
+use std::sync::Arc;
+
+use access::Verifier;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use tsdb::Stats;
+
+use crate::databases::Databases;
+
+/// Gathers the figures of all workspaces, each with the label `workspace` (its `accountId`).
+#[derive(Debug)]
+pub(crate) struct Gathered {
+    source: Source,
+}
+
+struct Source {
+    databases: Arc<Databases>,
+    verifier: Arc<Verifier>,
+}
+
+impl std::fmt::Debug for Source {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Source")
+    }
+}
+
+impl Gathered {
+    pub(crate) fn new(databases: Arc<Databases>, verifier: Arc<Verifier>) -> Self {
+        Self { source: Source { databases, verifier } }
+    }
+
+    fn workspaces(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        stats: &[(String, Stats)],
+        family: &Family,
+    ) -> Result<(), std::fmt::Error> {
+        let mut metric = encoder.encode_descriptor(family.name, family.help, None, family.metric_type)?;
+        for (workspace, stats) in stats {
+            let labels = [("workspace", workspace.as_str())];
+            encode(&mut metric.encode_family(&labels)?, family.metric_type, (family.value)(stats))?;
+        }
+        Ok(())
+    }
+
+    fn rejected(&self, encoder: &mut DescriptorEncoder<'_>, stats: &[(String, Stats)]) -> Result<(), std::fmt::Error> {
+        let help = "Samples and exemplars that the database refused, by reason";
+        let mut metric = encoder.encode_descriptor("tsdb_samples_rejected", help, None, MetricType::Counter)?;
+        for (workspace, stats) in stats {
+            for (reason, count) in stats.rejected.by_reason() {
+                let labels = [("workspace", workspace.as_str()), ("reason", reason)];
+                encode(&mut metric.encode_family(&labels)?, MetricType::Counter, count as f64)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn tokens(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let counted = self.source.verifier.statistics();
+        for (name, help, value) in [
+            ("access_tokens_known", "Requests whose token was verified before", counted.cache_hits),
+            ("access_tokens_verified", "Requests whose token had to be verified", counted.cache_misses),
+            ("access_key_fetches", "Fetches of issuers' keys", counted.key_fetches),
+            ("access_key_fetch_failures", "Fetches of issuers' keys that failed", counted.key_fetch_failures),
+        ] {
+            let metric = encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+            ConstCounter::new(value).encode(metric)?;
+        }
+        Ok(())
+    }
+}
+
+impl Collector for Gathered {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let mut stats: Vec<(String, Stats)> =
+            self.source.databases.iter().map(|(account, db)| (account.to_string(), db.stats())).collect();
+        stats.sort_by(|left, right| left.0.cmp(&right.0));
+        for family in FAMILIES {
+            self.workspaces(&mut encoder, &stats, family)?;
+        }
+        self.rejected(&mut encoder, &stats)?;
+        self.tokens(&mut encoder)
+    }
+}
+
+fn encode(
+    metric: &mut prometheus_client::encoding::MetricEncoder<'_>,
+    metric_type: MetricType,
+    value: f64,
+) -> Result<(), std::fmt::Error> {
+    match metric_type {
+        MetricType::Counter => metric.encode_counter::<NoExemplar, _, f64>(&value, None),
+        _ => metric.encode_gauge(&value),
+    }
+}
+
+/// Labels of exemplars, which these counters do not have.
+type NoExemplar = [(&'static str, &'static str); 0];
+
+/// One figure of a database.
+struct Family {
+    name: &'static str,
+    help: &'static str,
+    metric_type: MetricType,
+    value: fn(&Stats) -> f64,
+}
+
+const fn counter(name: &'static str, help: &'static str, value: fn(&Stats) -> f64) -> Family {
+    Family { name, help, metric_type: MetricType::Counter, value }
+}
+
+const fn gauge(name: &'static str, help: &'static str, value: fn(&Stats) -> f64) -> Family {
+    Family { name, help, metric_type: MetricType::Gauge, value }
+}
+
+const FAMILIES: &[Family] = &[
+    gauge("tsdb_series", "Series in memory", |stats| stats.series as f64),
+    gauge("tsdb_chunks", "Chunks in memory", |stats| stats.chunks as f64),
+    counter("tsdb_samples_appended", "Float samples stored", |stats| stats.samples_appended as f64),
+    counter("tsdb_histograms_appended", "Native histograms stored", |stats| stats.histograms_appended as f64),
+    counter("tsdb_exemplars_appended", "Exemplars stored", |stats| stats.exemplars_appended as f64),
+    counter("tsdb_duplicates", "Samples that were stored before", |stats| stats.duplicates as f64),
+    counter("tsdb_commits", "Batches committed", |stats| stats.commits as f64),
+    counter("tsdb_wal_writes", "Writes to the write-ahead log", |stats| stats.wal_writes as f64),
+    counter("tsdb_wal_bytes", "Bytes written to the write-ahead log", |stats| stats.wal_bytes as f64),
+    gauge("tsdb_wal_segment", "Segment of the write-ahead log being written", |stats| stats.wal_segment as f64),
+    counter("tsdb_wal_syncs", "Syncs of the write-ahead log", |stats| stats.wal_syncs as f64),
+    counter("tsdb_wal_sync_seconds", "Time spent in syncs", |stats| stats.wal_sync_ns as f64 / 1e9),
+    gauge("tsdb_wal_failed", "1 when a write to the log failed and none is taken until the next start", |stats| {
+        f64::from(u8::from(stats.wal_failed))
+    }),
+    counter("tsdb_series_cache_hits", "Label blocks found in the series cache", |stats| stats.series_cache_hits as f64),
+    counter("tsdb_series_cache_misses", "Label blocks not found in the series cache", |stats| {
+        stats.series_cache_misses as f64
+    }),
+    gauge("tsdb_series_cache_bytes", "Memory of the series cache", |stats| stats.series_cache_bytes as f64),
+];

@@ -1,0 +1,145 @@
+//! A running `remora up`, as a user has it.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::client::Client;
+use crate::process::{Process, eventually, free_port};
+
+/// The `remora` program.
+pub fn remora() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_remora"));
+    command.env_clear();
+    command
+}
+
+/// `remora up` on free ports with a data directory of its own.
+pub struct Installation {
+    pub process: Process,
+    pub facts: Value,
+    pub client: Arc<Client>,
+    directory: TempDir,
+}
+
+impl Installation {
+    /// Starts it and waits until everything answers.
+    pub fn start() -> Self {
+        Self::start_in(tempfile::tempdir().unwrap())
+    }
+
+    /// Starts it on data that may be there already.
+    pub fn start_in(directory: TempDir) -> Self {
+        let data = directory.path().join("data");
+        let mut command = remora();
+        command.arg("up").arg("--data-dir").arg(&data);
+        for part in ["service", "authority", "sidecar"] {
+            command.arg(format!("--{part}-address")).arg("127.0.0.1:0");
+        }
+        let mut process = Process::start("up", directory.path(), &mut command);
+        let facts_file = data.join("up.json");
+        let facts: Value = eventually("up.json", Duration::from_secs(60), || {
+            process.assert_running();
+            serde_json::from_slice(&std::fs::read(&facts_file).ok()?).ok()
+        });
+        let ca_file = PathBuf::from(facts["ca_file"].as_str().unwrap());
+        Self { process, client: Client::new(Some(&ca_file)), facts, directory }
+    }
+
+    /// Ends it with SIGTERM, which must go well, and gives its directory back.
+    pub fn stop(self) -> TempDir {
+        let Self { process, directory, .. } = self;
+        assert!(process.terminate().success(), "`remora up` must end well on SIGTERM");
+        directory
+    }
+
+    /// A text of `up.json`.
+    #[track_caller]
+    pub fn fact(&self, key: &str) -> &str {
+        self.facts[key].as_str().unwrap_or_else(|| panic!("up.json has no {key}: {}", self.facts))
+    }
+
+    /// The ingestion URL with TLS.
+    pub fn ingestion_url_tls(&self) -> String {
+        self.fact("ingestion_url").replacen(self.fact("service"), self.fact("service_tls"), 1)
+    }
+
+    /// A scratch directory that lives as long as this.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The directory that it was told to keep data in.
+    pub fn data_directory(&self) -> PathBuf {
+        self.directory.path().join("data")
+    }
+
+    /// A token of the default managed identity, printed by `remora token`.
+    pub fn token(&self, resource: &str) -> String {
+        let output =
+            remora().args(["token", "--resource", resource, "--data-dir"]).arg(self.data_directory()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap().trim().to_owned()
+    }
+
+    /// A token by client secret from the local authority.
+    #[track_caller]
+    pub fn token_by_secret(&self, client_id: &str, secret_file: &str, scope: &str) -> String {
+        let secret = std::fs::read_to_string(self.fact(secret_file)).unwrap();
+        let form = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("grant_type", "client_credentials")
+            .append_pair("client_id", self.fact(client_id))
+            .append_pair("client_secret", secret.trim())
+            .append_pair("scope", scope)
+            .finish();
+        let url = format!("{}/{}/oauth2/v2.0/token", self.fact("authority_tls"), self.fact("tenant_id"));
+        let answer = self.client.send("POST", &url, &[("content-type", "application/x-www-form-urlencoded")], form);
+        assert_eq!(answer.status, 200, "{}", answer.text());
+        answer.json()["access_token"].as_str().unwrap().to_owned()
+    }
+
+    /// Starts a `remora sidecar` of its own towards the TLS ingestion URL, with `identity`'s variables.
+    pub fn sidecar(&self, name: &str, identity: &[(&str, &str)]) -> Sidecar {
+        let port = free_port();
+        let mut command = remora();
+        command
+            .arg("sidecar")
+            .env("INGESTION_URL", self.ingestion_url_tls())
+            .env("LISTENING_PORT", port.to_string())
+            .env("REMORA_LISTEN_ADDRESS", "127.0.0.1")
+            .env("REMORA_QUERY_URL", self.fact("query_url"))
+            .env("SSL_CERT_FILE", self.fact("ca_file"))
+            .envs(identity.iter().copied());
+        let mut process = Process::start(name, self.directory(), &mut command);
+        let base = format!("http://127.0.0.1:{port}");
+        eventually(&format!("readiness of sidecar {name}"), Duration::from_secs(30), || {
+            process.assert_running();
+            let answer = self.client.try_send("GET", &format!("{base}/ready"), &[], "")?;
+            (answer.status == 200).then_some(())
+        });
+        Sidecar { process, base }
+    }
+}
+
+/// A running sidecar.
+pub struct Sidecar {
+    pub process: Process,
+    pub base: String,
+}
+
+impl Sidecar {
+    /// Where a Prometheus writes.
+    pub fn write_url(&self) -> String {
+        format!("{}/api/v1/write", self.base)
+    }
+}
+
+/// What tokens for writing are for.
+pub const INGESTION_SCOPE: &str = "https://monitor.azure.com/.default";
+
+/// What tokens for queries are for.
+pub const QUERY_RESOURCE: &str = "https://prometheus.monitor.azure.com";

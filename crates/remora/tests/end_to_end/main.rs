@@ -1,0 +1,14 @@
+//! The programs as users run them: real processes, real TLS, real Prometheus, real crashes.
+//!
+//! Needs the peers that `scripts/peers` fetches (`make test` does) and python3; a missing one fails the test that needs it.
+
+mod client;
+mod crash;
+mod identities;
+mod installation;
+mod lifecycle;
+mod process;
+mod receiver_cases;
+mod refusals;
+mod serve;
+mod writing;

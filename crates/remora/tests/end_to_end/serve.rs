@@ -1,0 +1,146 @@
+//! `remora serve`: the service alone, from a settings file.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::client::Client;
+use crate::installation::{INGESTION_SCOPE, Installation, QUERY_RESOURCE, remora};
+use crate::process::{Process, eventually, free_port};
+use crate::writing::{labels, now, post, request};
+
+const RULE: &str = "dcr-00000000000000000000000000000001";
+
+/// A service that believes the tokens of an installation's local authority.
+pub struct Service {
+    pub process: Process,
+    pub base: String,
+    settings: PathBuf,
+    port: u16,
+}
+
+impl Service {
+    /// Writes settings for the installation's application and starts on them.
+    pub fn start(up: &Installation, more: &str) -> Self {
+        let port = free_port();
+        let token = up.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
+        let claims = claims(&token);
+        let text = format!(
+            concat!(
+                "listen: '127.0.0.1:{port}'\n",
+                "dataDir: {data}\n",
+                "issuers: [{{oidc: {{issuer: '{issuer}', jwksUri: '{authority}/{tenant}/discovery/v2.0/keys'}}}}]\n",
+                "workspaces: [{{name: fleet, accountId: 14e21a3b-a68e-4626-873e-6539bd54fc63}}]\n",
+                "rules: [{{name: fleet, immutableId: {rule}, workspaces: [fleet]}}]\n",
+                "roleAssignments:\n",
+                "  - {{principal: {oid}, role: Monitoring Metrics Publisher, scope: rule/fleet}}\n",
+                "  - {{principal: {oid}, role: Monitoring Data Reader, scope: workspace/fleet}}\n",
+                "{more}",
+            ),
+            port = port,
+            data = up.directory().join(format!("serve-{port}")).display(),
+            issuer = claims["iss"].as_str().unwrap(),
+            authority = up.fact("authority"),
+            tenant = up.fact("tenant_id"),
+            rule = RULE,
+            oid = claims["oid"].as_str().unwrap(),
+            more = more,
+        );
+        let settings = up.directory().join(format!("serve-{port}.yaml"));
+        fs::write(&settings, text).unwrap();
+        let process = Self::run(&settings, port, &up.client);
+        Self { process, base: format!("http://127.0.0.1:{port}"), settings, port }
+    }
+
+    /// Kills the process without warning and starts it again on the same data.
+    pub fn crash_and_restart(self, client: &Client) -> Self {
+        let Self { process, base, settings, port } = self;
+        process.kill();
+        let process = Self::run(&settings, port, client);
+        Self { process, base, settings, port }
+    }
+
+    /// Where writes go.
+    pub fn write_url(&self) -> String {
+        format!("{}/dataCollectionRules/{RULE}/streams/Microsoft-PrometheusMetrics/api/v1/write", self.base)
+    }
+
+    /// The query API's base.
+    pub fn query_url(&self) -> String {
+        format!("{}/workspaces/fleet", self.base)
+    }
+
+    fn run(settings: &Path, port: u16, client: &Client) -> Process {
+        let mut command = remora();
+        command.args(["serve", "--config"]).arg(settings);
+        let mut process = Process::start(&format!("serve-{port}"), settings.parent().unwrap(), &mut command);
+        eventually("readiness of the service", Duration::from_secs(60), || {
+            process.assert_running();
+            let answer = client.try_send("GET", &format!("http://127.0.0.1:{port}/ready"), &[], "")?;
+            (answer.status == 200).then_some(())
+        });
+        process
+    }
+}
+
+fn claims(token: &str) -> serde_json::Value {
+    use base64::Engine;
+    let payload = token.split('.').nth(1).unwrap();
+    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
+}
+
+#[test]
+fn serves_what_its_settings_say() {
+    let up = Installation::start();
+    let service = Service::start(&up, "");
+    let write = up.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
+    let read = up.token_by_secret("application_id", "client_secret_file", &format!("{QUERY_RESOURCE}/.default"));
+    let body = request(&[(labels(&[("__name__", "served")]), now(), 42.0)]);
+    let answer = post(&up.client, &service.write_url(), Some(&write), body);
+    assert_eq!(answer.status, 204, "{}", answer.text());
+    let data = up.client.query(&service.query_url(), Some(&read), "served", None).unwrap();
+    assert_eq!(data["result"][0]["value"][1], "42");
+    // Nothing of a laptop's conveniences in production.
+    let imds = format!("{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource=x", service.base);
+    assert_eq!(up.client.send("GET", &imds, &[("metadata", "true")], "").status, 404);
+    assert!(service.process.terminate().success(), "`remora serve` must end well on SIGTERM");
+}
+
+#[test]
+fn a_renewed_certificate_is_picked_up() {
+    let up = Installation::start();
+    let (certificate, key) = (up.directory().join("tls.crt"), up.directory().join("tls.key"));
+    let renew = || {
+        let pair = rcgen::generate_simple_self_signed(["localhost".to_owned(), "127.0.0.1".to_owned()]).unwrap();
+        fs::write(&key, pair.signing_key.serialize_pem()).unwrap();
+        fs::write(&certificate, pair.cert.pem()).unwrap();
+    };
+    renew();
+    let tls = format!("tls: {{cert: {}, key: {}}}\n", certificate.display(), key.display());
+    let service = Service::start(&up, &tls);
+    let trusting_now = || Client::new(Some(&certificate));
+    let health = format!("{}/health", service.base.replacen("http:", "https:", 1));
+    let old: Arc<Client> = trusting_now();
+    assert_eq!(old.get(&health).status, 200);
+    renew();
+    let new = trusting_now();
+    eventually("the new certificate", Duration::from_secs(30), || {
+        new.try_send("GET", &health, &[], "").filter(|answer| answer.status == 200)
+    });
+}
+
+#[test]
+fn wrong_settings_are_all_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let settings = directory.path().join("remora.yaml");
+    fs::write(&settings, "listen: nowhere\nissuers: []\nworkspaces: [{name: a b, accountId: x}]\n").unwrap();
+    for more in [&[][..], &["--check"]] {
+        let output = remora().args(["serve", "--config"]).arg(&settings).args(more).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(output.status.code(), Some(2), "{said}");
+        for expected in ["listen:", "issuers:", "accountId", "a name has"] {
+            assert!(said.contains(expected), "{expected} in {said}");
+        }
+    }
+}
