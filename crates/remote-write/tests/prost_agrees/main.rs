@@ -167,7 +167,7 @@ fn verdicts_agree(ours: &Result<Said, remote_write::DecodeError>, theirs: Result
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(400))]
+    #![proptest_config(ProptestConfig::with_cases(200))]
 
     #[test]
     fn first_version_is_read_as_prost_reads_it(request in request(), seed in any::<u64>()) {

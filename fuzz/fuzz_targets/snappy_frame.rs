@@ -1,0 +1,10 @@
+//! Bodies as they are received.
+#![no_main]
+
+#[path = "../../crates/remote-write/tests/corpus/targets.rs"]
+#[allow(dead_code)]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    targets::snappy_frame(input);
+});
