@@ -137,5 +137,5 @@ thread_local! {
 }
 
 /// Up to here a body is worked on where it arrived: a thousandth of a second or so, less than handing it over may cost.
-const INLINE_BODY_BYTES_MAX: usize = 256 << 10;
+const INLINE_BODY_BYTES_MAX: usize = 128 << 10;
 const SCRATCH_BYTES_MAX: usize = 4 << 20;

@@ -76,7 +76,7 @@ pub struct Settings {
     /// For how long a request waits for its share of them before it is told to come again.
     pub admission_time_max: Duration,
     /// How many large bodies are decoded at the same time; each may take up to `decoded_bytes_max`. Small ones (up to
-    /// 256 KiB as sent) are decoded where they arrive, so there are never more of them than threads.
+    /// 128 KiB as sent) are decoded where they arrive, so there are never more of them than threads.
     pub large_decodes_max: usize,
 }
 
