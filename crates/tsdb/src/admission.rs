@@ -14,8 +14,8 @@ use tsdb_format::wal::record::{
     ExemplarEncoder, HistogramEncoder, HistogramKind, MetadataEncoder, SampleEncoder, SeriesEncoder, WalRef,
 };
 
-use crate::batch::{Batch, BatchSample, BatchSeries, Known};
-use crate::head::{Head, HeadSample, Value, Verdict};
+use crate::batch::{Batch, BatchSample, BatchSeries, Known, NewSeries};
+use crate::head::{Head, HeadSample, Lookup, Value, Verdict};
 use crate::key_cache::{KeyCache, KeyHash};
 use crate::log::{Log, Replayed};
 use crate::settings::Settings;
@@ -41,6 +41,7 @@ pub(crate) struct Admission {
     /// For the batch being judged: slots of its new series, or [`UNBORN`].
     born: Vec<u32>,
     builder: LabelsBuilder,
+    lookup: Lookup,
 }
 
 /// What is judged with.
@@ -69,6 +70,7 @@ impl Admission {
             records: Records::default(),
             born: Vec::new(),
             builder: LabelsBuilder::default(),
+            lookup: Lookup::default(),
         }
     }
 
@@ -151,8 +153,10 @@ impl Admission {
             return;
         }
         let index = head.index.read();
-        let slot = |labels: &Labels| self.new_slots.get(labels).copied().or_else(|| index.find(labels));
-        self.born.extend(batch.new_series.iter().map(|series| slot(&series.labels).unwrap_or(UNBORN)));
+        for NewSeries { labels, .. } in &batch.new_series {
+            let slot = self.new_slots.get(labels).copied().or_else(|| index.find(labels, &mut self.lookup));
+            self.born.push(slot.unwrap_or(UNBORN));
+        }
     }
 
     /// The series' slot; makes it if it is new. Called only when something of it is taken: a series without samples does
@@ -178,12 +182,6 @@ impl Admission {
         self.new_series.push(labels.clone());
         self.new_slots.insert(labels.clone(), slot);
         self.born[index] = slot;
-        // The same labels may stand in the batch under another key, too.
-        for (other, series) in batch.new_series.iter().enumerate().skip(index + 1) {
-            if series.key.is_some() && series.labels == *labels {
-                self.born[other] = slot;
-            }
-        }
         Ok(slot)
     }
 

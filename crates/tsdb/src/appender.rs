@@ -8,12 +8,14 @@ use storage::{AppendError, Appender, BoxFuture, CommitError, Committed, SeriesRe
 
 use crate::batch::{Batch, BatchSample, BatchSeries, Known, NewSeries};
 use crate::committer::Shared;
+use crate::head::Lookup;
 
 pub(crate) struct BatchAppender {
     shared: Arc<Shared>,
     batch: Batch,
     /// New series of this batch, by labels.
     new: HashMap<Labels, BatchSeries>,
+    lookup: Lookup,
     newest_taken: TimestampMs,
     hits: u64,
     misses: u64,
@@ -26,6 +28,7 @@ impl BatchAppender {
             batch: shared.pool.take(),
             shared,
             new: HashMap::new(),
+            lookup: Lookup::default(),
             newest_taken: now.plus(ahead),
             hits: 0,
             misses: 0,
@@ -83,7 +86,7 @@ impl Appender for BatchAppender {
         let key = key.map(|key| self.shared.keys.hash(key));
         let (found, count) = {
             let index = self.shared.head.index.read();
-            (index.find(labels), index.len())
+            (index.find(labels, &mut self.lookup), index.len())
         };
         if let Some(slot) = found {
             if key.is_some_and(|key| self.shared.keys.insert(key, slot)) {

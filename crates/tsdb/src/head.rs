@@ -19,7 +19,7 @@ use storage::TimeRange;
 
 pub use exemplars::SeriesExemplars;
 pub(crate) use exemplars::{ExemplarRing, Verdict};
-pub(crate) use index::Index;
+pub(crate) use index::{Index, Lookup};
 pub(crate) use postings::matching;
 pub(crate) use series::{Chunk, Value};
 use series::{MemSeries, Sealed};

@@ -20,6 +20,15 @@ pub(crate) struct Index {
     slots: HashTable<u32>,
     /// Keys the hashes, so that nobody can fill one bucket on purpose. No result depends on it.
     seed: u64,
+    lookup: Lookup,
+}
+
+/// The list of the last series looked up: the next one often differs from it in few pairs, and comparing two texts is
+/// much cheaper than finding one.
+#[derive(Default)]
+pub(crate) struct Lookup {
+    previous: Vec<u32>,
+    list: Vec<u32>,
 }
 
 pub(super) struct Name {
@@ -47,26 +56,45 @@ impl Index {
     }
 
     /// The series with exactly these labels.
-    pub(crate) fn find(&self, labels: &Labels) -> Option<u32> {
-        let mut list = Vec::with_capacity(24);
-        for (name, value) in labels {
-            list.push(self.pair_id(self.name_id(name)?, value)?);
+    pub(crate) fn find(&self, labels: &Labels, lookup: &mut Lookup) -> Option<u32> {
+        lookup.list.clear();
+        for (place, (name, value)) in labels.iter().enumerate() {
+            let guess = lookup.previous.get(place).copied();
+            let pair = match guess.filter(|pair| self.pair_text(*pair) == (name, value)) {
+                Some(pair) => pair,
+                None => self.pair_id(self.name_near(guess, name)?, value)?,
+            };
+            lookup.list.push(pair);
         }
-        self.slots.find(self.hash_list(&list), |slot| self.lists.get(*slot) == list).copied()
+        std::mem::swap(&mut lookup.previous, &mut lookup.list);
+        let list = &lookup.previous;
+        self.slots.find(self.hash_list(list), |slot| self.lists.get(*slot) == list).copied()
     }
 
     /// Adds a series that is not here yet; its slot is the length before.
     pub(crate) fn add(&mut self, labels: &Labels) -> u32 {
         let slot = self.len();
-        let mut list = Vec::with_capacity(24);
-        for (name, value) in labels {
-            let name = self.intern_name(name);
-            let pair = self.intern_pair(name, value, slot);
-            list.push(pair);
+        let mut lookup = std::mem::take(&mut self.lookup);
+        lookup.list.clear();
+        for (place, (name, value)) in labels.iter().enumerate() {
+            let guess = lookup.previous.get(place).copied();
+            let pair = match guess.filter(|pair| self.pair_text(*pair) == (name, value)) {
+                Some(pair) => {
+                    self.pairs[pair as usize].postings.push(slot);
+                    pair
+                }
+                None => {
+                    let name = self.name_near(guess, name).unwrap_or_else(|| self.add_name(name));
+                    self.intern_pair(name, value, slot)
+                }
+            };
+            lookup.list.push(pair);
         }
-        self.lists.push(&list);
-        let (hash, seed, lists) = (self.hash_list(&list), self.seed, &self.lists);
+        self.lists.push(&lookup.list);
+        let (hash, seed, lists) = (self.hash_list(&lookup.list), self.seed, &self.lists);
         self.slots.insert_unique(hash, slot, |slot| hash_list(lists.get(*slot), seed));
+        std::mem::swap(&mut lookup.previous, &mut lookup.list);
+        self.lookup = lookup;
         slot
     }
 
@@ -136,10 +164,13 @@ impl Index {
         self.pair_ids.find(hash_pair(name, value, self.seed), same).copied()
     }
 
-    fn intern_name(&mut self, name: &str) -> u32 {
-        if let Some(id) = self.name_id(name) {
-            return id;
-        }
+    /// The name's number, which is likely that of a pair at the same place of another series.
+    fn name_near(&self, guess: Option<u32>, name: &str) -> Option<u32> {
+        let guess = guess.map(|pair| self.name_of(pair)).filter(|id| self.name_text(*id) == name);
+        guess.or_else(|| self.name_id(name))
+    }
+
+    fn add_name(&mut self, name: &str) -> u32 {
         let id = self.names.len() as u32;
         self.names.push(Name { text: self.texts.push(name), pairs: Vec::new() });
         let (seed, names, texts) = (self.seed, &self.names, &self.texts);
@@ -182,6 +213,7 @@ impl Default for Index {
             lists: Lists::default(),
             slots: HashTable::new(),
             seed: RandomState::new().hash_one(0),
+            lookup: Lookup::default(),
         }
     }
 }

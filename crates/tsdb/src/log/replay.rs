@@ -19,7 +19,7 @@ use tsdb_format::wal::frame::{CorruptLog, FrameReader, FrameWriter};
 use tsdb_format::wal::record::{CorruptRecord, Record, WalRef};
 
 use crate::db::OpenError;
-use crate::head::{Head, HeadSample, Verdict};
+use crate::head::{Head, HeadSample, Lookup, Verdict};
 use crate::stats::Counters;
 
 /// What opening found in the log.
@@ -134,6 +134,7 @@ struct Replay<'h> {
     metadata_refs: HashMap<String, WalRef>,
     next_ref: u64,
     builder: LabelsBuilder,
+    lookup: Lookup,
     samples: Vec<HeadSample>,
     histograms: Vec<Arc<NativeHistogram>>,
     recovery: Recovery,
@@ -149,6 +150,7 @@ impl<'h> Replay<'h> {
             metadata_refs: HashMap::new(),
             next_ref: 1,
             builder: LabelsBuilder::default(),
+            lookup: Lookup::default(),
             samples: Vec::new(),
             histograms: Vec::new(),
             recovery: Recovery::default(),
@@ -290,7 +292,7 @@ impl<'h> Replay<'h> {
                 return None;
             }
         };
-        let found = self.head.index.read().find(&labels);
+        let found = self.head.index.read().find(&labels, &mut self.lookup);
         let slot = found.unwrap_or_else(|| {
             self.refs.push(series);
             self.head.add_series(&labels)

@@ -14,10 +14,8 @@ fn samples_are_found_again_also_after_a_crash() {
     let (up, down) = (labels(&[("__name__", "up"), ("job", "a")]), labels(&[("__name__", "down"), ("job", "a")]));
     let committed = commit(&db, &[(&up, 1000, 1.0.into()), (&down, 1000, 2.0.into()), (&up, 2000, stale_nan().into())]);
     assert_eq!(committed.unwrap().samples, 3);
-    let expected = vec![
-        (down.clone(), vec![(1000, 2.0.into())]),
-        (up.clone(), vec![(1000, 1.0.into()), (2000, stale_nan().into())]),
-    ];
+    let expected =
+        vec![(down, vec![(1000, 2.0.into())]), (up.clone(), vec![(1000, 1.0.into()), (2000, stale_nan().into())])];
     assert_eq!(select_all(&db), expected);
     let crashed = open(&disk.after_process_crash());
     assert_eq!(select_all(&crashed), expected);

@@ -1,5 +1,10 @@
 //! The database through its seam: what is stored, refused, found again, and kept through crashes.
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod support;
 
 mod appending;
+mod crashing;
+mod damage;
+mod model_check;
+mod selecting;

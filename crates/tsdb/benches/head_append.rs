@@ -1,0 +1,255 @@
+//! What the way of a sample from its encoded labels into log and head costs: CPU seconds per million samples, and memory
+//! per series.
+//!
+//! `cargo bench -p tsdb --bench head_append [-- SERIES SCRAPES]`. Four senders, requests of 2,000 series with one sample
+//! each, 15 labels a series, log on the disk under the temporary directory.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
+
+use std::future::Future;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::Thread;
+use std::time::Instant;
+
+use environment::{Disk, DiskFile, FileKind};
+use model::{Labels, TimestampMs};
+use storage::Storage;
+use tsdb::{Db, Settings};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
+    let series = numbers.next().unwrap_or(100_000);
+    let scrapes = numbers.next().unwrap_or(40);
+    let directory = tempfile::tempdir().unwrap();
+    let open = || Db::open(Arc::new(Files), directory.path(), Settings::default()).unwrap();
+
+    let load = Load::new(series);
+    let before = Usage::now();
+    let db = open();
+    let first = load.scrape(&db, 0);
+    println!("head_append/{series}_series_first_sight: {}", first.per_million(series));
+    println!("head_append/{series}_series_first_sight: {} B/series", (Usage::now().rss - before.rss) / series);
+    let mut total = Cost::default();
+    for scrape in 1..scrapes {
+        total.add(load.scrape(&db, scrape));
+    }
+    println!("head_append/{series}_series_x_{scrapes}: {}", total.per_million(series * (scrapes - 1)));
+    println!("head_append/{series}_series_x_{scrapes}: {} B/series", (Usage::now().rss - before.rss) / series);
+    let stats = db.stats();
+    println!(
+        "  log {} MB in {} writes for {} commits, {} syncs of {} ms, cache hits {} misses {}",
+        stats.wal_bytes >> 20,
+        stats.wal_writes,
+        stats.commits,
+        stats.wal_syncs,
+        stats.wal_sync_ns / 1_000_000,
+        stats.series_cache_hits,
+        stats.series_cache_misses
+    );
+    db.close().unwrap();
+    drop(db);
+
+    let start = (Usage::now(), Instant::now());
+    let db = open();
+    let samples = db.recovery().samples;
+    let replay = Cost { cpu: Usage::now().cpu - start.0.cpu, wall: start.1.elapsed().as_secs_f64() };
+    println!("head_append/{series}_series_x_{scrapes}_replay: {samples} samples in {:.3} s", replay.wall);
+    println!("head_append/{series}_series_x_{scrapes}_replay: {}", replay.per_million(samples as usize));
+}
+
+/// Encoded labels and labels of every series, as a sender repeats them.
+struct Load {
+    series: Vec<(Vec<u8>, Labels)>,
+}
+
+impl Load {
+    fn new(count: usize) -> Self {
+        let series = (0..count).map(|number| {
+            let (target, metric) = (number / 500, number % 500);
+            let labels = Labels::from_pairs([
+                ("__name__", format!("node_subsystem_{}_operations_total", metric / 4)),
+                ("cluster", "production-west-europe".into()),
+                ("container", "node-exporter".into()),
+                ("cpu", format!("{}", metric % 4)),
+                ("endpoint", "metrics".into()),
+                ("environment", "production".into()),
+                ("host", format!("host-{target}.example.internal")),
+                ("instance", format!("10.1.{}.{}:9100", target / 250, target % 250)),
+                ("job", "node-exporter".into()),
+                ("mode", ["user", "system", "idle", "iowait"][metric % 4].into()),
+                ("namespace", "monitoring".into()),
+                ("pod", format!("node-exporter-{:08x}", target.wrapping_mul(2_654_435_761) as u32)),
+                ("region", "westeurope".into()),
+                ("service", "node-exporter".into()),
+                ("team", "platform".into()),
+            ]);
+            let labels = labels.unwrap();
+            // Like a remote-write message: each text with its length, and a few bytes of framing.
+            let key = labels.iter().flat_map(|(name, value)| [name, value]).fold(Vec::new(), |mut key, text| {
+                key.extend_from_slice(&[0x0a, text.len() as u8 + 4, 0x0a, text.len() as u8]);
+                key.extend_from_slice(text.as_bytes());
+                key
+            });
+            (key, labels)
+        });
+        Self { series: series.collect() }
+    }
+
+    /// One sample for every series, from four senders.
+    fn scrape(&self, db: &Db, scrape: usize) -> Cost {
+        let start = (Usage::now(), Instant::now());
+        let at = TimestampMs(1_700_000_000_000 + scrape as i64 * 15_000);
+        let requests: Vec<_> = self.series.chunks(2000).enumerate().collect();
+        std::thread::scope(|scope| {
+            for sender in 0..SENDERS {
+                let requests = &requests;
+                scope.spawn(move || {
+                    for (request, series) in requests.iter().skip(sender).step_by(SENDERS) {
+                        send(db, at, scrape, *request, series);
+                    }
+                });
+            }
+        });
+        Cost { cpu: Usage::now().cpu - start.0.cpu, wall: start.1.elapsed().as_secs_f64() }
+    }
+}
+
+fn send(db: &Db, at: TimestampMs, scrape: usize, request: usize, series: &[(Vec<u8>, Labels)]) {
+    let mut appender = db.appender(at);
+    for (number, (key, labels)) in series.iter().enumerate() {
+        let series = appender.resolve(key).unwrap_or_else(|| appender.series(Some(key), labels).unwrap());
+        // Half of them counters that rise unevenly, a quarter constant, a quarter gauges.
+        let value = match number % 4 {
+            0 | 1 => (scrape * 150 + (scrape * number + request) % 37) as f64,
+            2 => 1.0,
+            _ => ((scrape * 7919 + number) % 1000) as f64 / 10.0,
+        };
+        appender.append(series, at, value).unwrap();
+    }
+    let committed = wait(appender.commit()).unwrap();
+    assert_eq!(committed.samples as usize, series.len());
+}
+
+const SENDERS: usize = 4;
+
+#[derive(Default)]
+struct Cost {
+    cpu: f64,
+    wall: f64,
+}
+
+impl Cost {
+    fn add(&mut self, other: Self) {
+        self.cpu += other.cpu;
+        self.wall += other.wall;
+    }
+
+    fn per_million(&self, samples: usize) -> String {
+        let millions = samples as f64 / 1e6;
+        format!("{:.3} CPU s, {:.3} s per million samples", self.cpu / millions, self.wall / millions)
+    }
+}
+
+/// Of this process, as Linux tells it.
+struct Usage {
+    cpu: f64,
+    rss: usize,
+}
+
+impl Usage {
+    fn now() -> Self {
+        let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+        let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+        let ticks: f64 = fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap();
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap();
+        let pages: usize = statm.split_whitespace().nth(1).unwrap().parse().unwrap();
+        Self { cpu: ticks / 100.0, rss: pages * 4096 }
+    }
+}
+
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    struct Unpark(Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return value;
+        }
+        std::thread::park();
+    }
+}
+
+/// The system's files. The programs' own disk brings a TLS stack along, which a benchmark need not build.
+struct Files;
+
+struct File(std::fs::File);
+
+impl DiskFile for File {
+    fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all(bytes)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync_data()
+    }
+
+    fn truncate(&mut self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+impl Disk for Files {
+    fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
+        std::fs::read(path)
+    }
+
+    fn list(&self, directory: &Path) -> io::Result<Vec<(PathBuf, FileKind)>> {
+        let paths = std::fs::read_dir(directory)?.map(|entry| entry.map(|entry| (entry.path(), FileKind::File)));
+        let mut paths: Vec<_> = paths.collect::<Result<_, _>>()?;
+        paths.sort_by(|left, right| left.0.cmp(&right.0));
+        Ok(paths)
+    }
+
+    fn create_directory(&self, directory: &Path) -> io::Result<()> {
+        std::fs::create_dir_all(directory)
+    }
+
+    fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File(std::fs::File::create_new(path)?)))
+    }
+
+    fn open_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
+        Ok(Box::new(File(std::fs::OpenOptions::new().append(true).open(path)?)))
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        std::fs::rename(from, to)
+    }
+
+    fn remove_file(&self, path: &Path) -> io::Result<()> {
+        std::fs::remove_file(path)
+    }
+
+    fn remove_directory(&self, directory: &Path) -> io::Result<()> {
+        std::fs::remove_dir_all(directory)
+    }
+
+    fn sync_directory(&self, directory: &Path) -> io::Result<()> {
+        std::fs::File::open(directory)?.sync_all()
+    }
+}
