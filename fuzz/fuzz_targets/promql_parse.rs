@@ -1,17 +1,10 @@
-//! PromQL texts: parsing never panics, and what is printed parses to the same tree.
+//! PromQL texts.
 #![no_main]
 
-use libfuzzer_sys::fuzz_target;
-use promql_syntax::{Options, parse_expr, parse_metric_selector};
+#[path = "../../crates/promql-syntax/tests/corpus/targets.rs"]
+#[allow(dead_code)]
+mod targets;
 
-fuzz_target!(|text: &str| {
-    let _ = parse_metric_selector(text);
-    let _ = parse_expr(text, Options::default());
-    match parse_expr(text, Options::all()) {
-        Ok(expr) => {
-            let printed = expr.to_string();
-            assert_eq!(parse_expr(&printed, Options::all()).unwrap().to_string(), printed);
-        }
-        Err(error) => assert!(error.position.start as usize <= text.len()),
-    }
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    targets::promql_parse(input);
 });
