@@ -15,14 +15,14 @@ use peers::Peer;
 
 #[derive(Args)]
 pub(crate) struct Arguments {
-    /// Rounds; each measures every peer once, and the medians over them count
+    /// Rounds; each measures both peers in turns, and the medians over them count
     #[arg(long, default_value_t = 7)]
     rounds: usize,
     /// Seconds of each measurement at full speed
     #[arg(long, default_value_t = 2.0)]
     full_speed_seconds: f64,
     /// Seconds of each measurement at a steady rate
-    #[arg(long, default_value_t = 5.0)]
+    #[arg(long, default_value_t = 6.0)]
     paced_seconds: f64,
     /// Bytes of a request's body
     #[arg(long, default_value_t = 80_000)]
@@ -43,7 +43,7 @@ impl Default for Arguments {
         Self {
             rounds: 7,
             full_speed_seconds: 2.0,
-            paced_seconds: 5.0,
+            paced_seconds: 6.0,
             body_bytes: 80_000,
             upstream: "both".to_owned(),
             nginx: None,
@@ -90,37 +90,58 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Rounds of all peers, the order turned around every time.
+/// Rounds of both peers.
 fn measure(arguments: &Arguments, peers: &[Peer; 2], request: &Arc<[u8]>) -> anyhow::Result<[Vec<Figures>; 2]> {
     for peer in peers {
         load::run(peer.address, request, CONNECTIONS, Pace::FullSpeed, Duration::from_millis(500))?;
     }
     let mut figures = [Vec::new(), Vec::new()];
-    for round in 0..arguments.rounds {
-        let order = if round % 2 == 0 { [0, 1] } else { [1, 0] };
-        for index in order {
-            figures[index].push(measure_once(arguments, &peers[index], request)?);
+    for _ in 0..arguments.rounds {
+        let full = interleave(peers, request, Pace::FullSpeed, arguments.full_speed_seconds)?;
+        let mut paced = interleave(peers, request, Pace::PerSecond(PACED_PER_SECOND), arguments.paced_seconds)?;
+        for (index, peer) in figures.iter_mut().enumerate() {
+            peer.push(Figures {
+                cpu_full_ms: full[index].cpu_ms(),
+                rate_full: full[index].requests as f64 / arguments.full_speed_seconds,
+                cpu_paced_ms: paced[index].cpu_ms(),
+                p50_ms: quantile(&mut paced[index].latencies_ms, 0.5),
+                p99_ms: quantile(&mut paced[index].latencies_ms, 0.99),
+            });
         }
     }
     Ok(figures)
 }
 
-fn measure_once(arguments: &Arguments, peer: &Peer, request: &Arc<[u8]>) -> anyhow::Result<Figures> {
-    let timed = |pace, seconds: f64| {
-        let before = peer.process.cpu_seconds()?;
-        let measured = load::run(peer.address, request, CONNECTIONS, pace, Duration::from_secs_f64(seconds))?;
-        let cpu_ms = (peer.process.cpu_seconds()? - before) * 1e3 / measured.requests as f64;
-        anyhow::Ok((measured, cpu_ms))
-    };
-    let (full, cpu_full_ms) = timed(Pace::FullSpeed, arguments.full_speed_seconds)?;
-    let (mut paced, cpu_paced_ms) = timed(Pace::PerSecond(PACED_PER_SECOND), arguments.paced_seconds)?;
-    Ok(Figures {
-        cpu_full_ms,
-        rate_full: full.requests as f64 / arguments.full_speed_seconds,
-        cpu_paced_ms,
-        p50_ms: quantile(&mut paced.latencies_ms, 0.5),
-        p99_ms: quantile(&mut paced.latencies_ms, 0.99),
-    })
+/// What was measured of one peer in one round.
+#[derive(Default)]
+struct Slices {
+    requests: u64,
+    cpu_seconds: f64,
+    latencies_ms: Vec<f64>,
+}
+
+impl Slices {
+    fn cpu_ms(&self) -> f64 {
+        self.cpu_seconds * 1e3 / self.requests as f64
+    }
+}
+
+/// Lets the peers take turns in slices of half a second, each first as often as the other, until each has had `seconds`:
+/// whatever else the machine does then falls on both alike, which matters most to p99.
+fn interleave(peers: &[Peer; 2], request: &Arc<[u8]>, pace: Pace, seconds: f64) -> anyhow::Result<[Slices; 2]> {
+    let mut slices = [Slices::default(), Slices::default()];
+    for turn in 0..(seconds / SLICE_SECONDS).ceil() as usize {
+        for index in [turn % 2, (turn + 1) % 2] {
+            let peer = &peers[index];
+            let before = peer.process.cpu_seconds()?;
+            let span = Duration::from_secs_f64(SLICE_SECONDS);
+            let measured = load::run(peer.address, request, CONNECTIONS, pace, span)?;
+            slices[index].cpu_seconds += peer.process.cpu_seconds()? - before;
+            slices[index].requests += measured.requests;
+            slices[index].latencies_ms.extend(measured.latencies_ms);
+        }
+    }
+    Ok(slices)
 }
 
 fn print(upstream: &str, peers: &[Peer; 2], figures: &[Vec<Figures>; 2]) -> anyhow::Result<()> {
@@ -151,4 +172,5 @@ fn print(upstream: &str, peers: &[Peer; 2], figures: &[Vec<Figures>; 2]) -> anyh
 }
 
 const CONNECTIONS: u32 = 4;
+const SLICE_SECONDS: f64 = 0.5;
 const PACED_PER_SECOND: f64 = 100.0;

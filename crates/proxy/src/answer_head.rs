@@ -1,6 +1,6 @@
 //! The head of the upstream's answer.
 
-use crate::fields::{Field, HeadError, Span, decimal, head_end, list, parse_fields};
+use crate::fields::{Field, HeadError, Span, decimal, first_line_end, head_end, list, parse_fields};
 
 /// How long the body of an answer is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -51,7 +51,7 @@ impl AnswerHead {
         let Some(length) = head_end(bytes, line_start)? else { return Ok(false) };
         let head = &bytes[..length];
         self.length = length;
-        let first_line = head.iter().position(|byte| *byte == b'\r').ok_or(HeadError::LineEnd)?;
+        let first_line = first_line_end(head);
         let is_http_1_0 = self.parse_status_line(head, first_line)?;
         parse_fields(head, first_line + 2, &mut self.fields)?;
         self.interpret(head, is_http_1_0)?;

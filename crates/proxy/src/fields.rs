@@ -90,6 +90,12 @@ pub(crate) fn head_end(bytes: &[u8], line_start: &mut usize) -> Result<Option<us
     Ok(None)
 }
 
+/// Where the first line of a head ends, without its CR LF. A carriage return alone is not an end: it stays in the line,
+/// for the line's own rules to refuse.
+pub(crate) fn first_line_end(head: &[u8]) -> usize {
+    head.iter().position(|byte| *byte == b'\n').map_or(0, |line_feed| line_feed.saturating_sub(1))
+}
+
 /// Parses the lines of `head` from `offset` up to its empty line into `fields` (cleared first).
 pub(crate) fn parse_fields(head: &[u8], offset: usize, fields: &mut Vec<Field>) -> Result<(), HeadError> {
     fields.clear();

@@ -11,7 +11,7 @@ use crate::chunked::{ChunkDecoder, LAST_CHUNK, chunk_head};
 use crate::exchange::{ExchangeError, READ_BYTES};
 use crate::fields::{Field, is_hop_by_hop, is_named_by_connection};
 use crate::request_head::{RequestBody, RequestHead};
-use crate::upstream::Upstream;
+use crate::upstream::{Target, Upstream};
 
 /// An upstream and the tokens it takes.
 pub(crate) struct Destination {
@@ -58,17 +58,17 @@ impl ForwardError {
 /// Writes the head that the upstream gets. A body of known length keeps it; `chunked` bodies are chunked anew.
 pub(crate) fn write_request_head(
     out: &mut Vec<u8>,
-    destination: &Destination,
+    target: &Target,
+    kind: Kind,
     request: &RequestHead,
     head: &[u8],
     token: &AccessToken,
     body: RequestBody,
 ) {
-    let target = &destination.upstream.target;
     out.clear();
     let method = request.method.of(head);
     push(out, &[method, b" "]);
-    match destination.kind {
+    match kind {
         Kind::Write => push(out, &[target.path_and_query.as_bytes()]),
         Kind::Query => push(out, &[target.path_and_query.trim_end_matches('/').as_bytes(), request.target.of(head)]),
     }
@@ -77,7 +77,7 @@ pub(crate) fn write_request_head(
         let name = field.name.of(head);
         let dropped = is_ours_to_write(name)
             || is_hop_by_hop(name)
-            || (destination.kind == Kind::Query && is_about_a_browsers_user(name))
+            || (kind == Kind::Query && is_about_a_browsers_user(name))
             || is_named_by_connection(head, &request.connection, name);
         if !dropped {
             push_field(out, head, field);

@@ -19,6 +19,8 @@ mod conversation;
 mod exchange;
 mod fields;
 mod forward;
+#[doc(hidden)]
+pub mod fuzzing;
 mod limits;
 mod metrics;
 mod pages;

@@ -3,7 +3,7 @@
 //! Takes bytes, gives offsets into them. Every rule that keeps this proxy and the server behind it of one opinion about
 //! where a request ends is here: one framing, one host, no folded lines, no bare line feeds.
 
-use crate::fields::{Field, HeadError, Span, decimal, head_end, is_token_byte, list, parse_fields};
+use crate::fields::{Field, HeadError, Span, decimal, first_line_end, head_end, is_token_byte, list, parse_fields};
 
 /// How long the body of a request is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -58,7 +58,7 @@ impl RequestHead {
         let Some(length) = head_end(bytes, line_start)? else { return Ok(false) };
         let head = &bytes[..length];
         self.length = length;
-        let first_line = head.iter().position(|byte| *byte == b'\r').ok_or(HeadError::LineEnd)?;
+        let first_line = first_line_end(head);
         self.parse_request_line(head, first_line)?;
         parse_fields(head, first_line + 2, &mut self.fields)?;
         self.interpret(head)?;

@@ -156,13 +156,28 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopping: watch::R
             tokio::spawn(turn_away(stream, shared.limits.connections_max));
             continue;
         }
-        shared.metrics.connections.increment();
+        let counted = CountedConnection::new(Arc::clone(shared));
         let conversation = Conversation::new(Arc::clone(shared), Sender::new(stream, peer.ip()), stopping.clone());
-        let shared = Arc::clone(shared);
         tokio::spawn(async move {
             conversation.run().await;
-            shared.metrics.connections.decrement();
+            drop(counted);
         });
+    }
+}
+
+/// Counts a connection until it is dropped, however the connection ends.
+struct CountedConnection(Arc<Shared>);
+
+impl CountedConnection {
+    fn new(shared: Arc<Shared>) -> Self {
+        shared.metrics.connections.increment();
+        Self(shared)
+    }
+}
+
+impl Drop for CountedConnection {
+    fn drop(&mut self) {
+        self.0.metrics.connections.decrement();
     }
 }
 

@@ -71,6 +71,7 @@ fn get(address: SocketAddr, path: &str) -> String {
     ask(address, &format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n"))
 }
 
+#[expect(clippy::zombie_processes, reason = "`stop` waits for it; a start that fails ends the test")]
 /// Starts the program and reads its log up to the line that tells where it listens.
 fn start(variables: &[(&str, &str)]) -> (Child, BufReader<ChildStderr>, SocketAddr, String) {
     let mut child = program(variables).spawn().unwrap();

@@ -58,6 +58,8 @@ fn what_makes_a_head_wrong() {
         ("GET / http/1.1\r\nHost: a\r\n\r\n", StartLine),
         ("GET /\r\nHost: a\r\n\r\n", StartLine),
         (" / HTTP/1.1\r\nHost: a\r\n\r\n", StartLine),
+        ("GET / HTTP/1.1\r\r\nHost: a\r\n\r\n", Version),
+        ("GET /\r HTTP/1.1\r\nHost: a\r\n\r\n", StartLine),
         ("GET / HTTP/1.1 \r\nHost: a\r\n\r\n", StartLine),
         ("GET / HTTP/1.1\r\nHost: a\r\n\tb\r\n\r\n", Folded),
         ("GET / HTTP/1.1\r\nHost: a\r\nX\r\n\r\n", FieldName),

@@ -1,0 +1,66 @@
+//! The way back of an answer: unchanged, but for the headers of the connection.
+
+use host::Connection;
+
+use super::{After, Conversation, Ended, within};
+use crate::answer_head::AnswerBody;
+use crate::forward::{AnswerStream, Destination, Kind, end_frame, frame, write_answer_head};
+
+impl Conversation {
+    /// Passes the answer whose head is in `answer` to the sender, unchanged but for the headers of the connection.
+    pub(super) async fn relay(&mut self, destination: &Destination, mut connection: Connection) -> Ended {
+        let status = self.answer.status;
+        if status >= 300 && destination.kind == Kind::Write {
+            self.shared.complain_of_answer(status, self.incoming.get(self.answer.length..).unwrap_or_default());
+        }
+        // What is left of the request's body when the upstream answered early would be read as the next request.
+        let mut after = if self.closes() { After::Close } else { After::Continue };
+        if !self.sender.body_is_done() {
+            after = After::Linger;
+        }
+        let framing = match self.answer.body {
+            AnswerBody::Chunked | AnswerBody::UntilClose if self.sender.request.is_http_1_0 => {
+                after = if after == After::Continue { After::Close } else { after };
+                AnswerBody::UntilClose
+            }
+            AnswerBody::UntilClose => AnswerBody::Chunked,
+            framing => framing,
+        };
+        let closes = after != After::Continue;
+        let head = &self.incoming[..self.answer.length];
+        write_answer_head(&mut self.outgoing, destination.kind, &self.answer, head, framing, closes);
+        self.incoming.drain(..self.answer.length);
+        match self.relay_body(&mut connection, framing).await {
+            Ok(()) => {
+                if self.answer.keeps_alive && self.incoming.is_empty() {
+                    destination.upstream.put_idle(connection);
+                }
+                Ended { status, after }
+            }
+            // The sender sees a body that ends too soon, as we did.
+            Err(error) => {
+                tracing::debug!(statusCode = status, "an answer was not passed on completely: {error}");
+                Ended { status, after: After::Close }
+            }
+        }
+    }
+
+    async fn relay_body(&mut self, connection: &mut Connection, framing: AnswerBody) -> std::io::Result<()> {
+        let allowed = self.shared.limits.stall_timeout;
+        let mut stream = AnswerStream::new(self.answer.body);
+        loop {
+            self.piece.clear();
+            stream.take(&mut self.incoming, &mut self.piece)?;
+            frame(&mut self.outgoing, framing, &self.piece);
+            if stream.is_done() {
+                end_frame(&mut self.outgoing, framing);
+            }
+            within(allowed, self.sender.write_all(&self.outgoing)).await?;
+            if stream.is_done() {
+                return Ok(());
+            }
+            self.outgoing.clear();
+            within(allowed, stream.read_more(connection, &mut self.incoming)).await?;
+        }
+    }
+}
