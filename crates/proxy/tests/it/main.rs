@@ -3,6 +3,7 @@
 #![allow(unreachable_pub, reason = "one binary of several files")]
 
 mod http_rules;
+mod log_line;
 mod pages;
 mod queries;
 mod support;

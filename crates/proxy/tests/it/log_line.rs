@@ -1,0 +1,83 @@
+//! The line of every minute, as tools that read these logs find it.
+
+use std::io;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use environment::UnixTime;
+use host::logging::LogrusText;
+use testkit::ManualClock;
+
+use crate::support::{Setup, Step, Upstream, ask, ok, write};
+
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn lines(&self) -> Vec<String> {
+        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
+        // Without the time, which is the system's.
+        text.lines().map(|line| line.split_once("\" level=").map_or(line, |(_, rest)| rest).to_owned()).collect()
+    }
+
+    fn minutes(&self) -> Vec<String> {
+        self.lines().into_iter().filter(|line| line.contains("Metric packets")).collect()
+    }
+}
+
+impl io::Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn it_comes_every_minute_with_or_without_traffic_and_counts_each_request_once() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().event_format(LogrusText::new()).with_writer(move || writer.clone()).finish();
+    // Everything of this test runs on this thread.
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let refused = |status: &str| Step::Answer(format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\n\r\n"));
+    let upstream = Upstream::start([
+        ok(),
+        // One request of the sender that takes two of ours.
+        refused("401 Unauthorized"),
+        ok(),
+        refused("400 Bad Request"),
+    ])
+    .await;
+    let clock = ManualClock::new(UnixTime::from_secs(1_700_000_000));
+    let proxy = Setup { clock: Arc::new(clock.clone()), ..Setup::default() }.start(upstream.address).await;
+    let minute = async |expected: usize| {
+        while clock.sleepers() == 0 {
+            tokio::task::yield_now().await;
+        }
+        clock.advance(Duration::from_secs(60));
+        while log.minutes().len() < expected {
+            tokio::task::yield_now().await;
+        }
+    };
+    minute(1).await;
+    for (body, status) in [("12345", 204), ("1234567890", 204), ("1", 400)] {
+        assert_eq!(ask(proxy.address, write(body)).await.status, status);
+    }
+    minute(2).await;
+    minute(3).await;
+    proxy.stop.send(()).unwrap();
+    proxy.served.await.unwrap();
+
+    let zeros = "info msg=\"Metric packets published in last 1 minute\" avgBytesPerRequest=0 avgRequestDurationInSec=0 failedPublishing=0 successfullyPublished=0";
+    let busy = "info msg=\"Metric packets published in last 1 minute\" avgBytesPerRequest=5 avgRequestDurationInSec=0 failedPublishing=1 successfullyPublished=2";
+    // The last one comes with the end, so that nothing counted is lost.
+    assert_eq!(log.minutes(), [zeros, busy, zeros, zeros]);
+    let failures: Vec<_> = log.lines().into_iter().filter(|line| line.starts_with("error")).collect();
+    assert_eq!(failures.len(), 1, "{failures:?}");
+    assert!(failures[0].contains("statusCode=400"), "{failures:?}");
+}
