@@ -27,6 +27,7 @@ bench:           ## figures of docs/SPECIFICATION.md against the peers, in one r
 	cargo run --release --bin bench -- all
 
 fuzz:            ## each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
-	@for target in $$(cd fuzz && cargo +nightly fuzz list); do \
-	  (cd fuzz && cargo +nightly fuzz run $$target -- -max_total_time=$${SECONDS_EACH:-60}) || exit 1; \
+	@cd fuzz && for target in $$(cargo +nightly fuzz list); do \
+	  mkdir -p target/found/$$target && \
+	  cargo +nightly fuzz run $$target target/found/$$target corpus/$$target -- -max_total_time=$${SECONDS_EACH:-60} || exit 1; \
 	done

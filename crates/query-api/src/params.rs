@@ -19,6 +19,9 @@ pub(crate) enum ParamError {
     /// `match[]` is needed and not there.
     #[error("no match[] parameter provided")]
     NoMatcher,
+    /// A selector that does not select.
+    #[error("match[] must contain at least one non-empty matcher")]
+    OnlyEmptyMatchers,
 }
 
 /// The parameters of one request, in order; names may repeat.
