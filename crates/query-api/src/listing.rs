@@ -78,7 +78,15 @@ fn selectors_or_all(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
 }
 
 fn selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    let parse = |text| parse_metric_selector(text).map_err(|source| ApiError::Parse { parameter: "match[]", source });
+    let parse = |text| {
+        let parsed = parse_metric_selector(text);
+        let matchers = parsed.map_err(|source| ApiError::Parse { parameter: "match[]", source })?;
+        // As Prometheus: a selector that every series meets asks for a whole workspace, mostly by mistake.
+        match matchers.iter().all(Matcher::matches_empty) {
+            true => Err(ParamError::OnlyEmptyMatchers.into()),
+            false => Ok(matchers),
+        }
+    };
     params.all("match[]").map(parse).collect()
 }
 

@@ -22,9 +22,7 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Run everything on this machine: service, local authority with IMDS, one sidecar, one workspace.
     Up(Up),
-    /// Run the service alone, from a settings file.
     Serve(Serve),
     /// Run the sidecar alone, set by environment variables (`remora-sidecar --help` explains each).
     #[command(disable_help_flag = true, disable_version_flag = true)]
@@ -33,7 +31,6 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
-    /// Print a token, of a running `remora up` or else of the credential that the environment names.
     Token(Token),
     /// Print completions for a shell.
     Completions {
@@ -42,7 +39,7 @@ pub(crate) enum Command {
     },
 }
 
-/// Run everything on this machine, for a laptop or CI.
+/// Run everything on this machine: service, local authority with IMDS, one sidecar, one workspace.
 ///
 /// The first start makes a directory (tenant) with principals and their secrets, a certificate authority, and a workspace
 /// `default` with its data collection endpoint, rule and role assignments; later starts find them again. What runs where is
@@ -69,7 +66,7 @@ pub(crate) struct Up {
     pub(crate) log: String,
 }
 
-/// Run the service alone, for production.
+/// Run the service alone, from a settings file: for production.
 #[derive(Args, Debug)]
 pub(crate) struct Serve {
     /// The settings file (YAML): listener, TLS, issuers, workspaces, rules, role assignments. See docs/settings.md.
@@ -83,7 +80,10 @@ pub(crate) struct Serve {
     pub(crate) log: String,
 }
 
-/// Print a token on standard output and nothing else.
+/// Print a token for a resource.
+///
+/// Of a running `remora up`, else of the credential that the environment names (`remora sidecar --help` explains the
+/// variables). The token goes to standard output and nothing else does.
 #[derive(Args, Debug)]
 pub(crate) struct Token {
     /// What the token is for, such as https://prometheus.monitor.azure.com

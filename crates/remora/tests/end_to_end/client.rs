@@ -10,39 +10,39 @@ use serde_json::Value;
 use tokio::runtime::Runtime;
 
 /// Sends requests and waits for answers.
-pub struct Client {
+pub(crate) struct Client {
     runtime: Runtime,
     http: host::HostHttp,
 }
 
 /// A whole answer.
 #[derive(Debug)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: http::HeaderMap,
-    pub body: Bytes,
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) headers: http::HeaderMap,
+    pub(crate) body: Bytes,
 }
 
 impl Answer {
-    pub fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         String::from_utf8_lossy(&self.body).into_owned()
     }
 
     #[track_caller]
-    pub fn json(&self) -> Value {
+    pub(crate) fn json(&self) -> Value {
         serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {}", self.text()))
     }
 
     /// The error code of Azure's envelope.
     #[track_caller]
-    pub fn error_code(&self) -> String {
+    pub(crate) fn error_code(&self) -> String {
         self.json()["error"]["code"].as_str().unwrap_or_else(|| panic!("no error code in {}", self.text())).to_owned()
     }
 }
 
 impl Client {
     /// Trusts the certificates in `ca_file` besides the usual ones.
-    pub fn new(ca_file: Option<&Path>) -> Arc<Self> {
+    pub(crate) fn new(ca_file: Option<&Path>) -> Arc<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let roots = host::tls::roots(ca_file).unwrap();
         let http = runtime.block_on(async { host::HostHttp::new(roots, None) });
@@ -50,7 +50,7 @@ impl Client {
     }
 
     /// Sends a request; `None` when no answer came.
-    pub fn try_send(
+    pub(crate) fn try_send(
         &self,
         method: &str,
         url: &str,
@@ -69,18 +69,18 @@ impl Client {
 
     /// Sends a request whose answer must come.
     #[track_caller]
-    pub fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    pub(crate) fn send(&self, method: &str, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
         self.try_send(method, url, headers, body).unwrap_or_else(|| panic!("no answer to {method} {url}"))
     }
 
     /// A GET whose answer must come.
     #[track_caller]
-    pub fn get(&self, url: &str) -> Answer {
+    pub(crate) fn get(&self, url: &str) -> Answer {
         self.send("GET", url, &[], Bytes::new())
     }
 
     /// `data` of a successful instant query at `base` (which ends before `/api`), with a token if one is given.
-    pub fn query(&self, base: &str, token: Option<&str>, query: &str, time: Option<f64>) -> Option<Value> {
+    pub(crate) fn query(&self, base: &str, token: Option<&str>, query: &str, time: Option<f64>) -> Option<Value> {
         let mut form = url::form_urlencoded::Serializer::new(String::new());
         form.append_pair("query", query);
         if let Some(time) = time {
@@ -90,7 +90,7 @@ impl Client {
     }
 
     /// `data` of a successful call to `{base}/api/v1/{endpoint}` with a form; `None` for no answer or another status.
-    pub fn api(&self, base: &str, token: Option<&str>, endpoint: &str, form: &str) -> Option<Value> {
+    pub(crate) fn api(&self, base: &str, token: Option<&str>, endpoint: &str, form: &str) -> Option<Value> {
         let authorization = token.map(|token| format!("Bearer {token}"));
         let mut headers = vec![("content-type", "application/x-www-form-urlencoded")];
         headers.extend(authorization.as_deref().map(|value| ("authorization", value)));

@@ -12,28 +12,28 @@ use crate::client::Client;
 use crate::process::{Process, eventually, free_port};
 
 /// The `remora` program.
-pub fn remora() -> Command {
+pub(crate) fn remora() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_remora"));
     command.env_clear();
     command
 }
 
 /// `remora up` on free ports with a data directory of its own.
-pub struct Installation {
-    pub process: Process,
-    pub facts: Value,
-    pub client: Arc<Client>,
+pub(crate) struct Installation {
+    pub(crate) process: Process,
+    pub(crate) facts: Value,
+    pub(crate) client: Arc<Client>,
     directory: TempDir,
 }
 
 impl Installation {
     /// Starts it and waits until everything answers.
-    pub fn start() -> Self {
+    pub(crate) fn start() -> Self {
         Self::start_in(tempfile::tempdir().unwrap())
     }
 
     /// Starts it on data that may be there already.
-    pub fn start_in(directory: TempDir) -> Self {
+    pub(crate) fn start_in(directory: TempDir) -> Self {
         let data = directory.path().join("data");
         let mut command = remora();
         command.arg("up").arg("--data-dir").arg(&data);
@@ -51,7 +51,7 @@ impl Installation {
     }
 
     /// Ends it with SIGTERM, which must go well, and gives its directory back.
-    pub fn stop(self) -> TempDir {
+    pub(crate) fn stop(self) -> TempDir {
         let Self { process, directory, .. } = self;
         assert!(process.terminate().success(), "`remora up` must end well on SIGTERM");
         directory
@@ -59,27 +59,27 @@ impl Installation {
 
     /// A text of `up.json`.
     #[track_caller]
-    pub fn fact(&self, key: &str) -> &str {
+    pub(crate) fn fact(&self, key: &str) -> &str {
         self.facts[key].as_str().unwrap_or_else(|| panic!("up.json has no {key}: {}", self.facts))
     }
 
     /// The ingestion URL with TLS.
-    pub fn ingestion_url_tls(&self) -> String {
+    pub(crate) fn ingestion_url_tls(&self) -> String {
         self.fact("ingestion_url").replacen(self.fact("service"), self.fact("service_tls"), 1)
     }
 
     /// A scratch directory that lives as long as this.
-    pub fn directory(&self) -> &Path {
+    pub(crate) fn directory(&self) -> &Path {
         self.directory.path()
     }
 
     /// The directory that it was told to keep data in.
-    pub fn data_directory(&self) -> PathBuf {
+    pub(crate) fn data_directory(&self) -> PathBuf {
         self.directory.path().join("data")
     }
 
     /// A token of the default managed identity, printed by `remora token`.
-    pub fn token(&self, resource: &str) -> String {
+    pub(crate) fn token(&self, resource: &str) -> String {
         let output =
             remora().args(["token", "--resource", resource, "--data-dir"]).arg(self.data_directory()).output().unwrap();
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
@@ -88,7 +88,7 @@ impl Installation {
 
     /// A token by client secret from the local authority.
     #[track_caller]
-    pub fn token_by_secret(&self, client_id: &str, secret_file: &str, scope: &str) -> String {
+    pub(crate) fn token_by_secret(&self, client_id: &str, secret_file: &str, scope: &str) -> String {
         let secret = std::fs::read_to_string(self.fact(secret_file)).unwrap();
         let form = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("grant_type", "client_credentials")
@@ -103,7 +103,7 @@ impl Installation {
     }
 
     /// Starts a `remora sidecar` of its own towards the TLS ingestion URL, with `identity`'s variables.
-    pub fn sidecar(&self, name: &str, identity: &[(&str, &str)]) -> Sidecar {
+    pub(crate) fn sidecar(&self, name: &str, identity: &[(&str, &str)]) -> Sidecar {
         let port = free_port();
         let mut command = remora();
         command
@@ -126,20 +126,20 @@ impl Installation {
 }
 
 /// A running sidecar.
-pub struct Sidecar {
-    pub process: Process,
-    pub base: String,
+pub(crate) struct Sidecar {
+    pub(crate) process: Process,
+    pub(crate) base: String,
 }
 
 impl Sidecar {
     /// Where a Prometheus writes.
-    pub fn write_url(&self) -> String {
+    pub(crate) fn write_url(&self) -> String {
         format!("{}/api/v1/write", self.base)
     }
 }
 
 /// What tokens for writing are for.
-pub const INGESTION_SCOPE: &str = "https://monitor.azure.com/.default";
+pub(crate) const INGESTION_SCOPE: &str = "https://monitor.azure.com/.default";
 
 /// What tokens for queries are for.
-pub const QUERY_RESOURCE: &str = "https://prometheus.monitor.azure.com";
+pub(crate) const QUERY_RESOURCE: &str = "https://prometheus.monitor.azure.com";

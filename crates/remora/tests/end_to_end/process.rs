@@ -6,7 +6,7 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 /// A running program.
-pub struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     log: PathBuf,
@@ -14,7 +14,7 @@ pub struct Process {
 
 impl Process {
     /// Starts `command`; everything it prints goes to `directory/name.log`.
-    pub fn start(name: &str, directory: &Path, command: &mut Command) -> Self {
+    pub(crate) fn start(name: &str, directory: &Path, command: &mut Command) -> Self {
         let log = directory.join(format!("{name}.log"));
         let output = File::options().create(true).append(true).open(&log).unwrap();
         let child = command
@@ -27,25 +27,25 @@ impl Process {
     }
 
     /// All it has printed so far.
-    pub fn log(&self) -> String {
+    pub(crate) fn log(&self) -> String {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
     /// Sends SIGTERM and waits for the end.
-    pub fn terminate(mut self) -> ExitStatus {
+    pub(crate) fn terminate(mut self) -> ExitStatus {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(killed.success());
         self.wait(Duration::from_secs(30))
     }
 
     /// Sends SIGKILL and waits for the end.
-    pub fn kill(mut self) {
+    pub(crate) fn kill(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
     }
 
     /// Waits for the end.
-    pub fn wait(&mut self, at_most: Duration) -> ExitStatus {
+    pub(crate) fn wait(&mut self, at_most: Duration) -> ExitStatus {
         let deadline = Instant::now() + at_most;
         loop {
             if let Some(status) = self.child.try_wait().unwrap() {
@@ -57,7 +57,7 @@ impl Process {
     }
 
     /// Fails the test if it has ended.
-    pub fn assert_running(&mut self) {
+    pub(crate) fn assert_running(&mut self) {
         if let Some(status) = self.child.try_wait().unwrap() {
             panic!("{} ended with {status}; its log:\n{}", self.name, self.log());
         }
@@ -80,7 +80,7 @@ impl Drop for Process {
 }
 
 /// Asks `probe` again and again until it gives something; fails the test after `at_most`, saying what was waited for.
-pub fn eventually<T>(what: &str, at_most: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
+pub(crate) fn eventually<T>(what: &str, at_most: Duration, mut probe: impl FnMut() -> Option<T>) -> T {
     let deadline = Instant::now() + at_most;
     loop {
         if let Some(found) = probe() {
@@ -93,17 +93,17 @@ pub fn eventually<T>(what: &str, at_most: Duration, mut probe: impl FnMut() -> O
 
 /// Real time passes for real programs.
 #[allow(clippy::disallowed_methods)]
-pub fn pause(span: Duration) {
+pub(crate) fn pause(span: Duration) {
     std::thread::sleep(span);
 }
 
 /// A port that nothing listens on at this moment, for programs that cannot pick one themselves.
-pub fn free_port() -> u16 {
+pub(crate) fn free_port() -> u16 {
     std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A program of the peers that `scripts/peers` unpacks.
-pub fn peer(path: &str) -> Command {
+pub(crate) fn peer(path: &str) -> Command {
     let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers").join(path);
     assert!(program.exists(), "{} is missing: run scripts/peers (make test does)", program.display());
     Command::new(program)

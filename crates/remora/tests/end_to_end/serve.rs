@@ -13,16 +13,16 @@ use crate::writing::{labels, now, post, request};
 const RULE: &str = "dcr-00000000000000000000000000000001";
 
 /// A service that believes the tokens of an installation's local authority.
-pub struct Service {
-    pub process: Process,
-    pub base: String,
+pub(crate) struct Service {
+    pub(crate) process: Process,
+    pub(crate) base: String,
     settings: PathBuf,
     port: u16,
 }
 
 impl Service {
     /// Writes settings for the installation's application and starts on them.
-    pub fn start(up: &Installation, more: &str) -> Self {
+    pub(crate) fn start(up: &Installation, more: &str) -> Self {
         let port = free_port();
         let token = up.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
         let claims = claims(&token);
@@ -54,7 +54,7 @@ impl Service {
     }
 
     /// Kills the process without warning and starts it again on the same data.
-    pub fn crash_and_restart(self, client: &Client) -> Self {
+    pub(crate) fn crash_and_restart(self, client: &Client) -> Self {
         let Self { process, base, settings, port } = self;
         process.kill();
         let process = Self::run(&settings, port, client);
@@ -62,12 +62,12 @@ impl Service {
     }
 
     /// Where writes go.
-    pub fn write_url(&self) -> String {
+    pub(crate) fn write_url(&self) -> String {
         format!("{}/dataCollectionRules/{RULE}/streams/Microsoft-PrometheusMetrics/api/v1/write", self.base)
     }
 
     /// The query API's base.
-    pub fn query_url(&self) -> String {
+    pub(crate) fn query_url(&self) -> String {
         format!("{}/workspaces/fleet", self.base)
     }
 
