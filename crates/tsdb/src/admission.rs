@@ -5,9 +5,9 @@
 //! has in the head *and* with what the group has taken for it so far: `marks` leads from a series to its newest sample in
 //! the group, `previous` from there to the one before.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use model::{Exemplar, Labels, LabelsBuilder, Metadata, NativeHistogram, TimestampMs};
 use storage::{AppendError, Committed, Rejection, TimeRange};
 use tsdb_format::wal::record::{
@@ -15,7 +15,7 @@ use tsdb_format::wal::record::{
 };
 
 use crate::batch::{Batch, BatchSample, BatchSeries, Known, NewSeries};
-use crate::head::{Head, HeadSample, Lookup, Value, Verdict};
+use crate::head::{Head, HeadSample, Lookup, Page, Value, Verdict, place};
 use crate::key_cache::{KeyCache, KeyHash};
 use crate::log::{Log, Replayed};
 use crate::settings::Settings;
@@ -42,6 +42,8 @@ pub(crate) struct Admission {
     born: Vec<u32>,
     builder: LabelsBuilder,
     lookup: Lookup,
+    /// The page read last and its number. Pages stay where they are.
+    page: Option<(usize, Arc<Page>)>,
 }
 
 /// What is judged with.
@@ -71,6 +73,7 @@ impl Admission {
             born: Vec::new(),
             builder: LabelsBuilder::default(),
             lookup: Lookup::default(),
+            page: None,
         }
     }
 
@@ -200,7 +203,7 @@ impl Admission {
             false => Value::Float(f64::from_bits(sample.value)),
         };
         let newest = match mark {
-            0 if slot < bench.head.series_count() => bench.head.read(slot, |series| series.newest()),
+            0 if slot < bench.head.series_count() => self.newest_in_head(bench.head, slot),
             0 => None,
             mark => Some(self.taken(mark)),
         };
@@ -219,6 +222,17 @@ impl Admission {
         }
         self.take(bench.log, slot, at, value);
         Ok(())
+    }
+
+    /// Looks up a page once for all its neighbours.
+    #[inline]
+    fn newest_in_head(&mut self, head: &Head, slot: u32) -> Option<(TimestampMs, Value)> {
+        let (number, place) = place(slot);
+        let page = match &self.page {
+            Some((cached, page)) if *cached == number => page,
+            _ => &self.page.insert((number, head.page(number))).1,
+        };
+        page.read()[place].newest()
     }
 
     /// A sample that the group took.

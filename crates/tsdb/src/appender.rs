@@ -1,8 +1,8 @@
 //! Collects the samples of one request. Touches the head only to look up series.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use hashbrown::HashMap;
 use model::{Exemplar, Labels, Metadata, NativeHistogram, TimestampMs};
 use storage::{AppendError, Appender, BoxFuture, CommitError, Committed, SeriesRef};
 

@@ -21,8 +21,9 @@ pub use exemplars::SeriesExemplars;
 pub(crate) use exemplars::{ExemplarRing, Verdict};
 pub(crate) use index::{Index, Lookup};
 pub(crate) use postings::matching;
+pub(crate) use series::MemSeries;
+use series::Sealed;
 pub(crate) use series::{Chunk, Value};
-use series::{MemSeries, Sealed};
 
 pub(crate) struct Head {
     pub(crate) index: RwLock<Index>,
@@ -38,7 +39,7 @@ pub(crate) struct Head {
 }
 
 /// Neighbouring series behind one lock. Those of one target came together and are written together.
-type Page = RwLock<Vec<MemSeries>>;
+pub(crate) type Page = RwLock<Vec<MemSeries>>;
 
 impl Head {
     pub(crate) fn new(exemplars_max: usize) -> Self {
@@ -75,7 +76,7 @@ impl Head {
         slot
     }
 
-    fn page(&self, page: usize) -> Arc<Page> {
+    pub(crate) fn page(&self, page: usize) -> Arc<Page> {
         Arc::clone(&self.pages.read()[page])
     }
 

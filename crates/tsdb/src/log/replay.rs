@@ -8,12 +8,12 @@
 //! A series whose record is there comes into the head with its first sample only. So a record written for a batch that
 //! was never finished, or for metadata alone, leaves nothing behind.
 
-use std::collections::HashMap;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use environment::{Disk, FileKind};
+use hashbrown::HashMap;
 use model::{Exemplar, Labels, LabelsBuilder, Metadata, NativeHistogram};
 use tsdb_format::wal::frame::{CorruptLog, FrameReader, FrameWriter};
 use tsdb_format::wal::record::{CorruptRecord, Record, WalRef};
