@@ -1,0 +1,10 @@
+//! Segments of the write-ahead log.
+#![no_main]
+
+#[path = "../../crates/tsdb-format/tests/corpus/targets.rs"]
+#[allow(dead_code)]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    targets::wal_segment(input);
+});
