@@ -1,9 +1,10 @@
 //! One issuer's current keys: fetched when first needed, refreshed when a token names an unknown key and by age.
 //!
 //! Invariants: at most one fetch runs at a time and everyone who needs it shares it; fetches start no more often than
-//! the settings allow, whatever tokens come in; the last good set serves while fetches fail; the lock is never held
-//! across a wait.
+//! the settings allow, whatever tokens come in; the last good set serves while fetches fail; a key is called unknown only
+//! by a fetch that was asked for it; the lock is never held across a wait.
 
+use std::collections::HashSet;
 use std::future::Future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -29,7 +30,7 @@ pub(crate) struct KeyStore {
 
 enum Source {
     Local(Arc<dyn LocalKeys>),
-    Remote(Remote),
+    Remote(Box<Remote>),
 }
 
 struct Remote {
@@ -56,6 +57,8 @@ struct Refresh {
     ended_at: Option<Monotonic>,
     failures: u32,
     last_error: Option<Arc<str>>,
+    /// Names of keys that the last fetch was asked for and did not find.
+    absent: HashSet<String>,
 }
 
 type SharedFetch = Shared<BoxFuture<'static, Result<Fetched, Arc<str>>>>;
@@ -79,8 +82,8 @@ pub(crate) enum NoKey {
 
 enum Refreshed {
     Yes,
-    /// The last refresh went well and is too recent to repeat.
-    TooSoon,
+    /// The last refresh went well and is too recent to repeat; the next may come in so much time.
+    TooSoon(Duration),
     Failed(Arc<str>),
 }
 
@@ -93,7 +96,7 @@ impl KeyStore {
     ) -> Self {
         let source = match &issuer.keys {
             KeySource::Local(keys) => Source::Local(Arc::clone(keys)),
-            KeySource::Discovery(_) | KeySource::KeySet(_) => Source::Remote(Remote {
+            KeySource::Discovery(_) | KeySource::KeySet(_) => Source::Remote(Box::new(Remote {
                 http: Arc::clone(http),
                 clock: Arc::clone(clock),
                 timeout: settings.fetch_timeout,
@@ -102,7 +105,7 @@ impl KeyStore {
                 current: ArcSwapOption::empty(),
                 refresh: Mutex::default(),
                 keepers: AtomicUsize::new(0),
-            }),
+            })),
         };
         Self { issuer: Arc::new(issuer), source, statistics: FetchStatistics::default() }
     }
@@ -124,10 +127,25 @@ impl KeyStore {
             return Ok(key);
         }
         let refreshed = self.refresh(remote).await;
-        match (known(), refreshed) {
-            (Some(key), _) => Ok(key),
-            (None, Refreshed::Failed(cause)) => Err(NoKey::Unavailable(cause)),
-            (None, Refreshed::Yes | Refreshed::TooSoon) => Err(NoKey::Unknown),
+        if let Some(key) = known() {
+            return Ok(key);
+        }
+        let id = id.unwrap_or_default();
+        match refreshed {
+            Refreshed::Failed(cause) => Err(NoKey::Unavailable(cause)),
+            Refreshed::Yes => {
+                remote.refresh.lock().note_absent(id);
+                Err(NoKey::Unknown)
+            }
+            Refreshed::TooSoon(_) if remote.refresh.lock().absent.contains(id) => Err(NoKey::Unknown),
+            // It may have been published since. To call a good token forged would make its sender drop samples.
+            Refreshed::TooSoon(pause) => Err(NoKey::Unavailable(
+                format!(
+                    "the key that the token names was not among them a moment ago; they are fetched again in {} s",
+                    pause.as_secs() + 1
+                )
+                .into(),
+            )),
         }
     }
 
@@ -163,9 +181,10 @@ impl KeyStore {
 
     async fn refresh(&self, remote: &Remote) -> Refreshed {
         let Some((number, running)) = self.join_or_start(remote) else {
-            return match &remote.refresh.lock().last_error {
+            let refresh = remote.refresh.lock();
+            return match &refresh.last_error {
                 Some(cause) => Refreshed::Failed(Arc::clone(cause)),
-                None => Refreshed::TooSoon,
+                None => Refreshed::TooSoon(refresh.due_in(remote)),
             };
         };
         let outcome = running.await;
@@ -208,6 +227,7 @@ impl KeyStore {
             Ok(fetched) => {
                 refresh.failures = 0;
                 refresh.last_error = None;
+                refresh.absent.clear();
                 let age_max =
                     fetched.age_max.unwrap_or(remote.age_max).clamp(AGE_MIN.min(remote.age_max), remote.age_max);
                 let current = Current { keys: Arc::clone(&fetched.keys), stale_from: now.plus(age_max) };
@@ -243,6 +263,13 @@ impl Remote {
 }
 
 impl Refresh {
+    /// Remembers that the last fetch did not find the key.
+    fn note_absent(&mut self, id: &str) {
+        if self.absent.len() < ABSENT_MAX && id.len() <= ABSENT_BYTES_MAX {
+            self.absent.insert(id.to_owned());
+        }
+    }
+
     /// The time until another fetch may start: short after a first failure, doubling up to the interval.
     fn due_in(&self, remote: &Remote) -> Duration {
         let Some(ended_at) = self.ended_at else { return Duration::ZERO };
@@ -265,4 +292,8 @@ impl Drop for Keeper<'_> {
 
 /// Issuers that forbid caching are asked no more often than this.
 const AGE_MIN: Duration = Duration::from_secs(60);
+/// Keys remembered as absent between two fetches. A sender with a wrong token is told so; a flood of made-up names is
+/// asked to come again.
+const ABSENT_MAX: usize = 64;
+const ABSENT_BYTES_MAX: usize = 256;
 const RETRY_FIRST: Duration = Duration::from_secs(1);

@@ -9,7 +9,7 @@ use environment::{Clock, HttpClient, UnixTime};
 
 use crate::issuer::{Issuer, IssuerError, PrincipalId};
 use crate::key_store::{KeyStore, NoKey};
-use crate::verified_tokens::{Verified, VerifiedTokens, token_digest};
+use crate::verified_tokens::{Verified, VerifiedTokens};
 use crate::{Claims, Jws, MalformedToken, Principal, TokenRefused};
 
 /// Verifies bearer tokens of the configured issuers. One serves all edges; each passes the audiences it takes.
@@ -121,25 +121,24 @@ impl Verifier {
         if token.is_empty() {
             return Err(TokenRefused::Missing);
         }
-        let (digest, now) = if token.len() <= self.settings.token_bytes_max {
-            (token_digest(token), self.clock.now())
-        } else {
-            let (bytes, bytes_max) = (token.len(), self.settings.token_bytes_max);
+        let (bytes, bytes_max) = (token.len(), self.settings.token_bytes_max);
+        if bytes > bytes_max {
             return Err(MalformedToken::TooLong { bytes, bytes_max }.into());
-        };
-        if let Some(known) = self.verified.get(&digest) {
+        }
+        let (tag, now) = (self.verified.tag(token), self.clock.now());
+        if let Some(known) = self.verified.get(&tag) {
             if known.issuer.still_holds(&known.key) {
                 self.hits.fetch_add(1, Ordering::Relaxed);
                 self.check_times(known.expires_at, known.not_before, now)?;
                 check_audience(&known.audiences, audiences)?;
                 return Ok(Arc::clone(&known.principal));
             }
-            self.verified.remove(&digest);
+            self.verified.remove(&tag);
         }
         self.misses.fetch_add(1, Ordering::Relaxed);
         let verified = self.verify_anew(token, audiences, now).await?;
         let principal = Arc::clone(&verified.principal);
-        self.verified.insert(digest, verified, now);
+        self.verified.insert(tag, verified, now);
         Ok(principal)
     }
 

@@ -386,7 +386,7 @@ fn keys_are_fetched_once_and_a_new_key_is_found() {
     );
     bench.verify(&old).unwrap();
     assert_eq!(bench.http.take_requests().len(), 4, "two documents, two key sets");
-    assert_eq!(bench.verify(&new).unwrap_err().reason(), "unknown_key", "too soon to ask again");
+    assert_eq!(bench.verify(&new).unwrap_err().reason(), "keys_unavailable", "too soon to ask again, it may be new");
     assert_eq!(bench.http.take_requests().len(), 0);
 
     bench.web.publish(jwks([&*ENTRA, &*ENTRA_NEXT]));
@@ -399,7 +399,13 @@ fn keys_are_fetched_once_and_a_new_key_is_found() {
     bench.simulation.advance(Duration::from_secs(31));
     assert_eq!(bench.verify(&head_kid("entra-9")).unwrap_err().reason(), "unknown_key");
     assert_eq!(bench.http.take_requests().len(), 4);
-    assert_eq!(bench.verify(&old).unwrap_err().reason(), "unknown_key", "its key was withdrawn, remembered or not");
+    assert_eq!(
+        bench.verify(&old).unwrap_err().reason(),
+        "keys_unavailable",
+        "withdrawn, though the token is remembered"
+    );
+    bench.simulation.advance(Duration::from_secs(30));
+    assert_eq!(bench.verify(&old).unwrap_err().reason(), "unknown_key", "and asked for again to be sure");
     bench.verify(&new).unwrap();
 }
 
@@ -410,14 +416,29 @@ fn head_kid(kid: &str) -> String {
 #[test]
 fn a_flood_of_unknown_keys_fetches_at_the_bounded_rate() {
     let mut bench = Bench::new();
+    let mut unknown = 0;
     for number in 0..600 {
-        let refused = bench.verify(&head_kid(&format!("made-up-{number}"))).unwrap_err();
-        assert_eq!(refused.reason(), "unknown_key");
+        match bench.verify(&head_kid(&format!("made-up-{number}"))).unwrap_err() {
+            TokenRefused::UnknownKey { .. } => unknown += 1,
+            refused => assert_eq!(refused.reason(), "keys_unavailable"),
+        }
         bench.simulation.advance(Duration::from_secs(1));
     }
+    assert_eq!(unknown, bench.verifier.statistics().key_fetches, "only a fetch that was asked for it can tell");
     let statistics = bench.verifier.statistics();
     assert!((19..=21).contains(&statistics.key_fetches), "{statistics:?}");
     assert_eq!(statistics.key_fetches + statistics.key_fetches_throttled, 600);
+}
+
+#[test]
+fn a_sender_with_a_wrong_key_is_told_so_each_time() {
+    let mut bench = Bench::new();
+    bench.verify(&ENTRA.token(&header(), &entra_claims())).unwrap();
+    bench.simulation.advance(Duration::from_secs(30));
+    for second in 0..100 {
+        assert_eq!(bench.verify(&head_kid("entra-9")).unwrap_err().reason(), "unknown_key", "{second}");
+        bench.simulation.advance(Duration::from_secs(1));
+    }
 }
 
 #[test]
