@@ -9,6 +9,7 @@ use storage::{AppendError, Appender, BoxFuture, CommitError, Committed, SeriesRe
 use crate::batch::{Batch, BatchSample, BatchSeries, Known, NewSeries};
 use crate::committer::Shared;
 use crate::head::Lookup;
+use crate::key_cache::KeyCursor;
 
 pub(crate) struct BatchAppender {
     shared: Arc<Shared>,
@@ -16,6 +17,7 @@ pub(crate) struct BatchAppender {
     /// New series of this batch, by labels.
     new: HashMap<Labels, BatchSeries>,
     lookup: Lookup,
+    cursor: KeyCursor,
     newest_taken: TimestampMs,
     hits: u64,
     misses: u64,
@@ -29,6 +31,7 @@ impl BatchAppender {
             shared,
             new: HashMap::new(),
             lookup: Lookup::default(),
+            cursor: KeyCursor::default(),
             newest_taken: now.plus(ahead),
             hits: 0,
             misses: 0,
@@ -66,7 +69,7 @@ impl BatchAppender {
 impl Appender for BatchAppender {
     #[inline]
     fn resolve(&mut self, key: &[u8]) -> Option<SeriesRef> {
-        let slot = self.shared.keys.get(self.shared.keys.hash(key));
+        let slot = self.shared.keys.get(self.shared.keys.hash(key), &mut self.cursor);
         match slot {
             Some(slot) => {
                 self.hits += 1;
