@@ -7,7 +7,7 @@ use parking_lot::{Condvar, Mutex};
 use storage::{CommitError, Committed};
 
 use crate::admission::{Admission, Bench};
-use crate::batch::{Batch, BatchPool};
+use crate::batch::{Batch, BatchPool, BatchSeries};
 use crate::head::Head;
 use crate::key_cache::KeyCache;
 use crate::log::Log;
@@ -28,7 +28,8 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(settings: Settings) -> Self {
+    pub(crate) fn new(mut settings: Settings) -> Self {
+        settings.series_max = settings.series_max.min(BatchSeries::NEW - 1);
         Self {
             head: Head::new(settings.exemplars_max),
             keys: KeyCache::new(settings.series_cache_bytes_max),

@@ -70,6 +70,7 @@ impl Db {
         let shared = Arc::new(Shared::new(settings));
         let mut replayed = replay(&*disk, directory, &shared.head, &shared.counters)?;
         let number = replayed.next_segment;
+        tell(&replayed.recovery, directory);
         shared.counters.wal_segment.set(number);
 
         let mut threads = Threads::default();
@@ -163,6 +164,16 @@ impl Threads {
             syncer.stop();
             let _ = thread.join();
         }
+    }
+}
+
+fn tell(recovery: &Recovery, directory: &Path) {
+    tracing::debug!(directory = %directory.display(), ?recovery, "read the write-ahead log");
+    if recovery.without_series > 0 {
+        tracing::warn!(
+            directory = %directory.display(), samples = recovery.without_series,
+            "the write-ahead log holds samples whose series it does not name; they are left out"
+        );
     }
 }
 

@@ -289,7 +289,7 @@ impl Texts {
 struct Lists {
     blocks: Vec<Vec<u32>>,
     /// Block, start and length of each.
-    places: Vec<(u32, u16, u16)>,
+    places: Vec<[u32; 3]>,
 }
 
 impl Lists {
@@ -303,21 +303,20 @@ impl Lists {
             self.blocks.push(Vec::with_capacity(size.max(list.len())));
         }
         let block = self.blocks.last_mut().expect("there is one with room");
-        let start = u16::try_from(block.len()).expect("no list starts behind a block's nominal end");
-        let length = u16::try_from(list.len()).expect("a series has fewer than 65,536 labels");
+        let (start, length) = (block.len() as u32, list.len() as u32);
         block.extend_from_slice(list);
-        self.places.push((self.blocks.len() as u32 - 1, start, length));
+        self.places.push([self.blocks.len() as u32 - 1, start, length]);
     }
 
     fn get(&self, slot: u32) -> &[u32] {
-        let (block, start, length) = self.places[slot as usize];
-        &self.blocks[block as usize][start as usize..start as usize + length as usize]
+        let [block, start, length] = self.places[slot as usize];
+        &self.blocks[block as usize][start as usize..(start + length) as usize]
     }
 }
 
 const TEXT_BLOCK_BYTES: usize = 64 << 10;
 
-/// In pairs; starts fit 16 bits.
+/// In pairs.
 const LIST_BLOCK: usize = 16 << 10;
 
 #[cfg(test)]

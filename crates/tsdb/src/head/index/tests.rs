@@ -39,7 +39,7 @@ fn long_texts_and_many_labels() {
     let mut index = Index::default();
     let long = "x".repeat(200_000);
     let many: Vec<(String, String)> =
-        (0..20_000).map(|number| (format!("n{number:05}"), long[..3].to_owned())).collect();
+        (0..70_000).map(|number| (format!("n{number:05}"), long[..3].to_owned())).collect();
     let sets = [
         Labels::from_pairs([("a", long.as_str())]).unwrap(),
         Labels::from_pairs(many).unwrap(),
