@@ -2,8 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
@@ -47,61 +45,77 @@ pub(crate) fn write_request(body_bytes: usize) -> Vec<u8> {
     request
 }
 
-/// Sends `request` to `address` over `connections` connections for `span`.
-pub(crate) fn run(
-    address: SocketAddr,
-    request: &Arc<[u8]>,
-    connections: u32,
-    pace: Pace,
-    span: Duration,
-) -> anyhow::Result<Measured> {
-    let started = Instant::now();
-    let total = Arc::new(AtomicU64::new(0));
-    let senders: Vec<_> = (0..connections)
-        .map(|index| {
-            let (request, total) = (Arc::clone(request), Arc::clone(&total));
-            std::thread::spawn(move || {
-                let schedule = match pace {
-                    Pace::FullSpeed => None,
-                    Pace::PerSecond(rate) => {
-                        let interval = Duration::from_secs_f64(f64::from(connections) / rate);
-                        Some((interval.mul_f64(f64::from(index) / f64::from(connections)), interval))
-                    }
-                };
-                send(address, &request, schedule, started, span, &total)
-            })
-        })
-        .collect();
-    let mut latencies_ms = Vec::new();
-    for sender in senders {
-        latencies_ms.extend(sender.join().ok().context("a sender panicked")??);
+/// Connections that stay open from run to run, as those of real senders do.
+pub(crate) struct Senders {
+    streams: Vec<TcpStream>,
+}
+
+impl Senders {
+    /// Opens `count` connections to `address`.
+    pub(crate) fn connect(address: SocketAddr, count: u32) -> anyhow::Result<Self> {
+        let connect = |_| {
+            let stream = TcpStream::connect(address)?;
+            stream.set_nodelay(true)?;
+            stream.set_read_timeout(Some(Duration::from_secs(10)))?;
+            Ok(stream)
+        };
+        Ok(Self { streams: (0..count).map(connect).collect::<anyhow::Result<_>>()? })
     }
-    Ok(Measured { requests: total.load(Ordering::Relaxed), latencies_ms })
+
+    /// Sends `request` over all connections for `span`.
+    pub(crate) fn run(&mut self, request: &[u8], pace: Pace, span: Duration) -> anyhow::Result<Measured> {
+        let started = Instant::now();
+        let connections = self.streams.len() as f64;
+        let per_connection = std::thread::scope(|scope| {
+            let senders: Vec<_> = (0..)
+                .zip(&mut self.streams)
+                .map(|(index, stream)| {
+                    let schedule = match pace {
+                        Pace::FullSpeed => None,
+                        Pace::PerSecond(rate) => {
+                            let interval = Duration::from_secs_f64(connections / rate);
+                            // Spread over the interval.
+                            Some(Schedule { first: interval.mul_f64(f64::from(index) / connections), interval })
+                        }
+                    };
+                    scope.spawn(move || send(stream, request, schedule, started, span))
+                })
+                .collect();
+            senders
+                .into_iter()
+                .map(|sender| sender.join().ok().context("a sender panicked")?)
+                .collect::<anyhow::Result<Vec<_>>>()
+        })?;
+        let latencies_ms = per_connection.concat();
+        Ok(Measured { requests: latencies_ms.len() as u64, latencies_ms })
+    }
+}
+
+/// When the requests of one connection are due.
+#[derive(Clone, Copy)]
+struct Schedule {
+    first: Duration,
+    interval: Duration,
 }
 
 fn send(
-    address: SocketAddr,
+    stream: &mut TcpStream,
     request: &[u8],
-    schedule: Option<(Duration, Duration)>,
+    schedule: Option<Schedule>,
     started: Instant,
     span: Duration,
-    total: &AtomicU64,
 ) -> anyhow::Result<Vec<f64>> {
-    let mut stream = TcpStream::connect(address)?;
-    stream.set_nodelay(true)?;
-    stream.set_read_timeout(Some(Duration::from_secs(10)))?;
     let mut latencies_ms = Vec::new();
-    let mut due = started + schedule.map_or(Duration::ZERO, |(offset, _)| offset);
+    let mut due = started + schedule.map_or(Duration::ZERO, |schedule| schedule.first);
     while started.elapsed() < span {
-        if let Some((_, interval)) = schedule {
+        if let Some(schedule) = schedule {
             pause(due.saturating_duration_since(Instant::now()));
-            due += interval;
+            due += schedule.interval;
         }
         let sent = Instant::now();
         stream.write_all(request)?;
-        read_answer(&mut stream)?;
+        read_answer(stream)?;
         latencies_ms.push(sent.elapsed().as_secs_f64() * 1e3);
-        total.fetch_add(1, Ordering::Relaxed);
     }
     Ok(latencies_ms)
 }

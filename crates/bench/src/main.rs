@@ -3,10 +3,14 @@
 //! `bench all` runs everything; each benchmark is a subcommand of its own. Development only.
 #![allow(clippy::print_stdout, reason = "tables for people are what this program makes")]
 
+mod http_client;
+mod ingest;
 mod load;
+mod machine;
 mod process;
 mod proxy;
 mod sink;
+mod start;
 mod statistics;
 
 use clap::{Parser, Subcommand};
@@ -24,11 +28,36 @@ enum Benchmark {
     All,
     /// The sidecar's pass-through against nginx
     Proxy(proxy::Arguments),
+    /// Ingestion against VictoriaMetrics and Prometheus
+    Ingest(ingest::Arguments),
+    /// The start of `remora up`
+    Start(start::Arguments),
 }
 
 fn main() -> anyhow::Result<()> {
     match Arguments::parse().benchmark {
-        Benchmark::All => proxy::run(&proxy::Arguments::default()),
+        Benchmark::All => all(),
         Benchmark::Proxy(arguments) => proxy::run(&arguments),
+        Benchmark::Ingest(arguments) => ingest::run(&arguments),
+        Benchmark::Start(arguments) => start::run(&arguments),
     }
+}
+
+/// Runs each, also after one that failed.
+fn all() -> anyhow::Result<()> {
+    let results = [
+        ("proxy", proxy::run(&proxy::Arguments::default())),
+        ("ingest", ingest::run(&ingest::Arguments::standard())),
+        ("ingest --restart", ingest::run(&ingest::Arguments::standard_restart())),
+        ("start", start::run(&start::Arguments::default())),
+    ];
+    let mut failed = Vec::new();
+    for (name, result) in results {
+        if let Err(error) = result {
+            eprintln!("bench {name}: {error:#}");
+            failed.push(name);
+        }
+    }
+    anyhow::ensure!(failed.is_empty(), "failed: {}", failed.join(", "));
+    Ok(())
 }

@@ -2,10 +2,11 @@
 
 use std::fs;
 use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Child, Command};
+use std::process::{Child, Command, ExitStatus};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// A running process, killed when dropped.
 pub(crate) struct Process(Child);
@@ -14,6 +15,26 @@ impl Process {
     pub(crate) fn start(command: &mut Command) -> anyhow::Result<Self> {
         let child = command.spawn().with_context(|| format!("cannot start {:?}", command.get_program()))?;
         Ok(Self(child))
+    }
+
+    /// How it ended, if it did.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<Option<ExitStatus>> {
+        Ok(self.0.try_wait()?)
+    }
+
+    /// Asks it to end (SIGTERM) and waits until it has, successfully.
+    pub(crate) fn stop(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let process = Pid::from_child(&self.0);
+        kill_process(process, Signal::TERM)?;
+        let until = Instant::now() + patience;
+        loop {
+            match self.0.try_wait()? {
+                Some(status) if status.success() => return Ok(()),
+                Some(status) => bail!("the process ended with {status} when asked to end"),
+                None if Instant::now() > until => bail!("the process does not end when asked to"),
+                None => pause(Duration::from_millis(5)),
+            }
+        }
     }
 
     /// Waits until something accepts connections at `address`.
@@ -44,7 +65,8 @@ impl Process {
         Ok(nanos as f64 / 1e9)
     }
 
-    fn cpu_seconds_of_stat(&self) -> anyhow::Result<f64> {
+    /// CPU seconds so far in hundredths, of threads that have ended as well.
+    pub(crate) fn cpu_seconds_of_stat(&self) -> anyhow::Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/stat", self.0.id()))?;
         let fields: Vec<&str> = text.rsplit(')').next().context("no stat")?.split_whitespace().collect();
         let ticks = fields[11].parse::<u64>()? + fields[12].parse::<u64>()?;
@@ -53,8 +75,17 @@ impl Process {
 
     /// The most resident memory so far, in megabytes of 10^6 bytes.
     pub(crate) fn rss_max_mb(&self) -> anyhow::Result<f64> {
+        self.memory_mb("VmHWM:")
+    }
+
+    /// The resident memory now, in megabytes of 10^6 bytes.
+    pub(crate) fn rss_mb(&self) -> anyhow::Result<f64> {
+        self.memory_mb("VmRSS:")
+    }
+
+    fn memory_mb(&self, field: &str) -> anyhow::Result<f64> {
         let text = fs::read_to_string(format!("/proc/{}/status", self.0.id()))?;
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:")).context("no VmHWM")?;
+        let line = text.lines().find_map(|line| line.strip_prefix(field)).context("a process that ended")?;
         let kib: f64 = line.trim().trim_end_matches(" kB").parse()?;
         Ok(kib * 1024.0 / 1e6)
     }

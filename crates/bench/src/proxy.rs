@@ -3,12 +3,11 @@
 mod peers;
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::time::Duration;
 
 use clap::Args;
 
-use crate::load::{self, Pace};
+use crate::load::{self, Pace, Senders};
 use crate::sink;
 use crate::statistics::{median, quantile};
 use peers::Peer;
@@ -65,7 +64,7 @@ struct Figures {
 pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let answer = "HTTP/1.1 204 No Content\r\nx-ms-request-id: 2f3d5c1e-0000-4000-8000-000000000000\r\nDate: Sun, 22 Nov 2026 10:00:00 GMT\r\n\r\n";
     let (tls, ca) = sink::tls_for_localhost()?;
-    let request: Arc<[u8]> = load::write_request(arguments.body_bytes).into();
+    let request = load::write_request(arguments.body_bytes);
     let directory = tempfile::tempdir()?;
     let programs = peers::Programs::find(arguments.nginx.as_deref(), arguments.sidecar.as_deref())?;
     println!(
@@ -91,14 +90,18 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// Rounds of both peers.
-fn measure(arguments: &Arguments, peers: &[Peer; 2], request: &Arc<[u8]>) -> anyhow::Result<[Vec<Figures>; 2]> {
+fn measure(arguments: &Arguments, peers: &[Peer; 2], request: &[u8]) -> anyhow::Result<[Vec<Figures>; 2]> {
+    let mut senders = Vec::new();
     for peer in peers {
-        load::run(peer.address, request, CONNECTIONS, Pace::FullSpeed, Duration::from_millis(500))?;
+        let mut warm = Senders::connect(peer.address, CONNECTIONS)?;
+        warm.run(request, Pace::FullSpeed, Duration::from_millis(500))?;
+        senders.push(warm);
     }
     let mut figures = [Vec::new(), Vec::new()];
     for _ in 0..arguments.rounds {
-        let full = interleave(peers, request, Pace::FullSpeed, arguments.full_speed_seconds)?;
-        let mut paced = interleave(peers, request, Pace::PerSecond(PACED_PER_SECOND), arguments.paced_seconds)?;
+        let full = interleave(peers, &mut senders, request, Pace::FullSpeed, arguments.full_speed_seconds)?;
+        let mut paced =
+            interleave(peers, &mut senders, request, Pace::PerSecond(PACED_PER_SECOND), arguments.paced_seconds)?;
         for (index, peer) in figures.iter_mut().enumerate() {
             peer.push(Figures {
                 cpu_full_ms: full[index].cpu_ms(),
@@ -128,14 +131,20 @@ impl Slices {
 
 /// Lets the peers take turns in slices of half a second, each first as often as the other, until each has had `seconds`:
 /// whatever else the machine does then falls on both alike, which matters most to p99.
-fn interleave(peers: &[Peer; 2], request: &Arc<[u8]>, pace: Pace, seconds: f64) -> anyhow::Result<[Slices; 2]> {
+fn interleave(
+    peers: &[Peer; 2],
+    senders: &mut [Senders],
+    request: &[u8],
+    pace: Pace,
+    seconds: f64,
+) -> anyhow::Result<[Slices; 2]> {
     let mut slices = [Slices::default(), Slices::default()];
     for turn in 0..(seconds / SLICE_SECONDS).ceil() as usize {
         for index in [turn % 2, (turn + 1) % 2] {
             let peer = &peers[index];
             let before = peer.process.cpu_seconds()?;
             let span = Duration::from_secs_f64(SLICE_SECONDS);
-            let measured = load::run(peer.address, request, CONNECTIONS, pace, span)?;
+            let measured = senders[index].run(request, pace, span)?;
             slices[index].cpu_seconds += peer.process.cpu_seconds()? - before;
             slices[index].requests += measured.requests;
             slices[index].latencies_ms.extend(measured.latencies_ms);
