@@ -32,6 +32,9 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
+    // The allocator asks for huge pages, which keep tens of megabytes resident that hold nothing. A kernel that does not
+    // know the request is fine, too.
+    let _unsupported = rustix::thread::disable_transparent_huge_pages(true);
     let result = match cli.command {
         Command::Sidecar { arguments } => {
             return sidecar::program("remora sidecar", arguments.into_iter().map(Into::into));

@@ -1,8 +1,10 @@
 //! Clocks, chance, HTTP and an executor for tests: whole runs replay from a seed, days pass in milliseconds.
 //!
-//! Development only: no program links this. Invariant: nothing here opens a socket, reads the system clock or starts a thread.
+//! Development only: no program links this. Invariant: nothing here opens a socket, reads the system clock or starts a
+//! thread; files are read by [`corpus`] alone.
 
 mod clock;
+pub mod corpus;
 mod disk;
 mod http;
 mod rng;
