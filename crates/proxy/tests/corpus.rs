@@ -2,32 +2,15 @@
 //!
 //! An entry whose name starts with `good_` or `bad_` must be taken or refused, accordingly.
 
-use std::path::Path;
+use testkit::corpus::replay_with;
 
 #[track_caller]
 fn replay(target: &str, run: fn(&[u8]) -> bool) {
-    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
-    let entries = std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
-    let (mut good, mut bad) = (0, 0);
-    for entry in entries {
-        let path = entry.expect("a directory entry").path();
-        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let input = std::fs::read(&path).expect("a readable corpus entry");
-        let taken = run(&input);
-        if name.starts_with("good_") {
-            good += 1;
-            assert!(taken, "{target}/{name} must be taken");
-        } else if name.starts_with("bad_") {
-            bad += 1;
-            assert!(!taken, "{target}/{name} must be refused");
-        }
-        neighbours(&input, run);
-    }
-    assert!(good > 0 && bad > 0, "{target} has {good} good and {bad} bad entries in {}", directory.display());
+    replay_with(target, neighbours, run);
 }
 
 /// The entry cut short, with each byte left out, doubled, or changed to those that matter to lines and chunks.
-fn neighbours(input: &[u8], run: fn(&[u8]) -> bool) {
+fn neighbours(input: &[u8], run: &mut dyn FnMut(&[u8])) {
     for at in 0..input.len() {
         run(&input[..at]);
         let mut changed = input.to_vec();
