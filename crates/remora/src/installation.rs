@@ -4,15 +4,14 @@
 //! and programs are to use them; the authority is only told their digests and public keys.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, ensure};
-use authority::ClientSecret;
+use authority::{ClientSecret, make_client_certificate};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use environment::{Disk, Rng};
+use environment::{Clock, Disk, Rng, UnixTime};
 use model::AccountId;
-use p12_keystore::{Certificate, KeyStore, KeyStoreEntry, PrivateKey, PrivateKeyChain};
-use rcgen::{CertificateParams, DnType, KeyPair, PKCS_RSA_SHA256};
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -93,7 +92,7 @@ impl Installation {
     ///
     /// # Errors
     /// When a file cannot be read, written or understood.
-    pub(crate) fn open(directory: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<Self> {
+    pub(crate) fn open(directory: &Path, disk: &dyn Disk, rng: &dyn Rng, clock: &dyn Clock) -> anyhow::Result<Self> {
         let secrets = directory.join("secrets");
         disk.create_directory(&secrets).with_context(|| format!("cannot make {}", secrets.display()))?;
         let ids = ids(&directory.join("installation.json"), disk, rng)?;
@@ -106,7 +105,7 @@ impl Installation {
         };
         let client_secret = secret(&files.client_secret, disk, rng)?;
         let admin_secret = secret(&files.admin_secret, disk, rng)?;
-        let certificate_der = certificate(&files, &ids.application, disk)?;
+        let certificate_der = certificate(&files, &ids.application, disk, clock.now())?;
         Ok(Self { ids, files, client_secret, admin_secret, certificate_der })
     }
 }
@@ -146,40 +145,34 @@ fn secret(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<ClientS
 }
 
 /// The application's certificate, self-signed as Entra takes them, with its key: as PEM, and as PKCS#12 without password.
-fn certificate(files: &SecretFiles, application: &Principal, disk: &dyn Disk) -> anyhow::Result<Vec<u8>> {
+fn certificate(
+    files: &SecretFiles,
+    application: &Principal,
+    disk: &dyn Disk,
+    now: UnixTime,
+) -> anyhow::Result<Vec<u8>> {
     let at = |path: &Path| path.display().to_string();
     let stored = private_file::read(disk, &files.certificate).with_context(|| at(&files.certificate))?;
     let pem = match stored {
-        Some(pem) => String::from_utf8(pem).with_context(|| at(&files.certificate))?,
+        Some(pem) => pem,
         None => {
-            // RSA, as Entra takes nothing else.
-            let key = KeyPair::generate_for(&PKCS_RSA_SHA256).context("cannot make a key")?;
-            let mut params = CertificateParams::default();
-            params.distinguished_name.push(DnType::CommonName, application.client_id.to_string());
-            let certificate = params.self_signed(&key).context("cannot make a certificate")?;
-            let pfx = pkcs12(certificate.der(), &key)?;
-            private_file::replace(disk, &files.certificate_pfx, &pfx).with_context(|| at(&files.certificate_pfx))?;
-            let pem = format!("{}{}", key.serialize_pem(), certificate.pem());
-            private_file::replace(disk, &files.certificate, pem.as_bytes()).with_context(|| at(&files.certificate))?;
-            pem
+            let made = make_client_certificate(&application.client_id.to_string(), now, CERTIFICATE_LIFETIME)
+                .context("cannot make the application's certificate")?;
+            private_file::replace(disk, &files.certificate_pfx, &made.pfx)
+                .with_context(|| at(&files.certificate_pfx))?;
+            // Last, as it is what the next start looks for.
+            private_file::replace(disk, &files.certificate, made.pem.as_bytes())
+                .with_context(|| at(&files.certificate))?;
+            return Ok(made.der);
         }
     };
     certificate_der(&pem).with_context(|| format!("{} holds no certificate", at(&files.certificate)))
 }
 
-fn certificate_der(pem: &str) -> anyhow::Result<Vec<u8>> {
+fn certificate_der(pem: &[u8]) -> anyhow::Result<Vec<u8>> {
     use rustls_pki_types::CertificateDer;
     use rustls_pki_types::pem::PemObject as _;
-    Ok(CertificateDer::from_pem_slice(pem.as_bytes())?.to_vec())
-}
-
-fn pkcs12(certificate: &[u8], key: &KeyPair) -> anyhow::Result<Vec<u8>> {
-    let certificate = Certificate::from_der(certificate).context("cannot read the certificate just made")?;
-    let key = PrivateKey::from_der(&key.serialize_der()).context("cannot read the key just made")?;
-    let chain = PrivateKeyChain::new("application", key, [certificate]);
-    let mut store = KeyStore::new();
-    store.add_entry("application", KeyStoreEntry::PrivateKeyChain(chain));
-    store.writer("").write().context("cannot write PKCS#12")
+    Ok(CertificateDer::from_pem_slice(pem)?.to_vec())
 }
 
 fn uuid(rng: &dyn Rng) -> Uuid {
@@ -191,20 +184,23 @@ fn uuid(rng: &dyn Rng) -> Uuid {
 /// Layout of an installation's files.
 const VERSION: u32 = 1;
 
+/// A laptop's certificate should not be what stops working one day.
+const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
+
 /// Randomness of a secret: as much as anybody could ever need to guess.
 const SECRET_BYTES: usize = 32;
 
 #[cfg(test)]
 mod tests {
-    use host::{HostDisk, HostRng};
+    use host::{HostClock, HostDisk, HostRng};
 
     use super::*;
 
     #[test]
     fn made_once_and_found_again() {
         let directory = tempfile::tempdir().unwrap();
-        let first = Installation::open(directory.path(), &HostDisk, &HostRng).unwrap();
-        let second = Installation::open(directory.path(), &HostDisk, &HostRng).unwrap();
+        let first = Installation::open(directory.path(), &HostDisk, &HostRng, &HostClock::new()).unwrap();
+        let second = Installation::open(directory.path(), &HostDisk, &HostRng, &HostClock::new()).unwrap();
         assert_eq!(first.ids, second.ids);
         assert_eq!(first.certificate_der, second.certificate_der);
         assert_ne!(first.ids.application, first.ids.admin);
@@ -213,11 +209,14 @@ mod tests {
     #[test]
     fn a_newer_layout_is_refused_with_a_clear_word() {
         let directory = tempfile::tempdir().unwrap();
-        Installation::open(directory.path(), &HostDisk, &HostRng).unwrap();
+        Installation::open(directory.path(), &HostDisk, &HostRng, &HostClock::new()).unwrap();
         let path = directory.path().join("installation.json");
         let text = std::fs::read_to_string(&path).unwrap().replace("\"version\": 1", "\"version\": 2");
         std::fs::write(&path, text).unwrap();
-        let error = Installation::open(directory.path(), &HostDisk, &HostRng).map(|_| ()).unwrap_err().to_string();
+        let error = Installation::open(directory.path(), &HostDisk, &HostRng, &HostClock::new())
+            .map(|_| ())
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("newer remora"), "{error}");
     }
 }

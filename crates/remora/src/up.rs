@@ -49,7 +49,7 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
     let directory = Arc::new(DataDirectory::take(directory, &*world.disk)?);
     Facts::remove(directory.path(), &*world.disk)?;
     let listeners = Listeners::open(&arguments)?;
-    let installation = Installation::open(directory.path(), &*world.disk, &*world.rng)?;
+    let installation = Installation::open(directory.path(), &*world.disk, &*world.rng, &*world.clock)?;
     let local = LocalAuthority::open(&installation, &directory, &listeners, &world)?;
 
     let workspace = resources(&installation)?;

@@ -2,6 +2,8 @@
 //!
 //! Needs the peers that `scripts/peers` fetches (`make test` does) and python3; a missing one fails the test that needs it.
 
+#![allow(clippy::unwrap_used)]
+
 mod client;
 mod crash;
 mod identities;
