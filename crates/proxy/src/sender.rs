@@ -120,8 +120,20 @@ impl Sender {
                 Err(_) => self.received = Vec::new(),
             }
         }
-        matches!(timeout(idle_timeout, self.stream.readable()).await, Ok(Ok(())))
-            && self.fill(READ_BYTES).await.is_ok_and(|read| read > 0)
+        timeout(idle_timeout, self.bytes_without_buffer()).await.is_ok_and(|read| read.is_ok_and(|read| read > 0))
+    }
+
+    /// Reads what comes next, and has no buffer until it is there.
+    async fn bytes_without_buffer(&mut self) -> io::Result<usize> {
+        loop {
+            self.stream.readable().await?;
+            self.received.reserve(READ_BYTES);
+            match self.stream.try_read_buf(&mut self.received) {
+                // The runtime may believe so until a read has shown otherwise.
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.received = Vec::new(),
+                read => return read,
+            }
+        }
     }
 
     async fn read_head(&mut self, head_bytes_max: usize) -> Waited {
