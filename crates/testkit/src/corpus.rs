@@ -2,6 +2,9 @@
 
 use std::path::Path;
 
+/// Runs a body over inputs near to one.
+pub type Neighbours = fn(input: &[u8], run: &mut dyn FnMut(&[u8]));
+
 /// Runs `target`'s body over every entry of `fuzz/corpus/<target>/` and over [`neighbours`] of each. The body asserts what
 /// must hold for any input and returns whether the input is taken.
 ///
@@ -18,7 +21,7 @@ pub fn replay(target: &str, run: impl Fn(&[u8]) -> bool) {
 /// # Panics
 /// As [`replay`].
 #[track_caller]
-pub fn replay_with(target: &str, neighbours: fn(&[u8], &mut dyn FnMut(&[u8])), run: impl Fn(&[u8]) -> bool) {
+pub fn replay_with(target: &str, neighbours: Neighbours, run: impl Fn(&[u8]) -> bool) {
     let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(target);
     let entries = std::fs::read_dir(&directory).unwrap_or_else(|error| panic!("{}: {error}", directory.display()));
     let (mut good, mut bad) = (0, 0);
