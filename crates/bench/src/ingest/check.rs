@@ -47,8 +47,9 @@ fn check(receiver: &Receiver, load: &Load, probe: &Probe) -> anyhow::Result<()> 
 /// How many samples of all are there.
 pub(crate) fn samples_found(receiver: &Receiver, load: &Load) -> anyhow::Result<u64> {
     let mut found = 0.0;
-    for cluster in load.clusters() {
-        let query = format!("sum(count_over_time({{cluster=\"{}\"}}[{}]))", cluster.name, range(load));
+    // By metric, as a range function drops names and would make series of several the same.
+    for [cluster, metric] in load.families() {
+        let query = format!("sum(count_over_time({metric}{{cluster=\"{cluster}\"}}[{}]))", range(load));
         let result = receiver.query(&query, load.newest_ms())?;
         found += result.first().and_then(|sample| number(&sample["value"][1])).unwrap_or(0.0);
     }

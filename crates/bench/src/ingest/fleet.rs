@@ -11,6 +11,13 @@ pub(crate) struct Series {
     pub(crate) behaviour: Behaviour,
 }
 
+impl Series {
+    /// The value of the label with this name.
+    pub(crate) fn label(&self, name: &str) -> &str {
+        self.labels.iter().find(|label| label.0 == name).map_or("", |label| label.1.as_str())
+    }
+}
+
 /// Series in the order in which a Prometheus that scrapes the fleet would send them. Never ends.
 pub(crate) fn series() -> impl Iterator<Item = Series> {
     (0..).flat_map(|node| {
@@ -324,10 +331,7 @@ mod tests {
             assert!(one.labels.is_sorted_by(|a, b| a.0 < b.0), "{:?}", one.labels);
             assert!(seen.insert(one.labels.clone()), "{:?} stands there twice", one.labels);
         }
-        let clusters: HashSet<&str> = fleet
-            .iter()
-            .flat_map(|one| one.labels.iter().filter(|label| label.0 == "cluster").map(|label| label.1.as_str()))
-            .collect();
+        let clusters: HashSet<&str> = fleet.iter().map(|one| one.label("cluster")).collect();
         assert_eq!(clusters.len(), 2);
     }
 }

@@ -1,12 +1,13 @@
 //! A load: every series once per scrape, over a few connections kept alive, each request after the answer to the one before.
 
+use std::collections::BTreeSet;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
 use anyhow::{Context as _, bail, ensure};
 
-use super::fleet::{self, Series};
+use super::fleet;
 use super::issuer::since_1970;
 use super::request::Template;
 
@@ -32,11 +33,8 @@ pub(crate) struct Probe {
     index: usize,
 }
 
-/// A cluster and how many series it has.
-pub(crate) struct Cluster {
-    pub(crate) name: String,
-    pub(crate) series: u64,
-}
+/// Cluster and name of the series of a metric.
+pub(crate) type Family = [String; 2];
 
 /// All requests of a scrape, ready to be made those of the next.
 pub(crate) struct Load {
@@ -44,7 +42,7 @@ pub(crate) struct Load {
     requests: Vec<Template>,
     newest_ms: u64,
     probes: Vec<Probe>,
-    clusters: Vec<Cluster>,
+    families: BTreeSet<Family>,
     /// Bytes of the first scrape, as they were sent and decoded.
     pub(crate) compressed_bytes: usize,
 }
@@ -58,7 +56,7 @@ impl Load {
             requests: Vec::new(),
             newest_ms: (since_1970().as_secs() - 60) * 1000,
             probes: Vec::new(),
-            clusters: Vec::new(),
+            families: BTreeSet::new(),
             compressed_bytes: 0,
         };
         for (number, series) in fleet::series().take(shape.series).enumerate() {
@@ -67,20 +65,12 @@ impl Load {
                 load.requests.push(Template::new(shape.seed << 32 | request as u64));
             }
             load.requests[request].add(&series);
-            load.count(&series);
+            load.families.insert(["cluster", "__name__"].map(|name| series.label(name).to_owned()));
             if number % (shape.series / PROBES).max(1) == 0 || number + 1 == shape.series {
                 load.probes.push(Probe { labels: series.labels, request, index });
             }
         }
         load
-    }
-
-    fn count(&mut self, series: &Series) {
-        let name = series.labels.iter().find(|label| label.0 == "cluster").map_or("", |label| label.1.as_str());
-        match self.clusters.last_mut() {
-            Some(cluster) if cluster.name == name => cluster.series += 1,
-            _ => self.clusters.push(Cluster { name: name.to_owned(), series: 1 }),
-        }
     }
 
     pub(crate) fn shape(&self) -> Shape {
@@ -91,8 +81,9 @@ impl Load {
         &self.probes
     }
 
-    pub(crate) fn clusters(&self) -> &[Cluster] {
-        &self.clusters
+    /// All there are.
+    pub(crate) fn families(&self) -> impl Iterator<Item = &Family> {
+        self.families.iter()
     }
 
     /// The value of the newest sample of a probe.

@@ -35,10 +35,6 @@ impl Template {
         self.message.extend_from_slice(&[0; TIMESTAMP_BYTES]);
     }
 
-    pub(crate) fn series(&self) -> usize {
-        self.slots.len()
-    }
-
     pub(crate) fn message(&self) -> &[u8] {
         &self.message
     }
@@ -131,7 +127,7 @@ mod tests {
                 assert_eq!((sample.timestamp.0, sample.value), (at as i64, template.value(walked)));
                 walked += 1;
             }
-            assert_eq!(walked, template.series());
+            assert_eq!(walked, series.len());
         }
     }
 }
