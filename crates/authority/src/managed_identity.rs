@@ -65,7 +65,7 @@ pub(crate) fn check_caller(
         return Err(MetadataError::new(400, "invalid_request", "forwarded requests are refused: ask without a proxy"));
     }
     match form {
-        Form::Imds if sole(headers, "metadata").is_some_and(|value| value.eq_ignore_ascii_case(b"true")) => Ok(()),
+        Form::Imds if sole(headers, "metadata").is_some_and(|value| value == b"true") => Ok(()),
         Form::Imds => Err(MetadataError::new(400, "bad_request_102", "Required metadata header not specified")),
         Form::AppService => {
             let expected = app_service_header.map(|header| sha256(header.expose_secret().as_bytes()));
