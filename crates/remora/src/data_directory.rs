@@ -29,6 +29,8 @@ impl DataDirectory {
     /// # Errors
     /// When it cannot be made or written to, or another process has it.
     pub(crate) fn take(path: PathBuf, disk: &dyn Disk) -> anyhow::Result<Self> {
+        // Absolute, since names of files in it are handed to programs that run elsewhere.
+        let path = std::path::absolute(&path).with_context(|| format!("{:?} is no directory name", path.display()))?;
         disk.create_directory(&path).with_context(|| format!("cannot make the data directory {}", path.display()))?;
         let lock_path = path.join("lock");
         let lock = File::options()
@@ -45,6 +47,12 @@ impl DataDirectory {
             ),
             Err(error) => Err(error).with_context(|| format!("cannot lock {}", lock_path.display())),
         }
+    }
+
+    /// Whether a process runs on the directory at `path` now. `false` also when there is no such directory.
+    pub(crate) fn is_taken(path: &Path) -> bool {
+        let Ok(lock) = File::open(path.join("lock")) else { return false };
+        flock(&lock, FlockOperation::NonBlockingLockShared) == Err(Errno::WOULDBLOCK)
     }
 
     /// Where it is.

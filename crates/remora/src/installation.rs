@@ -48,6 +48,7 @@ pub(crate) struct SecretFiles {
     pub(crate) certificate_pfx: PathBuf,
     pub(crate) federated_token: PathBuf,
     pub(crate) admin_secret: PathBuf,
+    pub(crate) identity_header: PathBuf,
 }
 
 /// An installation, complete.
@@ -56,6 +57,8 @@ pub(crate) struct Installation {
     pub(crate) files: SecretFiles,
     pub(crate) client_secret: ClientSecret,
     pub(crate) admin_secret: ClientSecret,
+    /// What requests to the App Service form of IMDS must bring.
+    pub(crate) identity_header: SecretString,
     /// Of the application's certificate, in DER.
     pub(crate) certificate_der: Vec<u8>,
 }
@@ -102,11 +105,13 @@ impl Installation {
             certificate_pfx: secrets.join("certificate.pfx"),
             federated_token: secrets.join("federated-token"),
             admin_secret: secrets.join("admin-secret"),
+            identity_header: secrets.join("identity-header"),
         };
-        let client_secret = secret(&files.client_secret, disk, rng)?;
-        let admin_secret = secret(&files.admin_secret, disk, rng)?;
+        let client_secret = client_secret_of(&files.client_secret, disk, rng)?;
+        let admin_secret = client_secret_of(&files.admin_secret, disk, rng)?;
+        let identity_header = secret(&files.identity_header, disk, rng)?;
         let certificate_der = certificate(&files, &ids.application, disk, clock.now())?;
-        Ok(Self { ids, files, client_secret, admin_secret, certificate_der })
+        Ok(Self { ids, files, client_secret, admin_secret, identity_header, certificate_der })
     }
 }
 
@@ -129,7 +134,11 @@ fn ids(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<Ids> {
     Ok(ids)
 }
 
-fn secret(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<ClientSecret> {
+fn client_secret_of(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<ClientSecret> {
+    ClientSecret::new(&secret(path, disk, rng)?).with_context(|| path.display().to_string())
+}
+
+fn secret(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<SecretString> {
     let at = || path.display().to_string();
     let text = match private_file::read(disk, path).with_context(at)? {
         Some(text) => String::from_utf8(text).with_context(at)?.trim().to_owned(),
@@ -141,7 +150,7 @@ fn secret(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<ClientS
             text
         }
     };
-    ClientSecret::new(&SecretString::from(text)).with_context(at)
+    Ok(SecretString::from(text))
 }
 
 /// The application's certificate, self-signed as Entra takes them, with its key: as PEM, and as PKCS#12 without password.

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use access::Verifier;
 use anyhow::Context;
 use catalog::Catalog;
+use host::HostDisk;
 use http_serving::metrics::ConnectionMetrics;
 use http_serving::{PlainHttp, Server, bind};
 
@@ -34,6 +35,10 @@ pub(crate) async fn run(arguments: cli::Serve, certificate_authorities: Option<P
         }
     };
     if arguments.check {
+        if let Err(error) = settings.tls.map(|files| CertificateFiles::load(files, Arc::new(HostDisk))).transpose() {
+            eprintln!("remora: the settings file {} cannot be used:\n{error:#}", path.display());
+            return Ok(ExitCode::from(2));
+        }
         eprintln!("remora: the settings file {} is right", path.display());
         return Ok(ExitCode::SUCCESS);
     }
@@ -46,8 +51,9 @@ async fn serve(settings: Settings, certificate_authorities: Option<PathBuf>) -> 
     let world = sidecar::host_environment(host::tls::roots(certificate_authorities.as_deref())?);
     let directory = Arc::new(DataDirectory::take(settings.data_directory, &*world.disk)?);
     let certificate = settings.tls.map(|files| CertificateFiles::load(files, Arc::clone(&world.disk))).transpose()?;
-    let authorization_uri =
-        settings.issuers.first().map(|issuer| issuer.name().to_owned()).context("settings name an issuer")?;
+    let issuer = settings.issuers.first().context("settings name an issuer")?;
+    // Of an Entra tenant's issuer, the part that clients are sent to.
+    let authorization_uri = issuer.name().trim_end_matches("/v2.0").to_owned();
     let verifier = Verifier::new(settings.issuers, Arc::clone(&world.http), Arc::clone(&world.clock))?;
     let verifier = Arc::new(verifier);
     let wal_sync = match settings.wal_sync {

@@ -9,7 +9,7 @@ use catalog::Catalog;
 use environment::Clock;
 use http::{Method, StatusCode};
 use http_serving::metrics::{ConnectionMetrics, exposition};
-use http_serving::{AzureError, Handler, Peer, Request, Response, empty};
+use http_serving::{AzureError, Handler, Peer, Request, Response, empty, text};
 use ingest::Ingest;
 use model::ErrorKind;
 use prometheus_client::metrics::family::Family;
@@ -38,6 +38,7 @@ pub(crate) struct Parts {
 pub(crate) struct Service {
     ingest: Ingest,
     query_api: QueryApi,
+    databases: Arc<Databases>,
     registry: Registry,
 }
 
@@ -61,10 +62,33 @@ impl Service {
         );
         ingest.register(&mut registry);
         let settings = query_api::Settings { audiences: audiences.query, authorization_uri, ..Default::default() };
-        let parts = query_api::Parts { catalog, verifier, policy, workspaces: databases, clock };
+        let parts = query_api::Parts { catalog, verifier, policy, workspaces: Arc::clone(&databases) as _, clock };
         let query_api = QueryApi::new(parts, settings, promql::Engine::default());
         query_api.register(&mut registry);
-        Self { ingest, query_api, registry }
+        Self { ingest, query_api, databases, registry }
+    }
+}
+
+impl Service {
+    /// The listener opens when every workspace is open. After that, only a log that cannot be written makes a service that
+    /// takes no samples.
+    fn readiness(&self) -> Response {
+        let failed: Vec<String> = self
+            .databases
+            .iter()
+            .filter(|(_, db)| db.stats().wal_failed)
+            .map(|(account, _)| account.to_string())
+            .collect();
+        match failed.as_slice() {
+            [] => empty(StatusCode::OK),
+            failed => text(
+                StatusCode::SERVICE_UNAVAILABLE,
+                format!(
+                    "the write-ahead log of {} cannot be written: see the log, mend the disk, start again\n",
+                    failed.join(", ")
+                ),
+            ),
+        }
     }
 }
 
@@ -78,8 +102,8 @@ impl Handler for Service {
             return self.query_api.handle(request, peer).await;
         }
         match path {
-            // The listener opens when every workspace is, so alive is ready here.
-            "/health" | "/ready" if is_read(request.method()) => empty(StatusCode::OK),
+            "/health" if is_read(request.method()) => empty(StatusCode::OK),
+            "/ready" if is_read(request.method()) => self.readiness(),
             "/metrics" if is_read(request.method()) => exposition(&self.registry),
             _ => {
                 AzureError::new(ErrorKind::NotFound, "NotFound", format!("There is nothing at {path}.")).response(&peer)

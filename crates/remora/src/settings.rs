@@ -37,11 +37,9 @@ pub(crate) struct TlsFiles {
 }
 
 /// Whether requests without TLS are answered.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum PlainHttp {
     /// Only where the listener itself is on loopback.
-    #[default]
     Loopback,
     /// Everywhere: behind a proxy that ends TLS.
     Allow,
@@ -50,11 +48,9 @@ pub(crate) enum PlainHttp {
 }
 
 /// When written samples are forced to the disk (design: an acknowledged sample survives a crash).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum WalSync {
     /// Regularly: a power cut may cost the last second.
-    #[default]
     Interval,
     /// Before every answer.
     EveryCommit,
@@ -84,12 +80,10 @@ struct File {
     #[serde(default = "default_listen")]
     listen: String,
     tls: Option<TlsFiles>,
-    #[serde(default)]
-    plain_http: PlainHttp,
+    plain_http: Option<String>,
     public_url: Option<String>,
     data_dir: Option<PathBuf>,
-    #[serde(default)]
-    wal_sync: WalSync,
+    wal_sync: Option<String>,
     issuers: Vec<IssuerEntry>,
     #[serde(default)]
     audiences: Audiences,
@@ -131,16 +125,7 @@ struct WorkspaceEntry {
     name: String,
     account_id: String,
     resource_id: Option<String>,
-    #[serde(default)]
-    profile: ProfileEntry,
-}
-
-#[derive(Clone, Copy, Debug, Default, Deserialize)]
-#[serde(rename_all = "camelCase")]
-enum ProfileEntry {
-    #[default]
-    Strict,
-    Azure,
+    profile: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -198,6 +183,17 @@ struct Resolver {
 impl Resolver {
     fn resolve(mut self, file: File, default_data_directory: PathBuf) -> Result<Settings, SettingsError> {
         let listen = self.listen(&file.listen);
+        let plain_http = self.one_of("plainHttp", file.plain_http.as_deref(), PLAIN_HTTP);
+        let wal_sync = self.one_of("walSync", file.wal_sync.as_deref(), WAL_SYNC);
+        if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback())
+            && file.tls.is_none()
+            && plain_http != PlainHttp::Allow
+        {
+            self.mistakes.push(format!(
+                "tls: {listen} takes requests of other machines, which must come over TLS: give `tls`, or `plainHttp: allow` \
+                 behind a proxy that ends TLS"
+            ));
+        }
         if let Some(url) = file.public_url.as_deref() {
             self.check_url("publicUrl", url);
         }
@@ -222,10 +218,10 @@ impl Resolver {
             Some(listen) if self.mistakes.is_empty() => Ok(Settings {
                 listen,
                 tls: file.tls,
-                plain_http: file.plain_http,
+                plain_http,
                 public_url: file.public_url.map(|url| url.trim_end_matches('/').to_owned()),
                 data_directory: file.data_dir.unwrap_or(default_data_directory),
-                wal_sync: file.wal_sync,
+                wal_sync,
                 issuers,
                 audiences: file.audiences,
                 body_bytes_max: file.body_bytes_max,
@@ -243,6 +239,20 @@ impl Resolver {
                 .push(format!("listen: {text:?} is not ADDRESS:PORT; write for example 0.0.0.0:7090 or [::]:7090"));
         }
         address
+    }
+
+    /// The value that `text` names; the first one when nothing is said.
+    fn one_of<T: Copy>(&mut self, place: &str, text: Option<&str>, known: &[(&str, T)]) -> T {
+        let found = text.map(|text| (text, known.iter().find(|(name, _)| *name == text)));
+        match found {
+            Some((_, Some((_, value)))) => *value,
+            Some((text, None)) => {
+                let names: Vec<&str> = known.iter().map(|(name, _)| *name).collect();
+                self.mistakes.push(format!("{place}: {text:?} is not one of: {}", names.join(", ")));
+                known[0].1
+            }
+            None => known[0].1,
+        }
     }
 
     fn check_url(&mut self, place: &str, text: &str) {
@@ -275,15 +285,9 @@ impl Resolver {
         }
         let resource_id =
             self.resource_id(&place, entry.resource_id.as_deref(), "Microsoft.Monitor/accounts", &entry.name);
-        Some(Workspace {
-            account_id: account_id?,
-            resource_id: resource_id?,
-            handle: entry.name.clone(),
-            profile: match entry.profile {
-                ProfileEntry::Strict => Profile::Strict,
-                ProfileEntry::Azure => Profile::Azure,
-            },
-        })
+        let profiles = [("strict", Profile::Strict), ("azure", Profile::Azure)];
+        let profile = self.one_of(&format!("{place}: profile"), entry.profile.as_deref(), &profiles);
+        Some(Workspace { account_id: account_id?, resource_id: resource_id?, handle: entry.name.clone(), profile })
     }
 
     fn endpoint(&mut self, entry: &EndpointEntry) -> Option<Endpoint> {
@@ -389,6 +393,11 @@ pub(crate) fn default_resource_id(kind: &str, name: &str) -> String {
 fn default_listen() -> String {
     DEFAULT_LISTEN.to_owned()
 }
+
+/// What may be said; the first is the default.
+const PLAIN_HTTP: &[(&str, PlainHttp)] =
+    &[("loopback", PlainHttp::Loopback), ("allow", PlainHttp::Allow), ("refuse", PlainHttp::Refuse)];
+const WAL_SYNC: &[(&str, WalSync)] = &[("interval", WalSync::Interval), ("every-commit", WalSync::EveryCommit)];
 
 const DEFAULT_LISTEN: &str = "127.0.0.1:7090";
 

@@ -1,9 +1,9 @@
 //! `remora token`: a token for a resource.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
-use anyhow::Context;
-use environment::Disk;
+use anyhow::{Context, bail};
 use host::HostDisk;
 use identity::{Scope, TokenCache};
 use sidecar::{IdentitySettings, Settings};
@@ -19,10 +19,15 @@ use crate::up_facts::Facts;
 /// When there is neither, or no token is given out.
 pub(crate) async fn run(arguments: cli::Token) -> anyhow::Result<()> {
     let scope = Scope::parse(&arguments.resource)?;
-    let (credential, environment) = credential(&arguments)?;
+    let (source, credential, environment) = credential(&arguments)?;
     let (clock, rng) = (Arc::clone(&environment.clock), Arc::clone(&environment.rng));
     let cache = TokenCache::new(credential.credential(environment)?, scope, clock, rng);
-    let token = cache.token().await.context("no token was given out")?;
+    let token = cache.token().await.with_context(|| match &source {
+        Source::Installation(directory) => format!("the `remora up` on {} gave out no token", directory.display()),
+        Source::Environment => "no `remora up` runs on the default data directory (--data-dir names another), and the \
+             environment's credential gave out no token (`remora sidecar --help` explains the variables)"
+            .to_owned(),
+    })?;
     #[expect(clippy::print_stdout, reason = "the token is what was asked for")]
     {
         println!("{}", token.secret());
@@ -30,18 +35,29 @@ pub(crate) async fn run(arguments: cli::Token) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn credential(arguments: &cli::Token) -> anyhow::Result<(IdentitySettings, identity::Environment)> {
-    let facts = match (&arguments.data_dir, data_directory::default_path()) {
-        (Some(directory), _) => {
-            let facts = Facts::published(directory, &HostDisk as &dyn Disk)?;
-            Some(facts.with_context(|| format!("no `remora up` runs on {}", directory.display()))?)
-        }
-        (None, Ok(directory)) => Facts::published(&directory, &HostDisk as &dyn Disk)?,
-        (None, Err(_)) => None,
+/// Whose credential it is.
+enum Source {
+    Installation(PathBuf),
+    Environment,
+}
+
+fn credential(arguments: &cli::Token) -> anyhow::Result<(Source, IdentitySettings, identity::Environment)> {
+    let directory = match &arguments.data_dir {
+        Some(directory) => Some(directory.clone()),
+        None => data_directory::default_path().ok(),
     };
-    match facts {
-        Some(facts) => of_installation(&facts),
-        None => of_environment(),
+    let published =
+        directory.map(|directory| Ok::<_, anyhow::Error>((Facts::published(&directory, &HostDisk)?, directory)));
+    match (published.transpose()?, &arguments.data_dir) {
+        (Some((Some(facts), directory)), _) => {
+            let (identity, environment) = of_installation(&facts)?;
+            Ok((Source::Installation(directory), identity, environment))
+        }
+        (_, Some(directory)) => bail!("no `remora up` runs on {}", directory.display()),
+        (_, None) => {
+            let (identity, environment) = of_environment()?;
+            Ok((Source::Environment, identity, environment))
+        }
     }
 }
 
@@ -66,9 +82,6 @@ fn of_environment() -> anyhow::Result<(IdentitySettings, identity::Environment)>
         ("IDENTITY_TYPE", None) => Some("default".to_owned()),
         (_, value) => value,
     };
-    let settings = Settings::from_env(lookup).context(
-        "no `remora up` runs on the default data directory, and the environment names no credential \
-         (`remora sidecar --help` explains the variables)",
-    )?;
+    let settings = Settings::from_env(lookup)?;
     Ok((settings.identity, sidecar::host_environment(settings.roots)))
 }

@@ -5,11 +5,12 @@
 //! for the user. At the end the other way round: the sidecar drains into the service, then the databases close.
 
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
 use access::{RoleAssignment, Verifier, roles};
-use anyhow::{Context, ensure};
+use anyhow::{Context, anyhow, ensure};
 use authority::{Authority, AuthorityHandler, Config, Federation, LocalCa, RegisteredCertificate, TokenLifetimes};
 use bytes::Bytes;
 use catalog::{Catalog, Endpoint, PROMETHEUS_STREAM, Profile, Rule, Snapshot, Workspace};
@@ -20,7 +21,8 @@ use identity::Environment;
 use model::ResourceId;
 use sidecar::Sidecar;
 use tokio::net::TcpListener;
-use tokio::task::JoinHandle;
+use tokio::sync::oneshot;
+use tokio::task::{JoinHandle, JoinSet};
 use tsdb::WalSync;
 
 use crate::cli;
@@ -73,45 +75,82 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
     let facts = Facts::new(&installation, &local.ca, &listeners);
     let Listeners { service: service_listener, authority: authority_listener, .. } = listeners;
     // The service ends after the sidecar, so that what the sidecar still holds arrives.
-    let (end_service, service_ends) = tokio::sync::oneshot::channel::<()>();
-    let serving = tokio::spawn(
-        Server::new(service::LISTENER, service, &*world.rng)
-            .with_certificate(Arc::clone(&local.certificate))
-            .with_metrics(connections)
-            .serve(service_listener, async {
-                let _dropped = service_ends.await;
-            }),
-    );
-    let authority_handler = AuthorityHandler::new(Arc::clone(&local.authority));
-    let issuing = tokio::spawn(
-        Server::new("authority", authority_handler, &*world.rng)
-            .with_certificate(Arc::clone(&local.certificate))
-            .serve(authority_listener, shutdown.ordered()),
-    );
-    let upkeep = tokio::spawn(local.keep(installation.files.federated_token.clone(), world.clone()));
-
+    let (end_service, service_ends) = oneshot::channel::<()>();
+    let serving = Server::new(service::LISTENER, service, &*world.rng)
+        .with_certificate(Arc::clone(&local.certificate))
+        .with_metrics(connections)
+        .serve(service_listener, async {
+            let _dropped = service_ends.await;
+        });
+    let issuing = Server::new("authority", AuthorityHandler::new(Arc::clone(&local.authority)), &*world.rng)
+        .with_certificate(Arc::clone(&local.certificate))
+        .serve(authority_listener, shutdown.ordered());
     let sidecar = Sidecar::bind(&sidecar_settings(&facts, arguments.sidecar_address)?, world.clone()).await?;
     let facts = facts.with_sidecar(sidecar.address());
-    let sidecar = tokio::spawn(sidecar.run(shutdown.ordered()));
-    let scraping = start_self_scrape(&facts, &world);
-    tokio::select! {
-        everything = wait_until_ready(&facts, &world) => {
-            everything?;
-            facts.publish(directory.path(), &*world.disk)?;
-            facts.print();
-        }
-        () = shutdown.ordered() => {}
-    }
-    shutdown.ordered().await;
-    scraping.abort();
+    let mut parts = Running::default();
+    parts.start("service", serving);
+    parts.start("authority", issuing);
+    parts.start("sidecar", sidecar.run(shutdown.ordered()));
+    let helpers = [
+        tokio::spawn(local.keep(installation.files.federated_token.clone(), world.clone())),
+        start_self_scrape(&facts, &world),
+    ];
+
+    let served = tokio::select! {
+        served = announce_and_wait(&facts, directory.path(), &world, &shutdown) => served,
+        ended = parts.next_end() => Err(ended.map_or_else(|error| error, |name| anyhow!("the {name} ended by itself"))),
+    };
+    helpers.iter().for_each(JoinHandle::abort);
     Facts::remove(directory.path(), &*world.disk)?;
-    sidecar.await.context("the sidecar panicked")?;
-    upkeep.abort();
-    let _receiver_gone = end_service.send(());
-    serving.await.context("the service panicked")?;
-    issuing.await.context("the authority panicked")?;
+    served?;
+    while parts.next_end().await? != "sidecar" {}
+    let _already_ended = end_service.send(());
+    parts.all_ends().await?;
     tokio::task::spawn_blocking(move || databases.close()).await.context("closing the databases panicked")??;
     Ok(())
+}
+
+/// Waits until everything answers, says so, then waits for the order to end.
+async fn announce_and_wait(
+    facts: &Facts,
+    directory: &Path,
+    world: &Environment,
+    shutdown: &Shutdown,
+) -> anyhow::Result<()> {
+    tokio::select! {
+        everything = wait_until_ready(facts, world) => everything?,
+        () = shutdown.ordered() => return Ok(()),
+    }
+    facts.publish(directory, &*world.disk)?;
+    facts.print(directory);
+    shutdown.ordered().await;
+    Ok(())
+}
+
+/// The parts that serve, each on a task of its own.
+#[derive(Default)]
+struct Running(JoinSet<&'static str>);
+
+impl Running {
+    fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
+        self.0.spawn(async move {
+            part.await;
+            name
+        });
+    }
+
+    /// The name of the next part that ends.
+    async fn next_end(&mut self) -> anyhow::Result<&'static str> {
+        let ended = self.0.join_next().await.context("no part runs")?;
+        ended.context("a part panicked; the log says where")
+    }
+
+    async fn all_ends(mut self) -> anyhow::Result<()> {
+        while !self.0.is_empty() {
+            self.next_end().await?;
+        }
+        Ok(())
+    }
 }
 
 /// Open sockets; nothing answers on them yet.
@@ -188,7 +227,7 @@ impl LocalAuthority {
     }
 
     /// Renews what expires, for ever: the federated token as a kubelet does, the server's certificate, the signing keys.
-    fn keep(&self, federated_token: std::path::PathBuf, world: Environment) -> impl Future<Output = ()> + Send + use<> {
+    fn keep(&self, federated_token: PathBuf, world: Environment) -> impl Future<Output = ()> + Send + use<> {
         let local = Self {
             authority: Arc::clone(&self.authority),
             ca: Arc::clone(&self.ca),
@@ -204,7 +243,7 @@ impl LocalAuthority {
         }
     }
 
-    fn renew(&self, round: u64, federated_token: &std::path::Path, disk: &dyn Disk) -> anyhow::Result<()> {
+    fn renew(&self, round: u64, federated_token: &Path, disk: &dyn Disk) -> anyhow::Result<()> {
         self.write_federated_token(federated_token, disk)?;
         let material = self.ca.server_certificate()?;
         self.certificate.replace(material.chain_pem.as_bytes(), material.key_pem.as_bytes())?;
@@ -214,7 +253,7 @@ impl LocalAuthority {
         Ok(())
     }
 
-    fn write_federated_token(&self, path: &std::path::Path, disk: &dyn Disk) -> anyhow::Result<()> {
+    fn write_federated_token(&self, path: &Path, disk: &dyn Disk) -> anyhow::Result<()> {
         let token =
             self.authority.issue_workload_token(WORKLOAD_SUBJECT, FEDERATION_AUDIENCE, FEDERATED_TOKEN_LIFETIME);
         let token = token.context("the local authority has a workload issuer")?;
@@ -240,7 +279,7 @@ fn authority_config(installation: &Installation, issuer_base: String) -> anyhow:
             federations: Vec::new(),
         }],
         imds: true,
-        app_service_header: None,
+        app_service_header: Some(installation.identity_header.clone()),
         workload_issuer: true,
         lifetimes: TokenLifetimes::default(),
     };

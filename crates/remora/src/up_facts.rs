@@ -9,6 +9,7 @@ use authority::LocalCa;
 use environment::Disk;
 use serde::{Deserialize, Serialize};
 
+use crate::data_directory::DataDirectory;
 use crate::installation::Installation;
 use crate::private_file;
 use crate::up::{Listeners, WORKSPACE};
@@ -21,6 +22,9 @@ pub(crate) struct Facts {
     pub(crate) authority: String,
     pub(crate) authority_tls: String,
     pub(crate) imds: String,
+    /// The App Service form of IMDS, with the file that holds its header's value.
+    pub(crate) identity_endpoint: String,
+    pub(crate) identity_header_file: PathBuf,
     pub(crate) sidecar: String,
     pub(crate) ingestion_url: String,
     pub(crate) query_url: String,
@@ -56,6 +60,8 @@ impl Facts {
             service,
             service_tls: listeners.service_url("https"),
             imds: authority.clone(),
+            identity_endpoint: format!("{authority}/msi/token"),
+            identity_header_file: files.identity_header.clone(),
             authority,
             authority_tls: listeners.authority_url("https"),
             sidecar: String::new(),
@@ -80,11 +86,15 @@ impl Facts {
         Self { sidecar: format!("http://{address}"), ..self }
     }
 
-    /// Those that a running `remora up` published in `directory`; `None` when none runs there.
+    /// Those that a running `remora up` published in `directory`; `None` when none runs there. A file that a killed one
+    /// left behind does not count.
     ///
     /// # Errors
     /// When the file cannot be read or understood.
     pub(crate) fn published(directory: &Path, disk: &dyn Disk) -> anyhow::Result<Option<Self>> {
+        if !DataDirectory::is_taken(directory) {
+            return Ok(None);
+        }
         let path = path(directory);
         let Some(text) = private_file::read(disk, &path).with_context(|| path.display().to_string())? else {
             return Ok(None);
@@ -116,12 +126,14 @@ impl Facts {
     }
 
     /// Tells the user what runs where, what to paste, and what to try.
-    pub(crate) fn print(&self) {
+    pub(crate) fn print(&self, directory: &Path) {
+        // The path of this very program, so that the line works as pasted wherever it was built.
+        let program = std::env::current_exe().map_or_else(|_| "remora".to_owned(), |path| path.display().to_string());
         // A closed standard output is no reason to end.
-        let _closed = io::stdout().write_all(self.text().as_bytes());
+        let _closed = io::stdout().write_all(self.text(&program, directory).as_bytes());
     }
 
-    fn text(&self) -> String {
+    fn text(&self, program: &str, directory: &Path) -> String {
         format!(
             "\
 Remora is up.
@@ -140,7 +152,8 @@ Paste into prometheus.yml:
 Its own metrics are in it already. Try:
 
   curl '{sidecar}/api/v1/query?query=up'
-  curl -H \"Authorization: Bearer $(remora token --resource https://prometheus.monitor.azure.com)\" \\
+  curl -H \"Authorization: Bearer $({program} token \\
+    --data-dir {directory} --resource https://prometheus.monitor.azure.com)\" \\
     '{query}/api/v1/query?query=up'
 
 ",
@@ -151,6 +164,7 @@ Its own metrics are in it already. Try:
             authority_tls = self.authority_tls,
             ca = self.ca_file.display(),
             query = self.query_url,
+            directory = directory.display(),
         )
     }
 }

@@ -53,6 +53,8 @@ fn defaults_for_what_is_left_out() {
 fn every_mistake_at_once() {
     let text = GOOD
         .replace("[::]:7090", "7090")
+        .replace("every-commit", "sometimes")
+        .replace("bd54fc63}", "bd54fc63, profile: lax}")
         .replace("https://metrics.example.org/", "metrics")
         .replace("72f988bf-86f1-41af-91ab-2d7cd011db47", "contoso")
         .replace("workspaces: [fleet]", "workspaces: [flet]")
@@ -61,6 +63,8 @@ fn every_mistake_at_once() {
     let mistakes = parse(&text).unwrap_err().0;
     for expected in [
         "listen: \"7090\" is not ADDRESS:PORT",
+        "walSync: \"sometimes\" is not one of: interval, every-commit",
+        "workspace \"fleet\": profile: \"lax\" is not one of: strict, azure",
         "publicUrl: \"metrics\" is not an http or https URL",
         "issuers[0]: \"contoso\" is not a directory",
         "rule \"fleet\": there is no workspace \"flet\"",
@@ -75,4 +79,14 @@ fn every_mistake_at_once() {
 fn a_misspelt_setting_is_named_with_its_place() {
     let error = parse(&GOOD.replace("dataDir", "datadir")).unwrap_err().to_string();
     assert!(error.contains("datadir"), "{error}");
+}
+
+#[test]
+fn a_listener_that_would_refuse_everybody_is_a_mistake() {
+    let without_tls: String =
+        GOOD.lines().filter(|line| !line.starts_with("tls:")).map(|line| format!("{line}\n")).collect();
+    let error = parse(&without_tls).unwrap_err().to_string();
+    assert!(error.starts_with("tls: [::]:7090 takes requests of other machines"), "{error}");
+    parse(&format!("{without_tls}plainHttp: allow\n")).unwrap();
+    parse(&without_tls.replace("[::]:7090", "[::1]:7090")).unwrap();
 }

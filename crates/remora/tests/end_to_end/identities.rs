@@ -76,9 +76,16 @@ fn start_sidecars(up: &Installation) -> Vec<(&'static str, Sidecar)> {
         ("AZURE_CLIENT_ID", up.fact("client_id")),
         ("AZURE_POD_IDENTITY_AUTHORITY_HOST", up.fact("imds")),
     ];
+    let header = fs::read_to_string(up.fact("identity_header_file")).unwrap();
+    let app_service = vec![
+        ("IDENTITY_TYPE", "systemAssigned"),
+        ("IDENTITY_ENDPOINT", up.fact("identity_endpoint")),
+        ("IDENTITY_HEADER", header.trim()),
+    ];
     let application_type: &[(&str, &str)] = &[("IDENTITY_TYPE", "aadApplication")];
     let identities = [
         ("managed-identity", managed),
+        ("app-service", app_service),
         ("certificate", with(application_type, ("AZURE_CLIENT_CERTIFICATE_PATH", "certificate_file"))),
         ("certificate-pfx", with(application_type, ("AZURE_CLIENT_CERTIFICATE_PATH", "certificate_pfx_file"))),
         (

@@ -36,7 +36,8 @@ impl Installation {
     pub(crate) fn start_in(directory: TempDir) -> Self {
         let data = directory.path().join("data");
         let mut command = remora();
-        command.arg("up").arg("--data-dir").arg(&data);
+        // A relative directory: everything that is published must be absolute all the same.
+        command.args(["up", "--data-dir", "data"]).current_dir(directory.path());
         for part in ["service", "authority", "sidecar"] {
             command.arg(format!("--{part}-address")).arg("127.0.0.1:0");
         }
@@ -54,6 +55,13 @@ impl Installation {
     pub(crate) fn stop(self) -> TempDir {
         let Self { process, directory, .. } = self;
         assert!(process.terminate().success(), "`remora up` must end well on SIGTERM");
+        directory
+    }
+
+    /// Ends it with SIGKILL and gives its directory back.
+    pub(crate) fn kill(self) -> TempDir {
+        let Self { process, directory, .. } = self;
+        process.kill();
         directory
     }
 

@@ -46,13 +46,18 @@ fn up_shows_something_at_once_and_keeps_it() {
 fn secrets_are_private_and_never_logged() {
     let up = Installation::start();
     let mut secrets = Vec::new();
-    for key in
-        ["client_secret_file", "certificate_file", "certificate_pfx_file", "federated_token_file", "admin_secret_file"]
-    {
+    for key in [
+        "client_secret_file",
+        "certificate_file",
+        "certificate_pfx_file",
+        "federated_token_file",
+        "admin_secret_file",
+        "identity_header_file",
+    ] {
         let path = Path::new(up.fact(key));
         let mode = fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode, 0o600, "{key}");
-        if key.contains("secret") || key.contains("token") {
+        if !key.contains("certificate") {
             secrets.push(fs::read_to_string(path).unwrap().trim().to_owned());
         }
     }
@@ -125,4 +130,16 @@ fn a_misconfigured_sidecar_names_every_mistake() {
     {
         assert!(said.contains(variable), "{variable} must be named: {said}");
     }
+}
+
+#[test]
+fn what_a_killed_installation_left_behind_is_not_believed() {
+    let up = Installation::start();
+    let (data, directory) = (up.data_directory(), up.kill());
+    assert!(data.join("up.json").exists(), "nothing takes it away when the process is killed");
+    let output = remora().args(["token", "--resource", QUERY_RESOURCE, "--data-dir"]).arg(&data).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("no `remora up` runs on"), "{said}");
+    let up = Installation::start_in(directory);
+    assert!(!up.token(QUERY_RESOURCE).is_empty());
 }

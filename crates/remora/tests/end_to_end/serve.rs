@@ -135,6 +135,19 @@ fn wrong_settings_are_all_named() {
     let directory = tempfile::tempdir().unwrap();
     let settings = directory.path().join("remora.yaml");
     fs::write(&settings, "listen: nowhere\nissuers: []\nworkspaces: [{name: a b, accountId: x}]\n").unwrap();
+    // A missing certificate is found out before anybody restarts a service on it.
+    let incomplete = directory.path().join("incomplete.yaml");
+    fs::write(
+        &incomplete,
+        concat!(
+            "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}\nissuers: [{oidc: {issuer: 'https://issuer.example.org'}}]\n",
+            "workspaces: [{name: a, accountId: 14e21a3b-a68e-4626-873e-6539bd54fc63}]\n",
+        ),
+    )
+    .unwrap();
+    let output = remora().args(["serve", "--check", "--config"]).arg(&incomplete).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(2) && said.contains("/nowhere/tls.crt"), "{said}");
     for more in [&[][..], &["--check"]] {
         let output = remora().args(["serve", "--config"]).arg(&settings).args(more).output().unwrap();
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
