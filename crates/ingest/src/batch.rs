@@ -8,11 +8,11 @@ use remote_write::{
     BlockLabels, DecodeError, FamilyMetadata, HistogramSample, Item, LabelError, LabelLimits, MetadataText, Refused,
     Request, Series, Version, WrittenCounts,
 };
-use storage::{AppendError, Appender, Committed, SeriesRef};
+use storage::{AppendError, Appender, Committed, ElementKind, SeriesRef};
 
 use crate::azure_profile::{self, BAD_INPUT_FORMAT};
 use crate::decode::Destination;
-use crate::report::{EXEMPLAR, HISTOGRAM, Report, SAMPLE, all_of};
+use crate::report::{Report, all_of, one};
 
 /// One destination's part of a request: what is appended so far, and what is not.
 pub(crate) struct Batch {
@@ -59,17 +59,17 @@ impl Batch {
     }
 
     /// Takes in what the commit says.
-    pub(crate) fn committed(report: &mut Report, profile: Profile, committed: Committed) {
+    pub(crate) fn committed(report: &mut Report, profile: Profile, version: Version, committed: Committed) {
         report.written = WrittenCounts {
             samples: committed.samples,
             histograms: committed.histograms,
             exemplars: committed.exemplars,
         };
         for rejection in committed.rejected {
-            match profile {
-                Profile::Azure => report.count(azure_profile::reason(&rejection.error), 1),
-                Profile::Strict => report
-                    .refuse(rejection.error.reason(), SAMPLE, || format!("{}: {}", rejection.labels, rejection.error)),
+            let reason = reason(profile, &rejection.error);
+            match is_told(profile, version, rejection.kind) {
+                true => report.refuse(reason, one(rejection.kind), || rejection.to_string()),
+                false => report.count(reason, 1),
             }
         }
     }
@@ -123,7 +123,7 @@ impl Batch {
         match self.appender.series(Some(series.label_block()), &labels) {
             Ok(reference) => Ok(Some(reference)),
             Err(error) => {
-                let reason = self.reason(&error);
+                let reason = reason(self.profile, &error);
                 self.refuse_series(reason, series, || format!("{labels}: {error}"));
                 Ok(None)
             }
@@ -138,7 +138,7 @@ impl Batch {
                 continue;
             }
             if let Err(error) = self.appender.append(reference, sample.timestamp, sample.value) {
-                self.refuse_element(series, SAMPLE, self.reason(&error), &error);
+                self.refuse_append(series, ElementKind::Sample, &error);
             }
         }
         Ok(())
@@ -151,11 +151,11 @@ impl Batch {
                 continue;
             }
             if let Err(error) = histogram.make_storable() {
-                self.refuse_element(series, HISTOGRAM, self.bad_input("bad-histogram"), &error);
+                self.refuse_element(series, ElementKind::Histogram, self.bad_input("bad-histogram"), &error);
                 continue;
             }
             if let Err(error) = self.appender.append_histogram(reference, timestamp, Arc::new(histogram)) {
-                self.refuse_element(series, HISTOGRAM, self.reason(&error), &error);
+                self.refuse_append(series, ElementKind::Histogram, &error);
             }
         }
         Ok(())
@@ -168,10 +168,12 @@ impl Batch {
                     let (message, series) = (self.version.message_name(), Some(series.index()));
                     return Err(DecodeError { message, series, part: "exemplars.labels", offset, fault });
                 }
-                Err(error) => self.refuse_exemplar(series, self.bad_input("bad-exemplar"), &error),
+                Err(error) => {
+                    self.refuse_element(series, ElementKind::Exemplar, self.bad_input("bad-exemplar"), &error);
+                }
                 Ok(exemplar) => {
                     if let Err(error) = self.appender.append_exemplar(reference, exemplar) {
-                        self.refuse_exemplar(series, self.reason(&error), &error);
+                        self.refuse_append(series, ElementKind::Exemplar, &error);
                     }
                 }
             }
@@ -228,28 +230,24 @@ impl Batch {
     }
 
     #[cold]
+    fn refuse_append(&mut self, series: &Series<'_>, kind: ElementKind, error: &AppendError) {
+        self.refuse_element(series, kind, reason(self.profile, error), &error.of(kind));
+    }
+
+    #[cold]
     fn refuse_element(
         &mut self,
         series: &Series<'_>,
-        element: WrittenCounts,
+        kind: ElementKind,
         reason: &'static str,
         error: &dyn std::fmt::Display,
     ) {
-        match self.profile {
-            Profile::Azure => self.report.count(reason, 1),
-            Profile::Strict => self.report.refuse(reason, element, || match series.labels() {
+        match is_told(self.profile, self.version, kind) {
+            true => self.report.refuse(reason, one(kind), || match series.labels() {
                 Ok(labels) => format!("{labels}: {error}"),
                 Err(_) => format!("series {}: {error}", series.index()),
             }),
-        }
-    }
-
-    /// Version 1.0 promises the sender samples only; a refused exemplar is counted, and no reason to call its samples failed.
-    #[cold]
-    fn refuse_exemplar(&mut self, series: &Series<'_>, reason: &'static str, error: &dyn std::fmt::Display) {
-        match self.version {
-            Version::V1 => self.report.count(reason, 1),
-            Version::V2 => self.refuse_element(series, EXEMPLAR, reason, error),
+            false => self.report.count(reason, 1),
         }
     }
 
@@ -265,16 +263,22 @@ impl Batch {
         outside.is_none()
     }
 
-    fn reason(&self, error: &AppendError) -> &'static str {
-        match self.profile {
-            Profile::Azure => azure_profile::reason(error),
-            Profile::Strict => error.reason(),
-        }
-    }
-
     fn bad_input(&self, strict: &'static str) -> &'static str {
         if self.profile == Profile::Azure { BAD_INPUT_FORMAT } else { strict }
     }
+}
+
+fn reason(profile: Profile, error: &AppendError) -> &'static str {
+    match profile {
+        Profile::Azure => azure_profile::reason(error),
+        Profile::Strict => error.reason(),
+    }
+}
+
+/// Whether the sender is told of a refused element, or it is only counted. Version 1.0 promises samples only: a refused
+/// exemplar is no reason to call its samples failed.
+fn is_told(profile: Profile, version: Version, kind: ElementKind) -> bool {
+    profile == Profile::Strict && (version == Version::V2 || kind != ElementKind::Exemplar)
 }
 
 fn total(elements: WrittenCounts) -> u64 {

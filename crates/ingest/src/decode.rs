@@ -70,7 +70,7 @@ impl Job {
             let Batch { appender, mut report, .. } = batch;
             match appender.commit().await {
                 Ok(committed) => {
-                    Batch::committed(&mut report, profile, committed);
+                    Batch::committed(&mut report, profile, version, committed);
                     (report, None)
                 }
                 Err(error) => (report, Some(error)),

@@ -1,6 +1,7 @@
 //! What became of the elements of a request in one destination.
 
 use remote_write::{Tally, WrittenCounts};
+use storage::ElementKind;
 
 /// Counts and first reasons.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -72,12 +73,15 @@ impl Report {
     }
 }
 
-/// One sample.
-pub(crate) const SAMPLE: WrittenCounts = WrittenCounts { samples: 1, histograms: 0, exemplars: 0 };
-/// One histogram.
-pub(crate) const HISTOGRAM: WrittenCounts = WrittenCounts { samples: 0, histograms: 1, exemplars: 0 };
-/// One exemplar.
-pub(crate) const EXEMPLAR: WrittenCounts = WrittenCounts { samples: 0, histograms: 0, exemplars: 1 };
+/// One element.
+pub(crate) fn one(kind: ElementKind) -> WrittenCounts {
+    let none = WrittenCounts::default();
+    match kind {
+        ElementKind::Sample => WrittenCounts { samples: 1, ..none },
+        ElementKind::Histogram => WrittenCounts { histograms: 1, ..none },
+        ElementKind::Exemplar => WrittenCounts { exemplars: 1, ..none },
+    }
+}
 
 /// All elements of a series.
 pub(crate) fn all_of(tally: Tally) -> WrittenCounts {
@@ -108,7 +112,7 @@ mod tests {
         assert!(!report.has_refusals());
         report.refuse("no-data", WrittenCounts::default(), || "series 3: nothing".to_owned());
         for index in 0..12 {
-            report.refuse("too-old", SAMPLE, || format!("up{{i=\"{index}\"}}: too old"));
+            report.refuse("too-old", one(ElementKind::Sample), || format!("up{{i=\"{index}\"}}: too old"));
         }
         report.count("dropped", 5);
         let message = report.message();
@@ -123,7 +127,7 @@ mod tests {
     #[test]
     fn long_descriptions_are_cut_between_characters() {
         let mut report = Report::default();
-        report.refuse("x", SAMPLE, || "ä".repeat(1000));
+        report.refuse("x", one(ElementKind::Sample), || "ä".repeat(1000));
         assert!(report.first[0].len() <= DESCRIPTION_BYTES_MAX + '…'.len_utf8());
     }
 }

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -11,7 +13,9 @@ use environment::Clock as _;
 use host::HostClock;
 use model::{Exemplar, Labels, Metadata, MetricType, TimestampMs};
 use remote_write::{Encoder, Sample, Version, framing};
-use support::{AZURE_RULE, Answer, BOTH_RULE, CLOSED_RULE, Endpoint, PUBLISHER, STRANGER, STRICT_RULE};
+use support::{AZURE_RULE, Answer, BOTH_RULE, CLOSED_RULE, Endpoint, PUBLISHER, STRANGER, STRICT_RULE, TestStorage};
+use testkit::series_notation::parse_series_line;
+use testkit::series_store::StoredValue;
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
     Labels::from_pairs(pairs.iter().copied()).unwrap()
@@ -239,6 +243,74 @@ async fn metadata_exemplars_and_what_each_version_promises_of_them() {
         endpoint.metric("ingest_elements_rejected_total{reason=\"out-of-order-exemplar\"}").as_deref(),
         Some("2")
     );
+}
+
+/// One series' elements by seconds from `at`: floats, histograms, exemplars.
+fn elements(
+    version: Version,
+    at: TimestampMs,
+    floats: &[i64],
+    histograms: &[(i64, &str)],
+    exemplars: &[i64],
+) -> Vec<u8> {
+    let mut encoder = Encoder::new(version);
+    let mut series = encoder.series(&labels(&[("__name__", "x"), ("job", "a")]));
+    for seconds in floats {
+        series.sample(Sample::new(at.plus(seconds * 1000), 1.0));
+    }
+    for (seconds, count) in histograms {
+        let line = format!("x {{{{schema:0 count:{count} sum:1 buckets:[{count}]}}}}");
+        let Some(StoredValue::Histogram(histogram)) = parse_series_line(&line).unwrap().values.remove(0) else {
+            panic!()
+        };
+        series.histogram(at.plus(seconds * 1000), None, &histogram);
+    }
+    for seconds in exemplars {
+        let exemplar =
+            Exemplar { labels: labels(&[("trace_id", "t")]), timestamp: at.plus(seconds * 1000), value: 1.0 };
+        series.exemplar(&exemplar);
+    }
+    encoder.finish()
+}
+
+#[tokio::test]
+async fn what_only_the_commit_refuses_is_told_by_its_kind() {
+    let disk = Arc::new(testkit::MemoryDisk::new());
+    let db = tsdb::Db::open(disk, Path::new("w"), tsdb::Settings::default()).unwrap();
+    let endpoint = Endpoint::start_over(db, TestStorage::default(), |_| {}).await;
+    let at = now();
+    let first = elements(Version::V2, at, &[0], &[(1, "1")], &[0]);
+    assert_eq!(endpoint.write(STRICT_RULE, Version::V2, &first).await.written(), Some([1, 1, 1]));
+
+    // Its exemplar is nine seconds older than the one stored.
+    let answer = endpoint.write(STRICT_RULE, Version::V1, &elements(Version::V1, at, &[2], &[], &[-9])).await;
+    assert_eq!((answer.status, answer.body.as_str()), (204, ""), "exemplars never fail a request of version 1.0");
+    let answer = endpoint.write(STRICT_RULE, Version::V2, &elements(Version::V2, at, &[3], &[], &[-9])).await;
+    let (_, text) = error_of(&answer);
+    assert_eq!((answer.status, answer.written()), (400, Some([1, 0, 0])), "{text}");
+    assert!(text.starts_with("refused 1 of 1 exemplars; everything else is stored. "), "{text}");
+    assert!(text.contains("x{job=\"a\"}: out of order exemplar at "), "{text}");
+
+    for (version, written) in [(Version::V1, None), (Version::V2, Some([2, 1, 0]))] {
+        let after = if version == Version::V1 { 10 } else { 20 };
+        let mixed = elements(version, at, &[-1, after, after + 1], &[(1, "2"), (after + 2, "1")], &[]);
+        let answer = endpoint.write(STRICT_RULE, version, &mixed).await;
+        let (_, text) = error_of(&answer);
+        assert_eq!((answer.status, answer.written()), (400, written), "{text}");
+        assert!(text.starts_with("refused 1 of 3 samples, 1 of 2 histograms; everything else is stored. "), "{text}");
+        assert!(
+            text.contains("out of order sample at ") && text.contains("duplicate histogram for timestamp "),
+            "{text}"
+        );
+    }
+    // Before the commit a histogram is one, too.
+    let ahead = elements(Version::V1, at, &[], &[(86_400, "1")], &[]);
+    let (_, text) = error_of(&endpoint.write(STRICT_RULE, Version::V1, &ahead).await);
+    assert!(text.starts_with("refused 1 of 1 histograms") && text.contains(": histogram at "), "{text}");
+    for (reason, count) in [("out-of-order-exemplar", "2"), ("out-of-order", "2"), ("duplicate-timestamp", "2")] {
+        let metric = format!("ingest_elements_rejected_total{{reason=\"{reason}\"}}");
+        assert_eq!(endpoint.metric(&metric).as_deref(), Some(count), "{reason}");
+    }
 }
 
 #[tokio::test]

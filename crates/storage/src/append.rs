@@ -1,5 +1,6 @@
 //! Writing.
 
+use std::fmt;
 use std::sync::Arc;
 
 use model::{ErrorKind, Exemplar, Kinded, Labels, Metadata, NativeHistogram, TimestampMs};
@@ -72,30 +73,60 @@ pub struct Committed {
     pub histograms: u64,
     /// Exemplars stored, or stored before.
     pub exemplars: u64,
-    /// Samples accepted while appending and refused while committing.
+    /// Elements accepted while appending and refused while committing.
     pub rejected: Vec<Rejection>,
 }
 
-/// A sample refused while committing.
+/// An element of a batch refused while committing.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rejection {
     /// The series it was for.
     pub labels: Labels,
+    /// What it was.
+    pub kind: ElementKind,
     /// Why.
     pub error: AppendError,
 }
 
-/// Why one sample (or series, or exemplar) is refused. None of these can be mended by sending it again.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
+impl fmt::Display for Rejection {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.labels, self.error.of(self.kind))
+    }
+}
+
+/// What is appended to a series.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum ElementKind {
+    /// A float sample.
+    Sample,
+    /// A native histogram.
+    Histogram,
+    /// An exemplar.
+    Exemplar,
+}
+
+impl ElementKind {
+    /// Its name.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Sample => "sample",
+            Self::Histogram => "histogram",
+            Self::Exemplar => "exemplar",
+        }
+    }
+}
+
+/// Why one element (or series) is refused. None of these can be mended by sending it again.
+///
+/// Displays as what is said of a float sample; [`AppendError::of`] words it for other elements.
+#[derive(Clone, PartialEq, Debug)]
 pub enum AppendError {
     /// Another value is stored for the same time.
-    #[error("duplicate sample for timestamp {at}: another value is stored")]
     DuplicateTimestamp {
         /// The sample's time.
         at: TimestampMs,
     },
     /// The series has newer samples, and older ones are not taken any more.
-    #[error("out of order sample at {at}: the series' newest sample is at {newest}")]
     OutOfOrder {
         /// The sample's time.
         at: TimestampMs,
@@ -103,7 +134,6 @@ pub enum AppendError {
         newest: TimestampMs,
     },
     /// Before everything that is still taken.
-    #[error("sample at {at} is too old: the oldest time taken is {oldest}")]
     TooOld {
         /// The sample's time.
         at: TimestampMs,
@@ -111,7 +141,6 @@ pub enum AppendError {
         oldest: TimestampMs,
     },
     /// After everything that is taken.
-    #[error("sample at {at} is too far in the future: the newest time taken is {newest}")]
     TooFarAhead {
         /// The sample's time.
         at: TimestampMs,
@@ -119,7 +148,6 @@ pub enum AppendError {
         newest: TimestampMs,
     },
     /// The series has a newer exemplar.
-    #[error("out of order exemplar at {at}: the series' newest exemplar is at {newest}")]
     OutOfOrderExemplar {
         /// The exemplar's time.
         at: TimestampMs,
@@ -127,7 +155,6 @@ pub enum AppendError {
         newest: TimestampMs,
     },
     /// No new series are taken.
-    #[error("the limit of {limit} active series is reached")]
     SeriesLimit {
         /// The limit in force.
         limit: u64,
@@ -144,6 +171,50 @@ impl AppendError {
             Self::TooFarAhead { .. } => "too-far-ahead",
             Self::OutOfOrderExemplar { .. } => "out-of-order-exemplar",
             Self::SeriesLimit { .. } => "series-limit",
+        }
+    }
+
+    /// The reason in words, for an element of this kind.
+    pub const fn of(&self, kind: ElementKind) -> AppendErrorOf<'_> {
+        AppendErrorOf { error: self, kind }
+    }
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.of(ElementKind::Sample).fmt(f)
+    }
+}
+
+impl std::error::Error for AppendError {}
+
+/// Displays why an element of one kind is refused.
+#[derive(Clone, Copy, Debug)]
+pub struct AppendErrorOf<'a> {
+    error: &'a AppendError,
+    kind: ElementKind,
+}
+
+impl fmt::Display for AppendErrorOf<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let kind = self.kind.as_str();
+        match self.error {
+            AppendError::DuplicateTimestamp { at } => {
+                write!(f, "duplicate {kind} for timestamp {at}: another value is stored")
+            }
+            AppendError::OutOfOrder { at, newest } => {
+                write!(f, "out of order {kind} at {at}: the series' newest sample is at {newest}")
+            }
+            AppendError::TooOld { at, oldest } => {
+                write!(f, "{kind} at {at} is too old: the oldest time taken is {oldest}")
+            }
+            AppendError::TooFarAhead { at, newest } => {
+                write!(f, "{kind} at {at} is too far in the future: the newest time taken is {newest}")
+            }
+            AppendError::OutOfOrderExemplar { at, newest } => {
+                write!(f, "out of order exemplar at {at}: the series' newest exemplar is at {newest}")
+            }
+            AppendError::SeriesLimit { limit } => write!(f, "the limit of {limit} active series is reached"),
         }
     }
 }
@@ -168,5 +239,36 @@ pub enum CommitError {
 impl Kinded for CommitError {
     fn kind(&self) -> ErrorKind {
         ErrorKind::Unavailable
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn refusals_name_the_kind_of_element() {
+        let (at, bound) = (TimestampMs(1), TimestampMs(2));
+        let labels = Labels::from_pairs([("__name__", "up"), ("job", "a")]).unwrap();
+        for (error, expected) in [
+            (AppendError::DuplicateTimestamp { at }, "duplicate histogram for timestamp 1: another value is stored"),
+            (
+                AppendError::OutOfOrder { at, newest: bound },
+                "out of order histogram at 1: the series' newest sample is at 2",
+            ),
+            (AppendError::TooOld { at, oldest: bound }, "histogram at 1 is too old: the oldest time taken is 2"),
+            (
+                AppendError::TooFarAhead { at, newest: bound },
+                "histogram at 1 is too far in the future: the newest time taken is 2",
+            ),
+            (AppendError::SeriesLimit { limit: 3 }, "the limit of 3 active series is reached"),
+        ] {
+            let rejection = Rejection { labels: labels.clone(), kind: ElementKind::Histogram, error: error.clone() };
+            assert_eq!(rejection.to_string(), format!("up{{job=\"a\"}}: {expected}"));
+            assert_eq!(error.to_string(), expected.replace("histogram", "sample"));
+        }
+        let error = AppendError::OutOfOrderExemplar { at, newest: bound };
+        let expected = "out of order exemplar at 1: the series' newest exemplar is at 2";
+        assert_eq!(error.of(ElementKind::Exemplar).to_string(), expected);
     }
 }

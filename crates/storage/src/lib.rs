@@ -13,7 +13,7 @@ use std::sync::Arc;
 
 use model::{AccountId, TimestampMs};
 
-pub use append::{AppendError, Appender, CommitError, Committed, Rejection, SeriesRef};
+pub use append::{AppendError, AppendErrorOf, Appender, CommitError, Committed, ElementKind, Rejection, SeriesRef};
 pub use query::{Batch, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
 
 /// A future without a name, so that the seam stays usable as trait objects.

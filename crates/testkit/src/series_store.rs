@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Exemplar, Labels, LabelsBuilder, Matcher, Metadata, NativeHistogram, TimestampMs};
 use storage::{
-    AppendError, Appender, Batch, BoxFuture, CommitError, Committed, Querier, QueryError, Rejection, SampleIterator,
-    SelectHints, Series, SeriesRef, SeriesSet, Storage, TimeRange,
+    AppendError, Appender, Batch, BoxFuture, CommitError, Committed, ElementKind, Querier, QueryError, Rejection,
+    SampleIterator, SelectHints, Series, SeriesRef, SeriesSet, Storage, TimeRange,
 };
 
 use crate::series_notation::{NotationError, SeriesLine};
@@ -170,7 +170,11 @@ impl Appender for MemoryAppender {
             let samples = Arc::make_mut(shared.series.entry(labels.clone()).or_default());
             // Another batch may have been quicker since the sample was accepted.
             if samples.get(&at).is_some_and(|stored| !stored.same_as(&value)) {
-                committed.rejected.push(Rejection { labels, error: AppendError::DuplicateTimestamp { at } });
+                let kind = match value {
+                    StoredValue::Float(_) => ElementKind::Sample,
+                    StoredValue::Histogram(_) => ElementKind::Histogram,
+                };
+                committed.rejected.push(Rejection { labels, kind, error: AppendError::DuplicateTimestamp { at } });
                 continue;
             }
             match value {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use model::{Exemplar, Labels, LabelsBuilder, Metadata, NativeHistogram, TimestampMs};
-use storage::{AppendError, Committed, Rejection, TimeRange};
+use storage::{AppendError, Committed, ElementKind, Rejection, TimeRange};
 use tsdb_format::wal::record::{
     ExemplarEncoder, HistogramEncoder, HistogramKind, MetadataEncoder, SampleEncoder, SeriesEncoder, WalRef,
 };
@@ -90,13 +90,19 @@ impl Admission {
             match self.admit_sample(bench, batch, sample) {
                 Ok(()) if sample.is_histogram => committed.histograms += 1,
                 Ok(()) => committed.samples += 1,
-                Err(error) => committed.rejected.push(self.rejection(bench, batch, sample.series, error)),
+                Err(error) => {
+                    let kind = if sample.is_histogram { ElementKind::Histogram } else { ElementKind::Sample };
+                    committed.rejected.push(self.rejection(bench, batch, (sample.series, kind), error));
+                }
             }
         }
         for (series, exemplar) in std::mem::take(&mut batch.exemplars) {
             match self.admit_exemplar(bench, batch, series, exemplar) {
                 Ok(()) => committed.exemplars += 1,
-                Err(error) => committed.rejected.push(self.rejection(bench, batch, series, error)),
+                Err(error) => {
+                    let element = (series, ElementKind::Exemplar);
+                    committed.rejected.push(self.rejection(bench, batch, element, error));
+                }
             }
         }
         for (name, metadata) in std::mem::take(&mut batch.metadata) {
@@ -342,13 +348,19 @@ impl Admission {
     }
 
     #[cold]
-    fn rejection(&mut self, bench: &Bench<'_>, batch: &Batch, series: BatchSeries, error: AppendError) -> Rejection {
+    fn rejection(
+        &mut self,
+        bench: &Bench<'_>,
+        batch: &Batch,
+        (series, kind): (BatchSeries, ElementKind),
+        error: AppendError,
+    ) -> Rejection {
         bench.counters.rejected(&error);
         let labels = match series.known() {
             Known::New(index) => batch.new_series[index].labels.clone(),
             Known::Head(slot) => bench.head.index.read().labels(slot, &mut self.builder),
         };
-        Rejection { labels, error }
+        Rejection { labels, kind, error }
     }
 }
 

@@ -1,7 +1,7 @@
 //! What is taken and what is refused.
 
 use model::{Exemplar, Matcher, Metadata, MetricType, TimestampMs, stale_nan};
-use storage::{AppendError, Storage, TimeRange};
+use storage::{AppendError, ElementKind, Storage, TimeRange};
 use testkit::MemoryDisk;
 use tsdb::Settings;
 
@@ -143,7 +143,7 @@ fn exemplars_and_metadata_are_kept_in_the_log() {
     let committed = wait(appender.commit()).unwrap();
     assert_eq!(committed.exemplars, 3);
     let error = AppendError::OutOfOrderExemplar { at: TimestampMs(3), newest: TimestampMs(5) };
-    assert_eq!(committed.rejected[0].error, error);
+    assert_eq!((&committed.rejected[0].error, committed.rejected[0].kind), (&error, ElementKind::Exemplar));
     for db in [db, open(&disk.after_process_crash())] {
         assert_eq!(db.metadata(), [("x".to_owned(), metadata("Second."))]);
         let found = db.exemplars(&[Matcher::equal("__name__", "x_bucket")], TimeRange::ALL);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{Counts, Labels, MatchOp, Matcher, NativeHistogram, Span, TimestampMs, stale_nan};
 use proptest::prelude::*;
-use storage::{AppendError, TimeRange};
+use storage::{AppendError, ElementKind, TimeRange};
 use testkit::MemoryDisk;
 use tsdb::{Settings, WalSync};
 
@@ -180,6 +180,11 @@ proptest! {
                             let rejection = refused.next().expect("as many are refused as expected");
                             prop_assert_eq!(&rejection.labels, *labels);
                             prop_assert_eq!(&rejection.error, &error);
+                            let kind = match value {
+                                Value::Float(_) => ElementKind::Sample,
+                                Value::Histogram(_) => ElementKind::Histogram,
+                            };
+                            prop_assert_eq!(rejection.kind, kind);
                         }
                     }
                     prop_assert!(refused.next().is_none());
