@@ -20,14 +20,15 @@ use tokio_rustls::server::TlsStream;
 use crate::activity::{Activity, Verdict, Watch, Watched};
 use crate::handler::Handler;
 use crate::metrics::ListenerMetrics;
-use crate::server::{Limits, Phase, PlainHttp, RequestIds, Versions};
+use crate::server::{Limits, Phase, RequestIds, Versions};
 use crate::service::RequestScope;
 
 /// What all connections of a server share.
 pub(crate) struct Connections<H> {
     pub(crate) handler: Arc<H>,
     pub(crate) acceptor: Option<TlsAcceptor>,
-    pub(crate) plain: PlainHttp,
+    /// Whether requests may come without TLS.
+    pub(crate) plain: bool,
     pub(crate) protocol: Builder<TokioExecutor>,
     pub(crate) limits: Limits,
     pub(crate) metrics: Arc<ListenerMetrics>,
@@ -68,7 +69,7 @@ impl<H: Handler> Connections<H> {
         let _ = stream.set_nodelay(true);
         let addresses = (stream.peer_addr()?, stream.local_addr()?);
         let prepared = tokio::select! {
-            prepared = timeout(self.limits.handshake_time_max, self.prepare(stream, addresses.1)) => prepared,
+            prepared = timeout(self.limits.handshake_time_max, self.prepare(stream)) => prepared,
             _ = phases.changed() => return Ok(()),
         };
         match prepared {
@@ -86,7 +87,7 @@ impl<H: Handler> Connections<H> {
     }
 
     /// Finds out whether the client speaks TLS, and if so shakes hands. `None` when the connection is over already.
-    async fn prepare(&self, stream: TcpStream, local: SocketAddr) -> io::Result<Option<Stream>> {
+    async fn prepare(&self, stream: TcpStream) -> io::Result<Option<Stream>> {
         if let Some(acceptor) = &self.acceptor {
             let mut first = [0];
             match stream.peek(&mut first).await? {
@@ -97,12 +98,7 @@ impl<H: Handler> Connections<H> {
                 _ => {}
             }
         }
-        let allowed = match self.plain {
-            PlainHttp::Allow => true,
-            PlainHttp::LoopbackOnly => local.ip().to_canonical().is_loopback(),
-            PlainHttp::Refuse => false,
-        };
-        if allowed {
+        if self.plain {
             return Ok(Some(Stream::Plain(stream)));
         }
         self.metrics.count_closed("plain-refused");

@@ -22,11 +22,22 @@ use crate::tls::Certificate;
 pub enum PlainHttp {
     /// From everywhere.
     Allow,
-    /// On loopback addresses only: nobody else can listen in there.
+    /// Where the server listens on a loopback address: nobody else can listen in there. On a listener for all addresses
+    /// plain HTTP is refused to everybody, so that what was tried on the machine itself holds for others, too.
     #[default]
     LoopbackOnly,
     /// Never.
     Refuse,
+}
+
+impl PlainHttp {
+    fn is_allowed(self, listener: &TcpListener) -> bool {
+        match self {
+            Self::Allow => true,
+            Self::LoopbackOnly => listener.local_addr().is_ok_and(|address| address.ip().to_canonical().is_loopback()),
+            Self::Refuse => false,
+        }
+    }
 }
 
 /// Which versions of HTTP are spoken.
@@ -113,7 +124,7 @@ impl<H: Handler> Server<H> {
         self
     }
 
-    /// Whether plain HTTP is taken; loopback only by default.
+    /// Whether plain HTTP is taken; on loopback listeners only by default.
     #[must_use]
     pub const fn with_plain(mut self, plain: PlainHttp) -> Self {
         self.plain = plain;
@@ -148,7 +159,7 @@ impl<H: Handler> Server<H> {
         let capacity = self.limits.connections_max;
         let permits = Arc::new(Semaphore::new(capacity as usize));
         let drain_time_max = self.limits.drain_time_max;
-        let connections = Arc::new(self.into_connections());
+        let connections = Arc::new(self.into_connections(&listener));
         let mut shutdown = pin!(shutdown);
         loop {
             let accepted = tokio::select! {
@@ -183,7 +194,7 @@ impl<H: Handler> Server<H> {
         }
     }
 
-    fn into_connections(self) -> Connections<H> {
+    fn into_connections(self, listener: &TcpListener) -> Connections<H> {
         Connections {
             acceptor: self.certificate.map(|certificate| -> TlsAcceptor {
                 certificate.acceptor(match self.versions {
@@ -192,7 +203,7 @@ impl<H: Handler> Server<H> {
                 })
             }),
             handler: self.handler,
-            plain: self.plain,
+            plain: self.plain.is_allowed(listener),
             protocol: crate::connection::protocol(self.versions, &self.limits),
             limits: self.limits,
             metrics: Arc::new(self.metrics.of(self.name)),

@@ -39,6 +39,7 @@ impl Handler for Scripted {
         let mut body = request.into_body();
         match path.as_str() {
             "/hello" => text(StatusCode::OK, format!("hello over {}", if peer.tls { "tls" } else { "plain" })),
+            "/where" => text(StatusCode::OK, format!("at {}", peer.local_addr)),
             "/panic" => panic!("as asked"),
             "/slow" => {
                 tokio::time::sleep(Duration::from_millis(200)).await;
@@ -92,7 +93,11 @@ fn server() -> Server<Scripted> {
 }
 
 fn start(server: Server<Scripted>) -> Running {
-    let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    start_on("127.0.0.1:0", server)
+}
+
+fn start_on(address: &str, server: Server<Scripted>) -> Running {
+    let listener = bind(address.parse().unwrap()).unwrap();
     let address = listener.local_addr().unwrap();
     let (stop, stopped) = oneshot::channel::<()>();
     let ended = tokio::spawn(server.serve(listener, async {
@@ -279,15 +284,30 @@ async fn http2_by_alpn() {
 
 #[tokio::test]
 async fn plain_http_only_where_allowed() {
-    for (plain, expected) in [
-        (PlainHttp::Allow, "HTTP/1.1 200"),
-        (PlainHttp::LoopbackOnly, "HTTP/1.1 200"),
-        (PlainHttp::Refuse, "HTTP/1.1 400"),
+    let (taken, refused) = ("HTTP/1.1 200", "HTTP/1.1 400");
+    for (address, plain, expected) in [
+        ("127.0.0.1:0", PlainHttp::Allow, taken),
+        ("127.0.0.1:0", PlainHttp::LoopbackOnly, taken),
+        ("127.0.0.1:0", PlainHttp::Refuse, refused),
+        ("[::1]:0", PlainHttp::LoopbackOnly, taken),
+        // Reached over loopback here, but everybody can reach it: what counts is where it listens.
+        ("0.0.0.0:0", PlainHttp::Allow, taken),
+        ("0.0.0.0:0", PlainHttp::LoopbackOnly, refused),
+        ("[::]:0", PlainHttp::LoopbackOnly, refused),
     ] {
-        let answer = start(server().with_plain(plain)).exchange(&get("/hello")).await;
-        assert!(answer.starts_with(expected), "{plain:?}: {answer}");
-        assert_eq!(answer.contains("HTTPS only"), plain == PlainHttp::Refuse);
+        let answer = start_on(address, server().with_plain(plain)).exchange(&get("/hello")).await;
+        assert!(answer.starts_with(expected), "{address} {plain:?}: {answer}");
+        assert_eq!(answer.contains("HTTPS only"), expected == refused);
     }
+}
+
+#[tokio::test]
+async fn a_request_knows_where_it_arrived() {
+    let running = start_on("0.0.0.0:0", server().with_plain(PlainHttp::Allow));
+    let port = running.address.port();
+    let stream = TcpStream::connect(("127.0.0.1", port)).await.unwrap();
+    let answer = exchange(stream, &get("/where")).await;
+    assert!(answer.ends_with(&format!("at 127.0.0.1:{port}")), "{answer}");
 }
 
 #[tokio::test]
