@@ -22,16 +22,16 @@ pub struct Certificate {
 #[derive(Debug, thiserror::Error)]
 pub enum CertificateError {
     /// The certificates are no PEM.
-    #[error("the certificate file: {0}")]
+    #[error("the certificate file cannot be read as PEM")]
     Chain(#[source] pem::Error),
     /// There is no certificate.
     #[error("the certificate file holds no CERTIFICATE section")]
     NoCertificate,
     /// There is no key, or not one that is understood.
-    #[error("the key file: {0}")]
+    #[error("the key file cannot be read as a private key")]
     Key(#[source] pem::Error),
     /// They do not belong together, or the key is of an unknown kind.
-    #[error("the key does not fit the certificate: {0}")]
+    #[error("the key does not fit the certificate")]
     Mismatch(#[source] rustls::Error),
 }
 

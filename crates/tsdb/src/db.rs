@@ -32,7 +32,7 @@ pub struct Db {
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
     /// A file or directory cannot be used.
-    #[error("cannot {action} {}: {source}; check the disk and the permissions of the data directory", path.display())]
+    #[error("cannot {action} {} (check the disk and the permissions of the data directory)", path.display())]
     Disk {
         /// What was tried.
         action: &'static str,
@@ -42,7 +42,7 @@ pub enum OpenError {
         source: io::Error,
     },
     /// No thread could be started.
-    #[error("cannot start a thread: {0}")]
+    #[error("cannot start a thread")]
     Thread(#[source] io::Error),
 }
 

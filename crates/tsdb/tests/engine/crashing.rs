@@ -80,6 +80,16 @@ fn every_cut_of_the_log_keeps_whole_batches() {
 }
 
 #[test]
+fn why_a_database_cannot_be_opened_is_said_once() {
+    let disk = MemoryDisk::new();
+    disk.inject(Fault { at: 0, error: io::ErrorKind::StorageFull, torn: 0, lasting: true });
+    let Err(error) = Db::open(Arc::new(disk), Path::new(DIRECTORY), settings()) else { panic!("the disk is full") };
+    let cause = std::error::Error::source(&error).expect("what the system says").to_string();
+    let text = error.to_string();
+    assert!(text.contains(DIRECTORY) && !text.contains(&cause), "{text}: {cause}");
+}
+
+#[test]
 fn a_disk_that_fails_at_any_change_loses_nothing_answered() {
     for every_commit in [false, true] {
         let settings =
