@@ -97,6 +97,8 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
     ];
 
     let served = tokio::select! {
+        // In this order: once the order to end is given, parts that end do what they were told.
+        biased;
         served = announce_and_wait(&facts, directory.path(), &world, &shutdown) => served,
         ended = parts.next_end() => Err(ended.map_or_else(|error| error, |name| anyhow!("the {name} ended by itself"))),
     };

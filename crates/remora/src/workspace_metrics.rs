@@ -129,7 +129,6 @@ const FAMILIES: &[Family] = &[
     counter("tsdb_wal_bytes", "Bytes written to the write-ahead log", |stats| stats.wal_bytes as f64),
     gauge("tsdb_wal_segment", "Segment of the write-ahead log being written", |stats| stats.wal_segment as f64),
     counter("tsdb_wal_syncs", "Syncs of the write-ahead log", |stats| stats.wal_syncs as f64),
-    counter("tsdb_wal_sync_seconds", "Time spent in syncs", |stats| stats.wal_sync_ns as f64 / 1e9),
     gauge("tsdb_wal_failed", "1 when a write to the log failed and none is taken until the next start", |stats| {
         f64::from(u8::from(stats.wal_failed))
     }),

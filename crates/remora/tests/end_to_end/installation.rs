@@ -41,8 +41,10 @@ impl Installation {
         for part in ["service", "authority", "sidecar"] {
             command.arg(format!("--{part}-address")).arg("127.0.0.1:0");
         }
-        let mut process = Process::start("up", directory.path(), &mut command);
         let facts_file = data.join("up.json");
+        // One that a killed process left behind must not be taken for this one's.
+        let _none_left = std::fs::remove_file(&facts_file);
+        let mut process = Process::start("up", directory.path(), &mut command);
         let facts: Value = eventually("up.json", Duration::from_secs(60), || {
             process.assert_running();
             serde_json::from_slice(&std::fs::read(&facts_file).ok()?).ok()
