@@ -97,6 +97,9 @@ impl<'a> Bench<'a> {
             None => tempfile::tempdir()?,
         };
         let programs = Programs::find(arguments.remora.as_deref(), &arguments.programs)?;
+        for &kind in &arguments.peers {
+            programs.program(kind)?;
+        }
         Ok(Self { arguments, programs, issuer: Issuer::start()?, directory })
     }
 
@@ -231,7 +234,9 @@ fn print(shape: Shape, figures: &[(Kind, Vec<Figures>)]) {
         println!("- {}: {}", kind.name(), steady.join(", "));
     }
     println!();
-    for (kind, theirs) in others.iter().filter(|_| *first == Kind::Remora) {
+    // The figures promised are of this shape.
+    let promised_shape = shape.series == 100_000 && shape.scrapes == 40;
+    for (kind, theirs) in others.iter().filter(|_| *first == Kind::Remora && promised_shape) {
         let Some((cpu_most, rss_most)) = promised(*kind) else { continue };
         for (what, column, most) in [("CPU, steady,", columns[0], cpu_most), ("RSS", columns[5], rss_most)] {
             let kept = middle(ours, column) / middle(theirs, column) <= most;

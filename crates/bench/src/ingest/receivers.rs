@@ -53,7 +53,8 @@ impl Programs {
         Ok(Self { remora, peers: peers.to_owned() })
     }
 
-    fn program(&self, kind: Kind) -> anyhow::Result<PathBuf> {
+    /// The program of `kind`, which exists.
+    pub(crate) fn program(&self, kind: Kind) -> anyhow::Result<PathBuf> {
         let (path, mend) = match kind {
             Kind::Remora => (self.remora.clone(), "build it with cargo build --release -p remora, or set REMORA"),
             Kind::VictoriaMetrics => (self.peers.join("victoria-metrics"), "run scripts/peers victoria-metrics"),
