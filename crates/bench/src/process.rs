@@ -104,7 +104,6 @@ pub(crate) fn free_address() -> anyhow::Result<SocketAddr> {
 }
 
 /// Sleeps: benchmarks measure real time.
-#[expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 pub(crate) fn pause(span: Duration) {
     std::thread::sleep(span);
 }

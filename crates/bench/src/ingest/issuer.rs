@@ -65,7 +65,6 @@ impl Issuer {
 }
 
 /// The time now.
-#[expect(clippy::disallowed_methods, reason = "this is a program; tokens and samples are of now")]
 pub(crate) fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
