@@ -3,7 +3,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use crate::SettingError;
+use crate::{Scope, SettingError};
 
 /// An Azure cloud, as the variable `CLOUD` names it.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
@@ -40,6 +40,14 @@ impl Cloud {
             Self::China => Some("https://monitor.azure.cn"),
             Self::Custom => None,
         }
+    }
+
+    /// The cloud whose ingestion audience `scope` is, if it is one of the known ones. A trailing slash does not count.
+    pub fn of_ingestion_audience(scope: &Scope) -> Option<Self> {
+        let given = scope.resource().trim_end_matches('/');
+        [Self::Public, Self::UsGovernment, Self::China]
+            .into_iter()
+            .find(|cloud| cloud.ingestion_audience().is_some_and(|audience| audience.eq_ignore_ascii_case(given)))
     }
 
     /// The audience of tokens for querying; none for [`Cloud::Custom`].

@@ -74,22 +74,34 @@ impl Application {
     /// The application `client_id` in the directory `tenant`, a GUID or a domain.
     ///
     /// # Errors
-    /// When `tenant` or `client_id` is empty or holds characters that neither has.
+    /// See [`Application::check_tenant`] and [`Application::check_client_id`].
     pub fn new(authority: Authority, tenant: &str, client_id: &str) -> Result<Self, SettingError> {
-        let (tenant, client_id) = (tenant.trim(), client_id.trim());
-        let is_name = |text: &str| {
-            !text.is_empty()
-                && text.len() <= 253
-                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
-                && !text.starts_with('.')
-        };
-        if !is_name(tenant) {
-            return Err(SettingError::Tenant(tenant.chars().take(80).collect()));
-        }
-        if !is_name(client_id) {
-            return Err(SettingError::ClientId(client_id.chars().take(80).collect()));
-        }
-        Ok(Self { authority, tenant: tenant.to_owned(), client_id: client_id.to_owned() })
+        Self::check_tenant(tenant)?;
+        Self::check_client_id(client_id)?;
+        Ok(Self { authority, tenant: tenant.trim().to_owned(), client_id: client_id.trim().to_owned() })
+    }
+
+    /// Whether `text` can name a directory: a GUID or a domain.
+    ///
+    /// # Errors
+    /// When it is empty or holds characters that neither has.
+    pub fn check_tenant(text: &str) -> Result<(), SettingError> {
+        let tenant = text.trim();
+        let is_name = !tenant.is_empty()
+            && tenant.len() <= 253
+            && tenant.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_'))
+            && !tenant.starts_with('.');
+        if is_name { Ok(()) } else { Err(SettingError::Tenant(tenant.chars().take(80).collect())) }
+    }
+
+    /// Whether `text` is the client id of an application or managed identity: a GUID with its hyphens.
+    ///
+    /// # Errors
+    /// When it is anything else.
+    pub fn check_client_id(text: &str) -> Result<(), SettingError> {
+        let client_id = text.trim();
+        let is_guid = client_id.len() == GUID_BYTES && uuid::Uuid::try_parse(client_id).is_ok();
+        if is_guid { Ok(()) } else { Err(SettingError::ClientId(client_id.chars().take(80).collect())) }
     }
 
     /// Its client id.
@@ -115,6 +127,9 @@ struct Known {
 const DISCOVERED_FOR: Duration = Duration::from_secs(24 * 3600);
 /// A guessed one is checked again soon.
 const GUESSED_FOR: Duration = Duration::from_secs(5 * 60);
+
+/// Hexadecimal digits and hyphens of a GUID.
+const GUID_BYTES: usize = 36;
 
 const ASSERTION_TYPE: &str = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer";
 

@@ -72,7 +72,7 @@ pub struct ManagedIdentitySettings {
     pub msi_secret: Option<SecretString>,
     /// `AZURE_POD_IDENTITY_AUTHORITY_HOST`: the base of IMDS
     pub azure_pod_identity_authority_host: Option<String>,
-    /// Whether [`HIMDS_PATH`] exists.
+    /// Whether [`HIMDS_PATH`] exists. Does not count, and need not be looked up, when the base of IMDS is given.
     pub himds_present: bool,
 }
 
@@ -88,6 +88,9 @@ const ARC_KEY_BYTES_MAX: usize = 4096;
 
 impl ManagedIdentitySettings {
     /// Picks the source in the order of the Azure libraries: App Service, Arc, IMDS. An empty value counts as none.
+    ///
+    /// A base of IMDS that is given outranks the mere presence of Arc's agent: somebody meant it, while the agent is on
+    /// the machine for reasons of its own.
     ///
     /// # Errors
     /// When a source is selected that is not supported (Service Fabric, Azure ML, Cloud Shell), or an address is no URL.
@@ -108,12 +111,32 @@ impl ManagedIdentitySettings {
                 None => unsupported("Cloud Shell", "MSI_ENDPOINT"),
             };
         }
-        if (endpoint.is_some() && set(&self.imds_endpoint).is_some()) || self.himds_present {
+        let base = set(&self.azure_pod_identity_authority_host);
+        let is_marked_as_arc = endpoint.is_some() && set(&self.imds_endpoint).is_some();
+        if is_marked_as_arc || (self.himds_present && base.is_none()) {
             let endpoint = address("IDENTITY_ENDPOINT", endpoint.as_deref().unwrap_or(ARC_ENDPOINT))?;
             return Ok(IdentitySource::Arc { endpoint });
         }
-        let base = set(&self.azure_pod_identity_authority_host);
         IdentitySource::imds(base.as_deref().unwrap_or(IMDS_BASE))
+    }
+
+    /// Everything that keeps [`ManagedIdentitySettings::source`] from picking one; nothing when it picks one. Besides what
+    /// it stumbles over, these are the addresses that would be next once that is mended.
+    pub fn mistakes(&self) -> Vec<SettingError> {
+        let Err(first) = self.source() else { return Vec::new() };
+        let mut mistakes = vec![first];
+        for (variable, text) in [
+            ("IDENTITY_ENDPOINT", &self.identity_endpoint),
+            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", &self.azure_pod_identity_authority_host),
+        ] {
+            let text = text.as_deref().filter(|text| !text.trim().is_empty());
+            if let Some(Err(error)) = text.map(|text| address(variable, text))
+                && !mistakes.contains(&error)
+            {
+                mistakes.push(error);
+            }
+        }
+        mistakes
     }
 }
 

@@ -43,10 +43,11 @@ fn names_that_would_change_the_path_are_refused() {
     for tenant in ["", " ", "a/b", "..", "a b", "a?b", "a%2f"] {
         assert!(matches!(Application::new(authority(), tenant, CLIENT), Err(SettingError::Tenant(_))), "{tenant}");
     }
-    for client in ["", "a/b", "a&b"] {
+    let (braced, bare) = (format!("{{{CLIENT}}}"), CLIENT.replace('-', ""));
+    for client in ["", "a/b", "a&b", "id", "<CLIENT ID>", &braced, &bare, &CLIENT.replace('6', "g")] {
         assert!(matches!(Application::new(authority(), TENANT, client), Err(SettingError::ClientId(_))), "{client}");
     }
-    assert!(Application::new(authority(), "contoso.onmicrosoft.com", " id \n").is_ok());
+    assert!(Application::new(authority(), "contoso.onmicrosoft.com", &format!(" {CLIENT} \n")).is_ok());
 }
 
 fn secret(world: &World) -> Arc<dyn Credential> {

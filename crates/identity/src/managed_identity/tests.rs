@@ -42,6 +42,16 @@ fn the_source_follows_from_the_variables() {
         ("IDENTITY_ENDPOINT=http://a/ IMDS_ENDPOINT=http://c/", "arc http://a/"),
         ("IDENTITY_ENDPOINT=http://a/ IDENTITY_HEADER= IMDS_ENDPOINT=http://c/", "arc http://a/"),
         ("himds=yes", "arc http://127.0.0.1:40342/metadata/identity/oauth2/token"),
+        ("himds=yes AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:7091", "imds http://127.0.0.1:7091/"),
+        (
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:7091 IDENTITY_ENDPOINT=http://a/ IDENTITY_HEADER=h",
+            "app http://a/",
+        ),
+        (
+            "AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:7091 IDENTITY_ENDPOINT=http://a/ IMDS_ENDPOINT=http://c/",
+            "arc http://a/",
+        ),
+        ("AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:7091 MSI_ENDPOINT=http://b/", "! MSI_ENDPOINT"),
         ("IDENTITY_ENDPOINT=http://a/", "imds http://169.254.169.254/"),
         ("IMDS_ENDPOINT=http://c/", "imds http://169.254.169.254/"),
         ("IDENTITY_ENDPOINT=http://a/ IDENTITY_HEADER=h IDENTITY_SERVER_THUMBPRINT=t", "! IDENTITY_SERVER_THUMBPRINT"),
