@@ -5,9 +5,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use identity::{
-    Application, Authority, ClientCertificate, ClientSecret, Cloud, Credential, DefaultCredential, DefaultSettings,
-    Environment, IdentitySelector, IdentitySource, ManagedIdentity, ManagedIdentitySettings, Scope, SettingError,
-    WorkloadIdentity,
+    Application, ClientCertificate, ClientSecret, Cloud, Credential, DefaultCredential, DefaultSettings, Environment,
+    IdentitySelector, IdentitySource, ManagedIdentity, Scope, SettingError, WorkloadIdentity,
 };
 use proxy::{Limits, check_upstream_url};
 use rustls::RootCertStore;
@@ -15,6 +14,8 @@ use secrecy::SecretString;
 use url::Url;
 
 use crate::mistake::{InvalidSettings, Mistake};
+
+mod credential;
 
 /// Everything the sidecar is told.
 #[derive(Clone, Debug)]
@@ -123,11 +124,23 @@ impl Settings {
     ///
     /// # Errors
     /// [`InvalidSettings`] names every mistake that can be seen from here; whether a credential works shows later.
+    ///
+    /// Of the machine itself nothing decides but, for managed identities, whether it has Azure Arc's agent; that is not
+    /// looked up when `AZURE_POD_IDENTITY_AUTHORITY_HOST` is set.
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
-        let mut reader = Reader { lookup: &lookup, mistakes: Vec::new() };
+        Self::from_env_on(lookup, &|| std::path::Path::new(identity::HIMDS_PATH).exists())
+    }
+
+    /// The same on a machine of which `has_arc_agent` tells whether it has Azure Arc's agent; only asked if it matters.
+    fn from_env_on(
+        lookup: impl Fn(&str) -> Option<String>,
+        has_arc_agent: &dyn Fn() -> bool,
+    ) -> Result<Self, InvalidSettings> {
+        let mut reader = Reader { lookup: &lookup, has_arc_agent, mistakes: Vec::new() };
         let ingestion_url = reader.ingestion_url();
-        let cloud = reader.cloud();
-        let ingestion_scope = reader.ingestion_scope(cloud);
+        let named_cloud = reader.cloud();
+        let ingestion_scope = reader.ingestion_scope(named_cloud.unwrap_or_default());
+        let cloud = reader.agreed_cloud(named_cloud, ingestion_scope.as_ref());
         let listen = reader.listen();
         let identity = reader.identity(cloud);
         let query = reader.query(cloud, ingestion_scope.as_ref());
@@ -161,6 +174,7 @@ impl Settings {
 /// Reads variables and collects what is wrong with them.
 struct Reader<'a> {
     lookup: &'a dyn Fn(&str) -> Option<String>,
+    has_arc_agent: &'a dyn Fn() -> bool,
     mistakes: Vec<Mistake>,
 }
 
@@ -185,8 +199,12 @@ impl Reader<'_> {
         text
     }
 
+    fn mistake_of(&mut self, error: &SettingError) {
+        self.mistake(variable_of(error), error.to_string());
+    }
+
     fn ok<T>(&mut self, result: Result<T, SettingError>) -> Option<T> {
-        result.map_err(|error| self.mistake(variable_of(&error), error.to_string())).ok()
+        result.map_err(|error| self.mistake_of(&error)).ok()
     }
 
     fn ingestion_url(&mut self) -> Option<Url> {
@@ -209,9 +227,26 @@ impl Reader<'_> {
         Some(url)
     }
 
-    fn cloud(&mut self) -> Cloud {
-        let parsed = self.text("CLOUD").map(|text| text.parse());
-        parsed.and_then(|parsed| self.ok(parsed)).unwrap_or_default()
+    /// The cloud that `CLOUD` names; none when it names none.
+    fn cloud(&mut self) -> Option<Cloud> {
+        let parsed = self.text("CLOUD")?.parse();
+        self.ok(parsed)
+    }
+
+    /// The cloud that stands when the audience has been read: the named one, else that of the audience, else the public.
+    fn agreed_cloud(&mut self, named: Option<Cloud>, scope: Option<&Scope>) -> Cloud {
+        let told = scope.filter(|_| self.text("INGESTION_AAD_AUDIENCE").is_some());
+        let told = told.and_then(Cloud::of_ingestion_audience);
+        if let (Some(named), Some(told)) = (named, told)
+            && let Some(expected) = named.ingestion_audience().filter(|_| named != told)
+        {
+            let message = format!(
+                "it is the audience of {told}, but CLOUD is {named}: set CLOUD={}, or set this to {expected} or leave it out",
+                told.to_string().to_ascii_uppercase()
+            );
+            self.mistake("INGESTION_AAD_AUDIENCE", message);
+        }
+        named.or(told).unwrap_or_default()
     }
 
     fn ingestion_scope(&mut self, cloud: Cloud) -> Option<Scope> {
@@ -260,144 +295,23 @@ impl Reader<'_> {
         host::tls::roots(path.as_deref()).map_err(|error| self.mistake("SSL_CERT_FILE", error.to_string())).ok()
     }
 
-    fn identity(&mut self, cloud: Cloud) -> Option<IdentitySettings> {
-        let kinds = "userAssigned, systemAssigned, aadApplication, workloadIdentity or default";
-        let kind = self.required("IDENTITY_TYPE", &format!("set it to {kinds}"))?;
-        match kind.to_ascii_lowercase().as_str() {
-            "userassigned" => {
-                let client_id = self.required("AZURE_CLIENT_ID", "set it to the client id of the managed identity");
-                let source = self.managed_source();
-                let selector = IdentitySelector::ClientId(client_id?);
-                Some(IdentitySettings::Managed { selector, source: source? })
-            }
-            "systemassigned" => {
-                let source = self.managed_source()?;
-                Some(IdentitySettings::Managed { selector: IdentitySelector::SystemAssigned, source })
-            }
-            "aadapplication" => self.application_with_proof(cloud),
-            "workloadidentity" => {
-                let application = self.application(cloud);
-                let mend = "label the pod azure.workload.identity/use=true so that the webhook sets it";
-                let token_file = self.required("AZURE_FEDERATED_TOKEN_FILE", mend);
-                Some(IdentitySettings::Workload { application: application?, token_file: token_file?.into() })
-            }
-            "default" => self.default_identity(cloud),
-            _ => {
-                self.mistake("IDENTITY_TYPE", format!("{kind:?} is not known: set it to {kinds}"));
-                None
-            }
-        }
-    }
-
-    fn application_with_proof(&mut self, cloud: Cloud) -> Option<IdentitySettings> {
-        let application = self.application(cloud);
-        if let Some(path) = self.text("AZURE_CLIENT_CERTIFICATE_PATH") {
-            return Some(IdentitySettings::Certificate { application: application?, path: path.into() });
-        }
-        let Some(secret) = self.secret("AZURE_CLIENT_SECRET") else {
-            let mend = "set it to the file with the application's certificate and key (or set AZURE_CLIENT_SECRET)";
-            self.mistake("AZURE_CLIENT_CERTIFICATE_PATH", format!("is missing: {mend}"));
-            return None;
-        };
-        Some(IdentitySettings::Secret { application: application?, secret })
-    }
-
-    fn application(&mut self, cloud: Cloud) -> Option<Application> {
-        let client_id = self.required("AZURE_CLIENT_ID", "set it to the application (client) id");
-        let tenant = self.required("AZURE_TENANT_ID", "set it to the directory (tenant) id of the application");
-        let authority = self.authority(cloud);
-        let application = Application::new(authority?, &tenant?, &client_id?);
-        self.ok(application)
-    }
-
-    fn default_identity(&mut self, cloud: Cloud) -> Option<IdentitySettings> {
-        let managed_identity = self.managed_settings();
-        let source = managed_identity.source();
-        let settings = DefaultSettings {
-            tenant_id: self.text("AZURE_TENANT_ID"),
-            client_id: self.text("AZURE_CLIENT_ID"),
-            client_secret: self.secret("AZURE_CLIENT_SECRET"),
-            client_certificate_path: self.text("AZURE_CLIENT_CERTIFICATE_PATH").map(PathBuf::from),
-            client_certificate_password: None,
-            federated_token_file: self.text("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from),
-            managed_identity,
-            authority: self.authority(cloud)?,
-        };
-        let mut has_application = false;
-        if let (Some(tenant), Some(client_id)) = (&settings.tenant_id, &settings.client_id) {
-            let application = Application::new(settings.authority.clone(), tenant, client_id);
-            has_application = self.ok(application).is_some();
-        }
-        match source {
-            // The chain then has other credentials and leaves managed identity out.
-            Err(SettingError::UnsupportedSource { .. }) if has_application => {}
-            source => drop(self.ok(source)?),
-        }
-        Some(IdentitySettings::Default(Box::new(settings)))
-    }
-
-    fn authority(&mut self, cloud: Cloud) -> Option<Authority> {
-        let (variable, given) = match self.text("AZURE_AUTHORITY_HOST") {
-            Some(given) => ("AZURE_AUTHORITY_HOST", Some(given)),
-            None => ("AAD_HOST_ENDPOINT", self.text("AAD_HOST_ENDPOINT")),
-        };
-        // The webhook of workload identity still injects China's old host, whose discovery document names the new one as
-        // issuer.
-        let given = given.filter(|given| cloud != Cloud::China || !given.contains("//login.chinacloudapi.cn"));
-        match (given, Authority::of(cloud)) {
-            (Some(given), _) => {
-                Authority::parse(&given).map_err(|error| self.mistake(variable, error.to_string())).ok()
-            }
-            (None, Some(authority)) => Some(authority),
-            (None, None) => {
-                let mend = "is missing: CLOUD=AZURECUSTOM has no authority of its own, set it to the base URL of yours";
-                self.mistake("AZURE_AUTHORITY_HOST", mend);
-                None
-            }
-        }
-    }
-
-    fn managed_source(&mut self) -> Option<IdentitySource> {
-        let source = self.managed_settings().source();
-        self.ok(source)
-    }
-
-    fn managed_settings(&self) -> ManagedIdentitySettings {
-        ManagedIdentitySettings {
-            identity_endpoint: self.text("IDENTITY_ENDPOINT"),
-            identity_header: self.secret("IDENTITY_HEADER"),
-            identity_server_thumbprint: self.text("IDENTITY_SERVER_THUMBPRINT"),
-            imds_endpoint: self.text("IMDS_ENDPOINT"),
-            msi_endpoint: self.text("MSI_ENDPOINT"),
-            msi_secret: self.secret("MSI_SECRET"),
-            azure_pod_identity_authority_host: self.text("AZURE_POD_IDENTITY_AUTHORITY_HOST"),
-            himds_present: std::path::Path::new(identity::HIMDS_PATH).exists(),
-        }
-    }
-
     fn query(&mut self, cloud: Cloud, ingestion_scope: Option<&Scope>) -> Option<QuerySettings> {
         let allow_remote = self.bool("REMORA_QUERY_ALLOW_REMOTE");
         let text = self.text("REMORA_QUERY_URL")?;
-        let url = self.url("REMORA_QUERY_URL", &text)?;
-        if url.query().is_some() || url.fragment().is_some() {
+        let parsed = Url::parse(&text).ok();
+        let url = self.url("REMORA_QUERY_URL", &text);
+        if parsed.is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
             self.mistake(
                 "REMORA_QUERY_URL",
                 "holds a query or fragment: give the endpoint's base, /api/v1/… is appended",
             );
-            return None;
         }
-        let scope = match cloud.query_audience() {
-            Some(audience) => Scope::parse(audience).ok(),
-            // Every cloud names the two audiences alike.
-            None => ingestion_scope
-                .and_then(|scope| scope.resource().strip_prefix("https://monitor."))
-                .and_then(|domain| Scope::parse(&format!("https://prometheus.monitor.{domain}")).ok()),
-        };
+        let scope = ingestion_scope.and_then(|ingestion| query_scope(cloud, ingestion));
         if scope.is_none() && ingestion_scope.is_some() {
             let mend = "leave it out, or use an INGESTION_AAD_AUDIENCE of the form https://monitor.<domain>";
             self.mistake("REMORA_QUERY_URL", format!("the audience for queries is not known in this cloud: {mend}"));
         }
-        Some(QuerySettings { url, scope: scope?, allow_remote })
+        Some(QuerySettings { url: url?, scope: scope?, allow_remote })
     }
 
     fn bool(&mut self, variable: &'static str) -> bool {
@@ -407,6 +321,16 @@ impl Reader<'_> {
             false
         })
     }
+}
+
+/// The audience of queries beside that of ingestion: a known cloud's, else formed as every cloud forms it.
+fn query_scope(cloud: Cloud, ingestion: &Scope) -> Option<Scope> {
+    let known = Cloud::of_ingestion_audience(ingestion).unwrap_or(cloud).query_audience().map(str::to_owned);
+    let formed = || {
+        let domain = ingestion.resource().strip_prefix("https://monitor.")?;
+        Some(format!("https://prometheus.monitor.{domain}"))
+    };
+    Scope::parse(&known.or_else(formed)?).ok()
 }
 
 fn parse_bool(text: &str) -> Option<bool> {

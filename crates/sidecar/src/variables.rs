@@ -51,7 +51,8 @@ pub const GROUPS: &[(&str, &[Variable])] = &[
             ),
             variable(
                 "AZURE_CLIENT_ID",
-                "Client id of the managed identity or application. For userAssigned, aadApplication, workloadIdentity.",
+                "Client id (a GUID) of the managed identity or application. For userAssigned, aadApplication,\n\
+                 workloadIdentity.",
             ),
             variable("AZURE_TENANT_ID", "Directory (tenant) id. For aadApplication and workloadIdentity."),
             variable(
@@ -63,6 +64,12 @@ pub const GROUPS: &[(&str, &[Variable])] = &[
             variable(
                 "AZURE_FEDERATED_TOKEN_FILE",
                 "File with the service account's token. For workloadIdentity; set by its webhook.",
+            ),
+            variable(
+                "AZURE_TOKEN_CREDENTIALS",
+                "For default: the one credential to use, EnvironmentCredential (secret or certificate),\n\
+                 WorkloadIdentityCredential or ManagedIdentityCredential; or prod, which is all of them, as without it.\n\
+                 Credentials of developers' tools (dev, AzureCliCredential and so on) are not supported.",
             ),
         ],
     ),
@@ -76,7 +83,7 @@ pub const GROUPS: &[(&str, &[Variable])] = &[
             variable(
                 "INGESTION_AAD_AUDIENCE",
                 "Audience of the tokens, with or without /.default. Default: the cloud's, such as https://monitor.azure.com.\n\
-                 Required for AZURECUSTOM.",
+                 Required for AZURECUSTOM. One of a known cloud stands for CLOUD when that is not set.",
             ),
             variable(
                 "AZURE_AUTHORITY_HOST",
@@ -85,7 +92,8 @@ pub const GROUPS: &[(&str, &[Variable])] = &[
             variable("AAD_HOST_ENDPOINT", "Older name of AZURE_AUTHORITY_HOST, which outranks it."),
             variable(
                 "AZURE_POD_IDENTITY_AUTHORITY_HOST",
-                "Base URL of the instance metadata service. Default http://169.254.169.254.",
+                "Base URL of the instance metadata service. Default http://169.254.169.254. When set, a machine is not\n\
+                 taken for one of Azure Arc because it has Arc's agent.",
             ),
             variable(
                 "IDENTITY_ENDPOINT",
@@ -93,6 +101,15 @@ pub const GROUPS: &[(&str, &[Variable])] = &[
             ),
             variable("IDENTITY_HEADER", "Secret for IDENTITY_ENDPOINT on App Service; set by the platform."),
             variable("IMDS_ENDPOINT", "Marks IDENTITY_ENDPOINT as Azure Arc's; set by the platform."),
+            variable(
+                "IDENTITY_SERVER_THUMBPRINT",
+                "Set by Service Fabric, whose managed identities are named as unsupported.",
+            ),
+            variable(
+                "MSI_ENDPOINT",
+                "Set by Cloud Shell and Azure Machine Learning, whose managed identities are named as unsupported.",
+            ),
+            variable("MSI_SECRET", "Set by Azure Machine Learning; see MSI_ENDPOINT."),
         ],
     ),
     (

@@ -1,12 +1,21 @@
 use std::collections::HashMap;
 
+use identity::Authority;
+
 use super::*;
 
-/// Reads `A=1 B=2`.
+/// Reads `A=1 B=2` on a machine that is not Azure Arc's; `_` in a value of `<…>` stands for a space.
 fn read(variables: &str) -> Result<Settings, InvalidSettings> {
-    let variables: HashMap<&str, &str> =
-        variables.split_whitespace().map(|assignment| assignment.split_once('=').unwrap()).collect();
-    Settings::from_env(|name| variables.get(name).map(|value| (*value).to_owned()))
+    read_on(variables, || false)
+}
+
+fn read_on(variables: &str, has_arc_agent: impl Fn() -> bool) -> Result<Settings, InvalidSettings> {
+    let value = |text: &str| if text.starts_with('<') { text.replace('_', " ") } else { text.to_owned() };
+    let variables: HashMap<&str, String> = variables
+        .split_whitespace()
+        .map(|assignment| assignment.split_once('=').map(|(name, text)| (name, value(text))).unwrap())
+        .collect();
+    Settings::from_env_on(|name| variables.get(name).cloned(), &has_arc_agent)
 }
 
 const URL: &str = "INGESTION_URL=https://d.westus-1.metrics.ingest.monitor.azure.com/dataCollectionRules/dcr-1/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24";
@@ -72,10 +81,26 @@ fn clouds_and_audiences() {
             "https://monitor.azure.us",
             "https://prometheus.monitor.azure.us",
         ),
+        // The audience alone tells the cloud too.
         (
             "INGESTION_AAD_AUDIENCE=https://monitor.azure.us/",
             "https://monitor.azure.us/",
-            "https://prometheus.monitor.azure.com",
+            "https://prometheus.monitor.azure.us",
+        ),
+        (
+            "INGESTION_AAD_AUDIENCE=https://monitor.azure.cn/.default",
+            "https://monitor.azure.cn",
+            "https://prometheus.monitor.azure.cn",
+        ),
+        (
+            "CLOUD=AZURECUSTOM INGESTION_AAD_AUDIENCE=https://monitor.azure.us",
+            "https://monitor.azure.us",
+            "https://prometheus.monitor.azure.us",
+        ),
+        (
+            "CLOUD=AZURECHINA INGESTION_AAD_AUDIENCE=api://somewhere",
+            "api://somewhere",
+            "https://prometheus.monitor.azure.cn",
         ),
         (
             "CLOUD=AZURECUSTOM INGESTION_AAD_AUDIENCE=https://monitor.azure.example/.default",
@@ -103,6 +128,7 @@ fn authorities() {
         ),
         ("AZURE_AUTHORITY_HOST=https://a.example AAD_HOST_ENDPOINT=https://b.example", "https://a.example"),
         ("CLOUD=azureCustom INGESTION_AAD_AUDIENCE=https://m AAD_HOST_ENDPOINT=https://b.example", "https://b.example"),
+        ("INGESTION_AAD_AUDIENCE=https://monitor.azure.us/.default", "https://login.microsoftonline.us"),
         ("AZURE_AUTHORITY_HOST=http://127.0.0.1:7091/", "http://127.0.0.1:7091"),
     ] {
         match read(&format!("{application} {variables}")).unwrap().identity {
@@ -157,6 +183,64 @@ fn every_mistake_is_named_at_once() {
         (format!("{URL} IDENTITY_TYPE=systemAssigned AZURE_POD_IDENTITY_AUTHORITY_HOST=there"), vec!["AZURE_POD_IDENTITY_AUTHORITY_HOST"]),
         (format!("{URL} IDENTITY_TYPE=systemAssigned MSI_ENDPOINT=http://x"), vec!["MSI_ENDPOINT"]),
         (format!("{URL} IDENTITY_TYPE=default MSI_ENDPOINT=http://x"), vec!["MSI_ENDPOINT"]),
+        // An application without a proof is no credential that could stand in.
+        (format!("{URL} IDENTITY_TYPE=default MSI_ENDPOINT=http://x AZURE_CLIENT_ID={GUID} AZURE_TENANT_ID={GUID}"), vec!["MSI_ENDPOINT"]),
+        // None of these may hide another, whatever is wrong besides.
+        (
+            format!("{URL} IDENTITY_TYPE=aadApplication AZURE_TENANT_ID=<a_b> AZURE_CLIENT_ID=<x>"),
+            vec!["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_CERTIFICATE_PATH"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=aadApplication AZURE_TENANT_ID=<a_b> AZURE_CLIENT_ID=<x> AZURE_AUTHORITY_HOST=http://x AZURE_CLIENT_SECRET=s"),
+            vec!["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=workloadIdentity AZURE_TENANT_ID=<a_b> AZURE_CLIENT_ID=x AAD_HOST_ENDPOINT=http://x"),
+            vec!["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AAD_HOST_ENDPOINT", "AZURE_FEDERATED_TOKEN_FILE"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=default AZURE_TENANT_ID=<a_b> AZURE_CLIENT_ID=x AZURE_AUTHORITY_HOST=http://x AZURE_POD_IDENTITY_AUTHORITY_HOST=zzz AZURE_TOKEN_CREDENTIALS=dev"),
+            vec!["AZURE_TOKEN_CREDENTIALS", "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST", "AZURE_POD_IDENTITY_AUTHORITY_HOST"],
+        ),
+        (format!("{URL} IDENTITY_TYPE=userAssigned AZURE_CLIENT_ID=<CLIENT_ID>"), vec!["AZURE_CLIENT_ID"]),
+        (
+            format!("{URL} IDENTITY_TYPE=userAssigned AZURE_CLIENT_ID=<CLIENT_ID> AZURE_POD_IDENTITY_AUTHORITY_HOST=zzz MSI_ENDPOINT=http://x IDENTITY_ENDPOINT=there"),
+            vec!["AZURE_CLIENT_ID", "MSI_ENDPOINT", "IDENTITY_ENDPOINT", "AZURE_POD_IDENTITY_AUTHORITY_HOST"],
+        ),
+        // Which of these are needed is not known then, but what is there is looked at.
+        (
+            format!("{URL} AZURE_TENANT_ID=<a_b> AZURE_CLIENT_ID=<x> AZURE_AUTHORITY_HOST=http://x"),
+            vec!["IDENTITY_TYPE", "AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_AUTHORITY_HOST"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=managed CLOUD=AZURECUSTOM AZURE_CLIENT_ID=<x>"),
+            vec!["INGESTION_AAD_AUDIENCE", "IDENTITY_TYPE", "AZURE_CLIENT_ID"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=systemAssigned CLOUD=AZURECUSTOM INGESTION_AAD_AUDIENCE=api://x REMORA_QUERY_URL=ftp://u:geheim@q/?x=1"),
+            vec!["REMORA_QUERY_URL", "REMORA_QUERY_URL", "REMORA_QUERY_URL"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=systemAssigned CLOUD=AZUREPUBLIC INGESTION_AAD_AUDIENCE=https://monitor.azure.us/.default"),
+            vec!["INGESTION_AAD_AUDIENCE"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=systemAssigned CLOUD=AZURECHINA INGESTION_AAD_AUDIENCE=https://monitor.azure.com"),
+            vec!["INGESTION_AAD_AUDIENCE"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=default AZURE_TOKEN_CREDENTIALS=EnvironmentCredential"),
+            vec!["AZURE_CLIENT_ID", "AZURE_TENANT_ID", "AZURE_CLIENT_SECRET"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=default AZURE_TOKEN_CREDENTIALS=workloadidentitycredential AZURE_CLIENT_ID={GUID}"),
+            vec!["AZURE_TENANT_ID", "AZURE_FEDERATED_TOKEN_FILE"],
+        ),
+        (
+            format!("{URL} IDENTITY_TYPE=default AZURE_TOKEN_CREDENTIALS=ManagedIdentityCredential AZURE_CLIENT_ID=x MSI_ENDPOINT=http://x"),
+            vec!["AZURE_CLIENT_ID", "MSI_ENDPOINT"],
+        ),
+        (format!("{URL} IDENTITY_TYPE=default AZURE_TOKEN_CREDENTIALS=AzureCliCredential"), vec!["AZURE_TOKEN_CREDENTIALS"]),
         ("INGESTION_URL=http://example.com/w IDENTITY_TYPE=systemAssigned".to_owned(), vec!["INGESTION_URL"]),
         ("INGESTION_URL=https://user:geheim@example.com/w IDENTITY_TYPE=systemAssigned".to_owned(), vec!["INGESTION_URL"]),
         (format!("{URL} IDENTITY_TYPE=systemAssigned LISTENING_PORT=65536"), vec!["LISTENING_PORT"]),
@@ -178,6 +262,59 @@ fn every_mistake_is_named_at_once() {
 }
 
 #[test]
+fn a_placeholder_of_the_documentation_is_recognised() {
+    let text = read(&format!("{URL} IDENTITY_TYPE=userAssigned AZURE_CLIENT_ID=<CLIENT_ID>")).unwrap_err().to_string();
+    assert!(text.contains("AZURE_CLIENT_ID: \"<CLIENT ID>\" is a placeholder: set it to the client id of"), "{text}");
+}
+
+#[test]
+fn one_of_the_default_credentials_can_be_named() {
+    let application = format!(
+        "AZURE_CLIENT_ID={GUID} AZURE_TENANT_ID={GUID} AZURE_CLIENT_SECRET=s AZURE_CLIENT_CERTIFICATE_PATH=/c AZURE_FEDERATED_TOKEN_FILE=/t"
+    );
+    for (named, expected) in [
+        ("prod", "default"),
+        ("PROD", "default"),
+        ("EnvironmentCredential", "secret"),
+        ("environmentcredential", "secret"),
+        ("WorkloadIdentityCredential", "workload"),
+        ("ManagedIdentityCredential", "managed"),
+    ] {
+        let variables = format!("{URL} IDENTITY_TYPE=default {application} AZURE_TOKEN_CREDENTIALS={named}");
+        let found = match read(&variables).unwrap().identity {
+            IdentitySettings::Default(_) => "default",
+            IdentitySettings::Secret { .. } => "secret",
+            IdentitySettings::Workload { .. } => "workload",
+            IdentitySettings::Managed { selector: IdentitySelector::ClientId(id), .. } if id == GUID => "managed",
+            other => panic!("{named}: {other:?}"),
+        };
+        assert_eq!(found, expected, "{named}");
+    }
+    let others = format!("{URL} IDENTITY_TYPE=systemAssigned AZURE_TOKEN_CREDENTIALS=dev");
+    assert!(read(&others).is_ok(), "it is about the default chain alone");
+}
+
+#[test]
+fn a_given_base_of_imds_outranks_the_presence_of_arcs_agent() {
+    let with = |variables: &str, agent: bool| {
+        let variables = format!("{URL} IDENTITY_TYPE=systemAssigned {variables}");
+        match read_on(&variables, || agent).unwrap().identity {
+            IdentitySettings::Managed { source, .. } => source,
+            other => panic!("{other:?}"),
+        }
+    };
+    let base = "AZURE_POD_IDENTITY_AUTHORITY_HOST=http://127.0.0.1:7091";
+    assert!(matches!(with(base, true), IdentitySource::Imds { base } if base.as_str() == "http://127.0.0.1:7091/"));
+    assert!(matches!(with("", true), IdentitySource::Arc { .. }));
+    assert!(matches!(with("", false), IdentitySource::Imds { .. }));
+    let platform = format!("{base} IDENTITY_ENDPOINT=http://127.0.0.1:1/t IDENTITY_HEADER=x");
+    assert!(matches!(with(&platform, true), IdentitySource::AppService { .. }));
+    for kind in ["systemAssigned", "default"] {
+        read_on(&format!("{URL} IDENTITY_TYPE={kind} {base}"), || panic!("the machine was looked at")).unwrap();
+    }
+}
+
+#[test]
 fn what_is_read_is_explained() {
     let asked = std::cell::RefCell::new(std::collections::BTreeSet::new());
     for kind in ["userAssigned", "aadApplication", "workloadIdentity", "default"] {
@@ -186,12 +323,11 @@ fn what_is_read_is_explained() {
             (name == "IDENTITY_TYPE").then(|| kind.to_owned())
         });
     }
-    let help = crate::variables::help();
-    // These are read only to say that their platforms are not supported.
-    let silent = ["IDENTITY_SERVER_THUMBPRINT", "MSI_ENDPOINT", "MSI_SECRET"];
-    for name in asked.into_inner() {
-        assert!(help.contains(&format!("\n  {name}\n")) || silent.contains(&name.as_str()), "{name} is not in --help");
-    }
+    let listed: std::collections::BTreeSet<String> = crate::variables::GROUPS
+        .iter()
+        .flat_map(|(_, variables)| variables.iter().map(|variable| variable.name.to_owned()))
+        .collect();
+    assert_eq!(asked.into_inner(), listed);
 }
 
 #[test]
