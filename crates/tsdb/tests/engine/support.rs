@@ -72,7 +72,7 @@ pub(crate) fn append(db: &Db, labels: &Labels, at: i64, value: f64) -> Option<st
     committed.rejected.into_iter().next().map(|rejection| rejection.error)
 }
 
-/// All series that meet the matchers, with their samples in the range.
+/// All series that meet the matchers and have samples in the range, with these.
 pub(crate) fn select(db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<(Labels, Vec<(i64, Value)>)> {
     let querier = db.querier(range);
     let mut set = wait(querier.select(matchers, SelectHints::samples(range))).unwrap();
@@ -86,7 +86,10 @@ pub(crate) fn select(db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<(La
             let histograms = batch.histograms.iter().map(|histogram| Value::Histogram(Arc::clone(histogram)));
             samples.extend(batch.timestamps.iter().map(|at| at.0).zip(floats.chain(histograms)));
         }
-        found.push((series.labels, samples));
+        // The seam promises series that *may* have samples: a chunk can span the range without a sample in it.
+        if !samples.is_empty() {
+            found.push((series.labels, samples));
+        }
     }
     found
 }
