@@ -9,7 +9,6 @@ mod syncer;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
 
 use environment::{Disk, DiskFile};
 use tsdb_format::wal::frame::FrameWriter;
@@ -98,7 +97,7 @@ impl Log {
 
     /// Makes everything written survive a power cut.
     pub(crate) fn sync(&self, counters: &Counters) -> io::Result<()> {
-        timed_sync(&*self.file, counters)
+        sync(&*self.file, counters)
     }
 
     /// The path of the segment being written.
@@ -141,13 +140,9 @@ fn start_segment(
     Ok(file)
 }
 
-fn timed_sync(file: &dyn DiskFile, counters: &Counters) -> io::Result<()> {
-    // Only measured, never decided upon: runs stay replayable.
-    let start = Instant::now();
-    let result = file.sync();
+fn sync(file: &dyn DiskFile, counters: &Counters) -> io::Result<()> {
     counters.wal_syncs.add(1);
-    counters.wal_sync_ns.add(u64::try_from(start.elapsed().as_nanos()).unwrap_or(u64::MAX));
-    result
+    file.sync()
 }
 
 fn segment_name(number: u64) -> String {

@@ -33,8 +33,6 @@ pub struct Stats {
     pub wal_segment: u64,
     /// Times the log was synced.
     pub wal_syncs: u64,
-    /// Time spent in syncing, nanoseconds.
-    pub wal_sync_ns: u64,
     /// Whether a write to the log failed, so that none is taken until the next start.
     pub wal_failed: bool,
     /// Lookups of encoded labels that were answered from the cache.
@@ -110,7 +108,7 @@ macro_rules! counters {
 
 counters! {
     chunks, sealed_chunk_bytes, samples_appended, histograms_appended, exemplars_appended, duplicates, commits,
-    wal_writes, wal_bytes, wal_segment, wal_syncs, wal_sync_ns, series_cache_hits, series_cache_misses,
+    wal_writes, wal_bytes, wal_segment, wal_syncs, series_cache_hits, series_cache_misses,
     series_cache_evictions, metadata_refused,
 }
 

@@ -1,5 +1,7 @@
 //! Programs under test: started with their output in a file, killed when dropped.
 
+#![expect(clippy::disallowed_methods, reason = "real time passes for real programs")]
+
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -92,7 +94,6 @@ pub(crate) fn eventually<T>(what: &str, at_most: Duration, mut probe: impl FnMut
 }
 
 /// Real time passes for real programs.
-#[allow(clippy::disallowed_methods)]
 pub(crate) fn pause(span: Duration) {
     std::thread::sleep(span);
 }

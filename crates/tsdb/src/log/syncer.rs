@@ -7,7 +7,7 @@ use std::time::Duration;
 use environment::DiskFile;
 use parking_lot::{Condvar, Mutex};
 
-use super::timed_sync;
+use super::sync;
 use crate::stats::Counters;
 
 /// Shared by the committer, which says when there is something to sync, and a thread in [`Syncer::run`].
@@ -46,7 +46,7 @@ impl Syncer {
             if !*stopped && self.dirty.swap(false, Ordering::AcqRel) {
                 let file = self.file.lock();
                 if let Some(file) = &*file {
-                    timed_sync(&**file, counters)?;
+                    sync(&**file, counters)?;
                 }
             }
         }

@@ -155,6 +155,7 @@ fn a_power_cut_keeps_a_prefix() {
 }
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "a thread of the engine is waited for, but not for ever")]
 fn the_interval_syncs_in_the_background() {
     let disk = MemoryDisk::new();
     let interval = std::time::Duration::from_millis(1);
