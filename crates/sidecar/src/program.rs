@@ -53,7 +53,10 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
     let settings = Settings::from_env(|name| std::env::var(name).ok());
     let mut settings = match settings {
         Ok(settings) => settings,
-        Err(invalid) => return misconfigured(&invalid),
+        Err(invalid) => {
+            eprintln!("{}", misconfigured(name, &invalid));
+            return ExitCode::from(2);
+        }
     };
     settings.limits.kept_body_bytes_max = arguments.kept_body_bytes;
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -64,31 +67,31 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
         .build();
     let runtime = match runtime {
         Ok(runtime) => runtime,
-        Err(error) => return failed(&format!("cannot start: {error}")),
+        Err(error) => return failed(name, &format!("cannot start: {error}")),
     };
     match arguments.command {
-        None => runtime.block_on(serve(&settings)),
-        Some(Command::Token { resource }) => runtime.block_on(print_token(&settings, resource.as_deref())),
+        None => runtime.block_on(serve(name, &settings)),
+        Some(Command::Token { resource }) => runtime.block_on(print_token(name, &settings, resource.as_deref())),
         Some(Command::CheckConfig) => {
-            eprintln!("remora-sidecar: the configuration is right ({} identity)", settings.identity.name());
+            eprintln!("{name}: the configuration is right ({} identity)", settings.identity.name());
             ExitCode::SUCCESS
         }
     }
 }
 
-async fn serve(settings: &Settings) -> ExitCode {
+async fn serve(name: &str, settings: &Settings) -> ExitCode {
     let filter = if settings.trace { TRACE_FILTER } else { "info" };
     if let Err(error) = host::logging::init(filter) {
-        return failed(&error.to_string());
+        return failed(name, &error.to_string());
     }
     log_settings(settings);
     let (Ok(mut terminated), Ok(mut interrupted)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
     else {
-        return failed("cannot listen for signals");
+        return failed(name, "cannot listen for signals");
     };
     let sidecar = match Sidecar::bind(settings, host_environment(Arc::clone(&settings.roots))).await {
         Ok(sidecar) => sidecar,
-        Err(error) => return failed(&error.to_string()),
+        Err(error) => return failed(name, &error.to_string()),
     };
     let shutdown = async move {
         tokio::select! {
@@ -100,16 +103,16 @@ async fn serve(settings: &Settings) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-async fn print_token(settings: &Settings, resource: Option<&str>) -> ExitCode {
+async fn print_token(name: &str, settings: &Settings, resource: Option<&str>) -> ExitCode {
     let scope = match resource.map(Scope::parse).transpose() {
         Ok(scope) => scope.unwrap_or_else(|| settings.ingestion_scope.clone()),
-        Err(error) => return failed(&error.to_string()),
+        Err(error) => return failed(name, &error.to_string()),
     };
     let environment = host_environment(Arc::clone(&settings.roots));
     let (clock, rng) = (Arc::clone(&environment.clock), Arc::clone(&environment.rng));
     let credential = match settings.identity.credential(environment) {
         Ok(credential) => credential,
-        Err(error) => return failed(&error.to_string()),
+        Err(error) => return failed(name, &error.to_string()),
     };
     match TokenCache::new(credential, scope, clock, rng).token().await {
         Ok(token) => {
@@ -119,7 +122,7 @@ async fn print_token(settings: &Settings, resource: Option<&str>) -> ExitCode {
             }
             ExitCode::SUCCESS
         }
-        Err(error) => failed(&error.to_string()),
+        Err(error) => failed(name, &error.to_string()),
     }
 }
 
@@ -139,14 +142,28 @@ fn log_settings(settings: &Settings) {
     );
 }
 
-fn misconfigured(invalid: &InvalidSettings) -> ExitCode {
-    eprintln!("remora-sidecar: {invalid}\n\n`remora-sidecar --help` explains every variable.");
-    ExitCode::from(2)
+fn misconfigured(name: &str, invalid: &InvalidSettings) -> String {
+    format!("{name}: {invalid}\n\n`{name} --help` explains every variable.")
 }
 
-fn failed(message: &str) -> ExitCode {
-    eprintln!("remora-sidecar: {message}");
+fn failed(name: &str, message: &str) -> ExitCode {
+    eprintln!("{name}: {message}");
     ExitCode::FAILURE
 }
 
 const TRACE_FILTER: &str = "debug,proxy=trace,identity=trace,sidecar=trace,hyper=info,hyper_util=info,rustls=info";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn messages_use_the_name_it_was_started_under() {
+        let invalid = Settings::from_env(|_| None).unwrap_err();
+        for name in ["remora sidecar", "remora-sidecar"] {
+            let text = misconfigured(name, &invalid);
+            assert!(text.starts_with(&format!("{name}: the configuration has 2 mistakes:\n")), "{text}");
+            assert!(text.ends_with(&format!("\n`{name} --help` explains every variable.")), "{text}");
+        }
+    }
+}
