@@ -157,6 +157,10 @@ impl Credential for ClientCertificate {
     fn describe(&self) -> String {
         format!("client certificate of application {}", self.entra.application.client_id())
     }
+
+    fn kind(&self) -> &'static str {
+        "client certificate"
+    }
 }
 
 fn validity(certificate: &SigningCertificate, now: UnixTime) -> Result<(), (String, String)> {

@@ -32,4 +32,8 @@ impl Credential for ClientSecret {
     fn describe(&self) -> String {
         format!("client secret of application {}", self.entra.application.client_id())
     }
+
+    fn kind(&self) -> &'static str {
+        "client secret"
+    }
 }

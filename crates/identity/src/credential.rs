@@ -14,8 +14,11 @@ pub trait Credential: Send + Sync + 'static {
     /// [`TokenError`] says what failed and what would mend it. Failing is normal; panicking is not allowed.
     fn fetch<'a>(&'a self, scope: &'a Scope) -> BoxFuture<'a, Result<AccessToken, TokenError>>;
 
-    /// What it is, for logs and status pages: never a secret.
+    /// What it is, for logs: never a secret, but names and ids.
     fn describe(&self) -> String;
+
+    /// What kind of credential it is, for pages that everyone may read: no ids.
+    fn kind(&self) -> &'static str;
 }
 
 /// What credentials need of the outside world.

@@ -137,4 +137,8 @@ impl Credential for DefaultCredential {
             None => "default credential".to_owned(),
         }
     }
+
+    fn kind(&self) -> &'static str {
+        self.chosen.get().map_or("default credential", |chosen| chosen.kind())
+    }
 }

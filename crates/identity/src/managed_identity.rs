@@ -287,6 +287,14 @@ impl Credential for ManagedIdentity {
             IdentitySelector::ResourceId(id) => format!("managed identity {id} from {source}"),
         }
     }
+
+    fn kind(&self) -> &'static str {
+        match &self.source {
+            IdentitySource::Imds { .. } => "managed identity from IMDS",
+            IdentitySource::AppService { .. } => "managed identity from App Service",
+            IdentitySource::Arc { .. } => "managed identity from Azure Arc",
+        }
+    }
 }
 
 /// The path in `Basic realm=<path>`, if it is one that the agent would name.

@@ -150,7 +150,12 @@ impl TokenCache {
         &self.scope
     }
 
-    /// What its credential is, for people.
+    /// What kind its credential is; no ids.
+    pub fn credential_kind(&self) -> &'static str {
+        self.credential.kind()
+    }
+
+    /// What its credential is, for logs.
     pub fn describe_credential(&self) -> String {
         self.credential.describe()
     }

@@ -27,6 +27,20 @@ pub enum TokenErrorKind {
     Pending,
 }
 
+impl TokenErrorKind {
+    /// One word for pages and programs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Local => "local",
+            Self::Refused => "refused",
+            Self::Unavailable => "unavailable",
+            Self::Unreachable => "unreachable",
+            Self::Unintelligible => "unintelligible",
+            Self::Pending => "pending",
+        }
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Details {
     kind: TokenErrorKind,

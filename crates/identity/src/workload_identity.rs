@@ -70,4 +70,8 @@ impl Credential for WorkloadIdentity {
     fn describe(&self) -> String {
         format!("workload identity of application {}", self.entra.application.client_id())
     }
+
+    fn kind(&self) -> &'static str {
+        "workload identity"
+    }
 }

@@ -131,7 +131,7 @@ impl Conversation {
                 };
                 after
             }
-            Route::Refuse(refusal) => self.refuse(Kind::Write, refusal).await,
+            Route::Refuse(kind, refusal) => self.refuse(kind, refusal).await,
         }
     }
 

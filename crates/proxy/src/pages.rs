@@ -1,8 +1,11 @@
 //! What the proxy tells about itself: `/health`, `/ready`, `/status`, `/metrics`.
+//!
+//! Everyone who can connect may read these. So failures are told by status and class of the reason: texts of upstreams and
+//! issuers, which name rules, directories, principals and labels, are for the sender concerned and the log alone.
 
 use environment::UnixTime;
 use host::logging::Rfc3339;
-use identity::TokenState;
+use identity::{TokenError, TokenState};
 use serde_json::{Value, json};
 
 use crate::Shared;
@@ -10,6 +13,7 @@ use crate::forward::Destination;
 use crate::metrics::{family, line};
 use crate::refusal::Refusal;
 use crate::route::Page;
+use crate::server::LastFailure;
 
 /// A page as it is answered.
 pub(crate) struct Content {
@@ -39,7 +43,10 @@ fn ready(token: &TokenState) -> Content {
         return Content { status: 200, content_type: "text/plain", body: Vec::new() };
     }
     let message = match &token.last_error {
-        Some(error) => format!("there is no unexpired token: {error}"),
+        Some(error) => {
+            let status = error.status().map(|status| format!(", status {status}")).unwrap_or_default();
+            format!("there is no unexpired token ({}{status}): the log tells why", error.kind().name())
+        }
         None => "there is no token yet: the first request for one is under way".to_owned(),
     };
     let refusal = Refusal::unavailable("AuthenticationTokenNotFound", message);
@@ -66,7 +73,7 @@ fn status(shared: &Shared) -> Value {
         },
         "query_requests": metrics.queries.get(),
         "connections": metrics.connections.get(),
-        "last_failure": shared.last_failure(),
+        "last_failure": shared.last_failure().map(last_failure),
     })
 }
 
@@ -76,17 +83,25 @@ fn destination(destination: &Destination) -> Value {
         // The host alone: a path may name a data collection rule, and this page is for everyone who can connect.
         "host": destination.upstream.target.authority,
         "token": {
-            "credential": destination.tokens.describe_credential(),
+            "credential": destination.tokens.credential_kind(),
             "audience": destination.tokens.scope().to_string(),
             "usable": token.usable,
             "expires_at": token.expires_at.map(time),
             "refresh_at": token.refresh_at.map(time),
             "last_success": token.last_success.map(time),
             "last_failure": token.last_failure.map(time),
-            "last_error": token.last_error.map(|error| error.to_string()),
+            "last_error": token.last_error.as_ref().map(token_error),
             "consecutive_failures": token.consecutive_failures,
         },
     })
+}
+
+fn last_failure(failure: LastFailure) -> Value {
+    json!({ "at": time(failure.at), "status": failure.status, "reason": failure.reason })
+}
+
+fn token_error(error: &TokenError) -> Value {
+    json!({ "reason": error.kind().name(), "status": error.status(), "aadsts": error.aadsts() })
 }
 
 fn time(at: UnixTime) -> String {

@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use crate::forward::Kind;
 use crate::refusal::Refusal;
 use crate::request_head::RequestHead;
 
@@ -14,8 +15,8 @@ pub(crate) enum Route {
     Query,
     /// One of our own pages.
     Page(Page),
-    /// Nothing of the kind.
-    Refuse(Refusal),
+    /// Nothing of the kind; told in the form that clients of the kind read.
+    Refuse(Kind, Refusal),
 }
 
 /// What the proxy tells about itself.
@@ -52,7 +53,7 @@ impl Routing {
         let (method, path) = (request.method.of(head), request.path(head));
         let page = match path {
             b"/api/v1/write" if method == b"POST" => return Route::Write,
-            b"/api/v1/write" => return Route::Refuse(Refusal::method("POST")),
+            b"/api/v1/write" => return Route::Refuse(Kind::Write, Refusal::method("POST")),
             b"/health" => Page::Health,
             b"/ready" => Page::Ready,
             b"/status" => Page::Status,
@@ -61,13 +62,20 @@ impl Routing {
                 return match self.query {
                     Some(peers) if path.starts_with(b"/api/v1/") => {
                         let host = request.host.map(|host| host.of(head));
-                        admit_query(peers, method, path, host, peer).map_or_else(Route::Refuse, |()| Route::Query)
+                        match admit_query(peers, method, path, host, peer) {
+                            Ok(()) => Route::Query,
+                            Err(refusal) => Route::Refuse(Kind::Query, refusal),
+                        }
                     }
-                    _ => Route::Refuse(Refusal::not_found(path)),
+                    _ => Route::Refuse(Kind::Write, Refusal::not_found(path)),
                 };
             }
         };
-        if matches!(method, b"GET" | b"HEAD") { Route::Page(page) } else { Route::Refuse(Refusal::method("GET, HEAD")) }
+        if matches!(method, b"GET" | b"HEAD") {
+            Route::Page(page)
+        } else {
+            Route::Refuse(Kind::Write, Refusal::method("GET, HEAD"))
+        }
     }
 }
 

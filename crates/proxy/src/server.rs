@@ -74,10 +74,22 @@ pub(crate) struct Shared {
 /// Failures, of which only some are logged: an upstream that is down fails many requests a second.
 #[derive(Default)]
 struct Complaints {
-    last: Option<String>,
+    last: Option<LastFailure>,
+    /// The text of the last one.
+    last_text: String,
     logged_at: Option<Monotonic>,
     /// Failures since then that were not logged.
     withheld: u64,
+}
+
+/// A failed request as everyone may read of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LastFailure {
+    pub(crate) at: UnixTime,
+    /// Of the answer that the sender got.
+    pub(crate) status: u16,
+    /// The class of the reason.
+    pub(crate) reason: &'static str,
 }
 
 impl Proxy {
@@ -228,22 +240,22 @@ impl Shared {
         self.metrics.durations.observe(duration);
     }
 
-    /// The latest failure of a request, for people.
-    pub(crate) fn last_failure(&self) -> Option<String> {
-        self.complaints().last.clone()
+    /// The latest failure of a request.
+    pub(crate) fn last_failure(&self) -> Option<LastFailure> {
+        self.complaints().last
     }
 
     /// Logs an answer of the upstream that is no success.
     pub(crate) fn complain_of_answer(&self, status: u16, body: &[u8]) {
         let body = excerpt(body);
-        if let Some(withheld) = self.complain(format!("answer {status}: {body}")) {
+        if let Some(withheld) = self.complain(status, "UpstreamAnswer", &body) {
             tracing::error!(statusCode = status, withheld, "Error response body: {body}");
         }
     }
 
     /// Logs a request that got no answer from the upstream.
     pub(crate) fn complain_of_refusal(&self, refusal: &Refusal) {
-        if let Some(withheld) = self.complain(format!("{}: {}", refusal.code, refusal.message)) {
+        if let Some(withheld) = self.complain(refusal.status, refusal.code, &refusal.message) {
             tracing::error!(
                 statusCode = refusal.status,
                 code = refusal.code,
@@ -255,12 +267,14 @@ impl Shared {
     }
 
     /// Remembers a failure; says how many were withheld before it if it is to be logged.
-    fn complain(&self, failure: String) -> Option<u64> {
+    fn complain(&self, status: u16, reason: &'static str, text: &str) -> Option<u64> {
         let now = self.clock.monotonic();
         let mut complaints = self.complaints();
         let recent = complaints.logged_at.is_some_and(|at| now.since(at) < COMPLAINT_INTERVAL);
-        let again = complaints.last.as_ref().is_some_and(|last| *last == failure);
-        complaints.last = Some(failure);
+        let same = complaints.last.is_some_and(|last| (last.status, last.reason) == (status, reason));
+        let again = same && complaints.last_text == text;
+        complaints.last = Some(LastFailure { at: self.clock.now(), status, reason });
+        text.clone_into(&mut complaints.last_text);
         if recent && (again || complaints.withheld > 0) {
             complaints.withheld += 1;
             return None;

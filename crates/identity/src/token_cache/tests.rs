@@ -71,6 +71,10 @@ impl Credential for Scripted {
     fn describe(&self) -> String {
         "scripted".to_owned()
     }
+
+    fn kind(&self) -> &'static str {
+        "scripted"
+    }
 }
 
 struct Bench {

@@ -10,7 +10,8 @@ async fn readiness_follows_the_token_and_liveness_follows_nothing() {
     assert_eq!((ready.status, ready.header("content-type")), (503, Some("application/json")));
     assert!(ready.body.contains("\"code\":\"AuthenticationTokenNotFound\""), "{}", ready.body);
     assert_eq!(ask(failing.address, write("x")).await.status, 503);
-    assert!(get(failing.address, "/ready").await.body.contains("no identity here"));
+    let ready = get(failing.address, "/ready").await.body;
+    assert!(ready.contains("there is no unexpired token (refused"), "{ready}");
     let health = get(failing.address, "/health").await;
     assert_eq!((health.status, health.body.as_str()), (200, ""));
 
@@ -40,7 +41,36 @@ async fn status_tells_what_happened_and_no_secret() {
     assert_eq!(status["write_requests"]["failed"], 1);
     assert_eq!(status["write_requests"]["answers"]["403"], 1);
     assert_eq!(status["write_requests"]["body_bytes"], 3);
-    assert_eq!(status["last_failure"], "answer 403: no role");
+    assert_eq!(status["last_failure"]["status"], 403);
+    assert_eq!(status["last_failure"]["reason"], "UpstreamAnswer");
+    assert!(status["last_failure"]["at"].as_str().is_some_and(|at| at.ends_with('Z')), "{}", page.body);
+}
+
+/// These pages are for everyone who can connect.
+#[tokio::test]
+async fn pages_tell_classes_of_reasons_and_no_text_of_others() {
+    let text = "no role on dcr-0123 for 66666666-7777-8888-9999-000000000000 {job=\"a\"}";
+    let failure = format!("HTTP/1.1 403 Forbidden\r\nContent-Length: {}\r\n\r\n{text}", text.len());
+    let upstream = Upstream::start([Step::Answer(failure)]).await;
+    let proxy = Setup::default().start(upstream.address).await;
+    assert_eq!(ask(proxy.address, write("x")).await.body, text, "the sender still gets it all");
+    let failing = Setup { credential_fails: true, ..Setup::default() }.start(upstream.address).await;
+    let refused = ask(failing.address, write("x")).await;
+    assert!(refused.status == 503 && refused.body.contains("no identity here"), "{}", refused.body);
+    for address in [proxy.address, failing.address] {
+        for path in ["/status", "/metrics", "/ready"] {
+            let page = get(address, path).await.body;
+            for told in ["no role", "dcr-", "66666666", "job", "no identity here", "counting 66666666"] {
+                assert!(!page.contains(told), "{path} tells {told:?}: {page}");
+            }
+        }
+    }
+    let status: serde_json::Value = serde_json::from_str(&get(failing.address, "/status").await.body).unwrap();
+    assert_eq!(status["last_failure"]["status"], 503);
+    assert_eq!(status["last_failure"]["reason"], "AuthenticationTokenNotFound");
+    let token = &status["ingestion"]["token"];
+    assert_eq!((&token["credential"], &token["last_error"]["reason"]), (&"counting".into(), &"refused".into()));
+    assert_eq!(token["last_error"]["status"], serde_json::Value::Null);
 }
 
 #[tokio::test]

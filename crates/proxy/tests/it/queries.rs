@@ -57,6 +57,12 @@ async fn who_may_not_ask() {
     ] {
         let got = ask(proxy.address, format!("{request} HTTP/1.1\r\nHost: {host}\r\n\r\n")).await;
         assert_eq!(got.status, status, "{request} to {host:?}: {}", got.body);
+        // What is below /api/v1/ is told in the form that clients of the query API read.
+        if status != 404 {
+            let body: serde_json::Value = serde_json::from_str(&got.body).unwrap();
+            assert_eq!((&body["status"], &body["errorType"]), (&"error".into(), &"bad_data".into()), "{}", got.body);
+            assert!(body["error"].as_str().is_some_and(|error| !error.is_empty()), "{}", got.body);
+        }
     }
     assert!(upstream.requests().is_empty());
     for host in ["localhost", "LOCALHOST:1", "127.0.0.1:8081", "127.1.2.3", "[::1]"] {

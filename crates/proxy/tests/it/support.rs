@@ -35,7 +35,11 @@ impl Credential for CountingCredential {
     }
 
     fn describe(&self) -> String {
-        "counting".to_owned()
+        "counting 66666666-7777-8888-9999-000000000000".to_owned()
+    }
+
+    fn kind(&self) -> &'static str {
+        "counting"
     }
 }
 
