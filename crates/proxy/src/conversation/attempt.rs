@@ -35,8 +35,9 @@ impl Conversation {
         }
         self.reuse_refused(destination, connection).await;
         let fresh = self.token(destination).await?;
-        if !refreshes && fresh == token {
-            return Err(self.unauthorized(destination, "and it was renewed a moment ago"));
+        if fresh == token {
+            // It would be refused again.
+            return Err(self.unauthorized(destination, &why_not_renewed(destination, refreshes)));
         }
         token = fresh;
         self.shared.metrics.repeats_unauthorized.increment();
@@ -233,6 +234,23 @@ impl Conversation {
     }
 }
 
+/// Why there is no other token than the one refused. The cache serves an unexpired token on when a refresh fails, and
+/// issuers on the machine may hand out one they keep.
+fn why_not_renewed(destination: &Destination, refreshes: bool) -> String {
+    match destination.tokens.state().last_error {
+        Some(error) => format!("and getting a new one failed: {}", shortened(&error.to_string())),
+        None if refreshes => "and asking for a new one gave the same".to_owned(),
+        None => "and it was renewed a moment ago".to_owned(),
+    }
+}
+
+fn shortened(text: &str) -> String {
+    match text.char_indices().nth(REASON_CHARS_MAX) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
 /// Why an exchange ended without an answer.
 enum Stopped {
     Upstream(ForwardError),
@@ -244,5 +262,6 @@ fn no_answer(destination: &Destination, source: ExchangeError) -> ForwardError {
     ForwardError::Exchange { authority: destination.upstream.target.authority.clone(), source }
 }
 
+const REASON_CHARS_MAX: usize = 300;
 const SHORT_BODY_BYTES: u64 = 64 << 10;
 const SHORT_BODY_TIMEOUT: Duration = Duration::from_secs(2);

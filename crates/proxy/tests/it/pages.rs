@@ -1,11 +1,11 @@
 //! `/health`, `/ready`, `/status`, `/metrics`.
 
-use crate::support::{Setup, Step, Upstream, ask, get, write};
+use crate::support::{Issuer, Setup, Step, Upstream, ask, get, write};
 
 #[tokio::test]
 async fn readiness_follows_the_token_and_liveness_follows_nothing() {
     let upstream = Upstream::start([]).await;
-    let failing = Setup { credential_fails: true, ..Setup::default() }.start(upstream.address).await;
+    let failing = Setup { issuer: Issuer::Fails { after: 0 }, ..Setup::default() }.start(upstream.address).await;
     let ready = get(failing.address, "/ready").await;
     assert_eq!((ready.status, ready.header("content-type")), (503, Some("application/json")));
     assert!(ready.body.contains("\"code\":\"AuthenticationTokenNotFound\""), "{}", ready.body);
@@ -54,7 +54,7 @@ async fn pages_tell_classes_of_reasons_and_no_text_of_others() {
     let upstream = Upstream::start([Step::Answer(failure)]).await;
     let proxy = Setup::default().start(upstream.address).await;
     assert_eq!(ask(proxy.address, write("x")).await.body, text, "the sender still gets it all");
-    let failing = Setup { credential_fails: true, ..Setup::default() }.start(upstream.address).await;
+    let failing = Setup { issuer: Issuer::Fails { after: 0 }, ..Setup::default() }.start(upstream.address).await;
     let refused = ask(failing.address, write("x")).await;
     assert!(refused.status == 503 && refused.body.contains("no identity here"), "{}", refused.body);
     for address in [proxy.address, failing.address] {

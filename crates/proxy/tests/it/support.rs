@@ -15,20 +15,35 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
-/// Hands out `token-1`, `token-2`, …, or fails.
+/// What asking for a token comes to.
+#[derive(Clone, Copy, Debug)]
+pub enum Issuer {
+    /// `token-1`, `token-2`, …
+    Renews,
+    /// `token-1` again and again, as an instance metadata service does that caches.
+    Repeats,
+    /// This many tokens, then failures.
+    Fails { after: u64 },
+}
+
+/// Does what its issuer does.
 pub struct CountingCredential {
     clock: Arc<dyn Clock>,
     count: AtomicU64,
-    fails: bool,
+    issuer: Issuer,
 }
 
 impl Credential for CountingCredential {
     fn fetch<'a>(&'a self, _: &'a Scope) -> BoxFuture<'a, Result<AccessToken, TokenError>> {
         Box::pin(async move {
-            if self.fails {
-                return Err(TokenError::new(TokenErrorKind::Refused, "counting", "no identity here"));
-            }
-            let number = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+            let asked = self.count.fetch_add(1, Ordering::Relaxed) + 1;
+            let number = match self.issuer {
+                Issuer::Fails { after } if asked > after => {
+                    return Err(TokenError::new(TokenErrorKind::Refused, "counting", "no identity here"));
+                }
+                Issuer::Repeats => 1,
+                Issuer::Renews | Issuer::Fails { .. } => asked,
+            };
             let token = format!("token-{number}");
             Ok(AccessToken::new(&token, self.clock.now(), Duration::from_secs(3600), None).unwrap())
         })
@@ -189,7 +204,7 @@ async fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &str) -> 
 
 /// How to set a proxy up.
 pub struct Setup {
-    pub credential_fails: bool,
+    pub issuer: Issuer,
     pub limits: Limits,
     pub query: Option<(String, bool)>,
     pub ingestion_url: Option<String>,
@@ -199,7 +214,7 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { answer_timeout: Duration::from_millis(1500), ..Limits::default() };
-        Self { credential_fails: false, limits, query: None, ingestion_url: None, clock: Arc::new(HostClock::new()) }
+        Self { issuer: Issuer::Renews, limits, query: None, ingestion_url: None, clock: Arc::new(HostClock::new()) }
     }
 }
 
@@ -213,11 +228,8 @@ impl Setup {
     pub async fn start(self, upstream: SocketAddr) -> Running {
         let clock = self.clock;
         let tokens = |audience: &str| {
-            let credential = CountingCredential {
-                clock: Arc::clone(&clock),
-                count: AtomicU64::new(0),
-                fails: self.credential_fails,
-            };
+            let credential =
+                CountingCredential { clock: Arc::clone(&clock), count: AtomicU64::new(0), issuer: self.issuer };
             let scope = Scope::parse(audience).unwrap();
             Arc::new(TokenCache::new(Arc::new(credential), scope, Arc::clone(&clock), Arc::new(HostRng)))
         };

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proxy::Limits;
 
-use crate::support::{Client, Setup, Step, Upstream, ask, get, ok, write};
+use crate::support::{Client, Issuer, Setup, Step, Upstream, ask, get, ok, write};
 
 fn answer(status: &str, headers: &str, body: &str) -> Step {
     Step::Answer(format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()))
@@ -91,6 +91,31 @@ async fn a_second_401_becomes_503_with_a_reason() {
     // The connection serves on.
     client.send(write("samples")).await;
     assert_eq!(client.answer().await.status, 204);
+}
+
+#[tokio::test]
+async fn a_401_without_another_token_is_told_as_it_was_and_not_repeated() {
+    for (issuer, first, second) in [
+        (
+            Issuer::Fails { after: 1 },
+            "getting a new one failed: counting: no identity here",
+            "getting a new one failed",
+        ),
+        (Issuer::Repeats, "asking for a new one gave the same", "it was renewed a moment ago"),
+    ] {
+        let refused = answer("401 Unauthorized", "", "expired");
+        let upstream = Upstream::start([refused.clone(), refused]).await;
+        let proxy = Setup { issuer, ..Setup::default() }.start(upstream.address).await;
+        for (told, requests) in [(first, 1), (second, 2)] {
+            let got = ask(proxy.address, write("samples")).await;
+            assert_eq!(got.status, 503, "{issuer:?}");
+            assert!(got.body.contains(told) && !got.body.contains("a new one too"), "{issuer:?}: {}", got.body);
+            assert!(got.body.contains("\"code\":\"Unauthorized\"") && got.body.contains("expired"), "{}", got.body);
+            assert_eq!(upstream.requests().len(), requests, "{issuer:?}: the same token was sent again");
+        }
+        let metrics = get(proxy.address, "/metrics").await.body;
+        assert!(metrics.contains("remora_sidecar_repeats_total{reason=\"unauthorized\"} 0\n"), "{metrics}");
+    }
 }
 
 #[tokio::test]
@@ -201,7 +226,7 @@ async fn an_upstream_that_talks_nonsense_is_503() {
 #[tokio::test]
 async fn without_a_token_a_write_is_503_with_the_reason() {
     let upstream = Upstream::start([]).await;
-    let proxy = Setup { credential_fails: true, ..Setup::default() }.start(upstream.address).await;
+    let proxy = Setup { issuer: Issuer::Fails { after: 0 }, ..Setup::default() }.start(upstream.address).await;
     let got = ask(proxy.address, write("one")).await;
     assert_eq!(got.status, 503);
     assert!(got.body.contains("AuthenticationTokenNotFound") && got.body.contains("no identity here"), "{}", got.body);
