@@ -125,10 +125,16 @@ impl Ord for Labels {
 }
 
 impl fmt::Display for Labels {
-    /// As Prometheus prints it: `name{label="value", …}`.
+    /// As Prometheus prints it: `name{label="value", …}`, a name alone without braces.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}{{", self.metric_name())?;
-        for (index, (name, value)) in self.iter().filter(|(name, _)| *name != METRIC_NAME).enumerate() {
+        let name = self.metric_name();
+        f.write_str(name)?;
+        let mut others = self.iter().filter(|(name, _)| *name != METRIC_NAME).peekable();
+        if others.peek().is_none() && !name.is_empty() {
+            return Ok(());
+        }
+        f.write_str("{")?;
+        for (index, (name, value)) in others.enumerate() {
             let separator = if index == 0 { "" } else { ", " };
             write!(f, "{separator}{name}={value:?}")?;
         }

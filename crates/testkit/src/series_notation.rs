@@ -320,11 +320,11 @@ mod tests {
 
     #[test]
     fn lines() {
-        check("up 1 _ 3", "up{}", &[Some(1.0), None, Some(3.0)]);
+        check("up 1 _ 3", "up", &[Some(1.0), None, Some(3.0)]);
         check(r#"up{job="a b", le = "+Inf",} 1"#, r#"up{job="a b", le="+Inf"}"#, &[Some(1.0)]);
         check("{} 1+2x2", "{}", &[Some(1.0), Some(3.0), Some(5.0)]);
-        check("x 1e3-1e1x1 2x1", "x{}", &[Some(1000.0), Some(990.0), Some(2.0), Some(2.0)]);
-        check("x _x2 0x1 -Inf 1m", "x{}", &[None, None, Some(0.0), Some(0.0), Some(f64::NEG_INFINITY), Some(60.0)]);
+        check("x 1e3-1e1x1 2x1", "x", &[Some(1000.0), Some(990.0), Some(2.0), Some(2.0)]);
+        check("x _x2 0x1 -Inf 1m", "x", &[None, None, Some(0.0), Some(0.0), Some(f64::NEG_INFINITY), Some(60.0)]);
         check(r#"{"a name", l="v"} 1"#, r#"a name{l="v"}"#, &[Some(1.0)]);
         check(r#"x{a="q\"\\"} -1+1x1"#, r#"x{a="q\"\\"}"#, &[Some(-1.0), Some(0.0)]);
         let is_nan = |line: &str, is: fn(f64) -> bool| match parse_series_line(line).unwrap().values[..] {

@@ -334,7 +334,7 @@ mod tests {
         store.load(10, "b 1+1x9\n a{x=\"1\"} 1 _ 3\n").unwrap();
         let range = TimeRange { start: TimestampMs(10), end: TimestampMs(80) };
         let expected =
-            vec![(r#"a{x="1"}"#.to_owned(), vec![20]), ("b{}".to_owned(), vec![10, 20, 30, 40, 50, 60, 70, 80])];
+            vec![(r#"a{x="1"}"#.to_owned(), vec![20]), ("b".to_owned(), vec![10, 20, 30, 40, 50, 60, 70, 80])];
         assert_eq!(read(&store, &[], range), expected);
         assert_eq!(read(&store, &[Matcher::equal("x", "1")], range), expected[..1]);
     }

@@ -52,3 +52,16 @@ proptest! {
         prop_assert_eq!(left_set == right_set, left == right);
     }
 }
+
+#[test]
+fn text_as_prometheus_prints_it() {
+    for (pairs, expected) in [
+        (&[][..], "{}"),
+        (&[("__name__", "up")], "up"),
+        (&[("job", "a")], r#"{job="a"}"#),
+        (&[("__name__", "up"), ("instance", "\"b\""), ("job", "a")], r#"up{instance="\"b\"", job="a"}"#),
+        (&[("Job", "a"), ("__name__", "up")], r#"up{Job="a"}"#),
+    ] {
+        assert_eq!(Labels::from_pairs(pairs.iter().copied()).unwrap().to_string(), expected);
+    }
+}

@@ -11,12 +11,12 @@ fn check(block: &[&[u8]], expected: &str) {
 #[test]
 fn sets() {
     let name = &label("__name__", "up");
-    check(&[name], "up{}");
+    check(&[name], "up");
     check(&[&label("z", "1"), name, &label("a", "2")], r#"up{a="2", z="1"}"#);
-    check(&[name, &label("gone", "")], "up{}");
-    check(&[name, &bytes(1, bytes(1, "gone"))], "up{}");
+    check(&[name, &label("gone", "")], "up");
+    check(&[name, &bytes(1, bytes(1, "gone"))], "up");
     check(&[name, &label("job name", "ü\n")], r#"up{job name="ü\n"}"#);
-    check(&[&bytes(1, [bytes(2, "first"), bytes(1, "__name__"), bytes(9, "?"), bytes(2, "last")].concat())], "last{}");
+    check(&[&bytes(1, [bytes(2, "first"), bytes(1, "__name__"), bytes(9, "?"), bytes(2, "last")].concat())], "last");
 }
 
 #[test]
