@@ -61,7 +61,7 @@ fn identities_are_for_processes_of_this_machine() {
     let here = || get("127.0.0.1:7091").header("metadata", "true");
     let refused = |status, error: &str| (status, error.to_owned());
     assert_eq!(ask(here(), true), refused(200, ""));
-    assert_eq!(ask(get("127.0.0.1:7091").header("metadata", "True"), true), refused(200, ""));
+    assert_eq!(ask(get("127.0.0.1:7091").header("metadata", "True"), true), refused(400, "bad_request_102"));
     assert_eq!(ask(get("127.0.0.1:7091"), true), refused(400, "bad_request_102"));
     assert_eq!(ask(get("127.0.0.1:7091").header("metadata", "yes"), true), refused(400, "bad_request_102"));
     assert_eq!(ask(here().header("metadata", "true"), true), refused(400, "bad_request_102"));
