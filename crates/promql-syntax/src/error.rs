@@ -15,6 +15,9 @@ pub struct ParseError {
     pub message: String,
     /// Line and column of the start of `position`; nothing for an empty text.
     pub location: Option<(u32, u32)>,
+    /// The experimental part of the language that is used and not accepted, if that is the mistake. The message says so
+    /// in Prometheus' words, which name switches of Prometheus; a caller that has none can word it by this.
+    pub experimental: Option<&'static str>,
 }
 
 impl ParseError {
@@ -23,7 +26,11 @@ impl ParseError {
         let line = before.iter().filter(|byte| **byte == b'\n').count() as u32 + 1;
         let line_start = before.iter().rposition(|byte| *byte == b'\n').map_or(0, |newline| newline as u32 + 1);
         let location = (!input.is_empty()).then_some((line, position.start - line_start + 1));
-        Self { position, message: message.into(), location }
+        Self { position, message: message.into(), location, experimental: None }
+    }
+
+    pub(crate) fn of_experimental(self, part: &'static str) -> Self {
+        Self { experimental: Some(part), ..self }
     }
 }
 

@@ -132,7 +132,8 @@ impl<'a> Parser<'a> {
         let position = lhs.expr.position().to(rhs.expr.position());
         let BinaryModifiers { return_bool, matching } = modifiers;
         if !self.options.fill_modifiers && (matching.fill_left.is_some() || matching.fill_right.is_some()) {
-            return Err(self.error(position, "binop fill modifiers are experimental and not enabled"));
+            let message = "binop fill modifiers are experimental and not enabled";
+            return Err(self.error(position, message).of_experimental("fill modifiers"));
         }
         let height = self.grow(lhs.height.max(rhs.height), position)?;
         let (lhs, rhs, matching) = (lhs.expr, rhs.expr, Some(matching));
@@ -220,7 +221,8 @@ impl<'a> Parser<'a> {
             return Err(self.error(name.position(), format!("unknown function with name {}", quoted(name.text))));
         };
         if function.experimental && !self.options.experimental_functions {
-            return Err(self.error(name.position(), format!("function {} is not enabled", quoted(name.text))));
+            let message = format!("function {} is not enabled", quoted(name.text));
+            return Err(self.error(name.position(), message).of_experimental(function.name));
         }
         let height = self.grow(height, position)?;
         Ok(Node::new(Expr::Call(Call { function, args, position }), height))
@@ -256,7 +258,7 @@ impl<'a> Parser<'a> {
                 "{}() is experimental and must be enabled with --enable-feature=promql-experimental-functions",
                 op.as_str()
             );
-            return Err(self.error(position, message));
+            return Err(self.error(position, message).of_experimental(op.as_str()));
         }
         let expected = if op.param_type().is_some() { 2 } else { 1 };
         if args != expected {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use environment::{Clock, Monotonic};
 use model::TimestampMs;
 use promql::{Engine, EvalError, EvalTime, QueryResult, Stop};
-use promql_syntax::{Expr, Options, parse_expr};
+use promql_syntax::{Expr, Options, ParseError, parse_expr};
 use storage::Storage;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -106,6 +106,10 @@ fn parse_query(params: &Params) -> Result<(String, Expr), ApiError> {
     let text = params.get("query").to_owned();
     match parse_expr(&text, Options::default()) {
         Ok(expr) => Ok((text, expr)),
+        // The parser's own words name a switch of Prometheus, which does not exist here.
+        Err(ParseError { experimental: Some(part), .. }) => {
+            Err(EvalError::NotYetSupported(format!("{part} (experimental in Prometheus)")).into())
+        }
         Err(source) => Err(ApiError::Parse { parameter: "query", source }),
     }
 }
@@ -135,5 +139,106 @@ fn required_time(params: &Params, name: &'static str) -> Result<TimestampMs, Api
     match params.get(name) {
         "" => Err(ApiError::Times { parameter: name, reason: "cannot parse \"\" to a valid timestamp" }),
         _ => Ok(params.time(name, TimestampMs(0))?),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::Future;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    use model::{ErrorKind, Kinded};
+    use promql::EngineOptions;
+    use promql_syntax::{ValueType, functions};
+    use testkit::series_store::SeriesStore;
+
+    use super::*;
+
+    fn now<T>(future: impl Future<Output = T>) -> T {
+        match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(value) => value,
+            Poll::Pending => panic!("a store in memory does not wait"),
+        }
+    }
+
+    fn evaluate(query: &str) -> Result<QueryResult, ApiError> {
+        let encoded: String = url::form_urlencoded::byte_serialize(query.as_bytes()).collect();
+        let (_, expr) = parse_query(&Params::parse(Some(&format!("query={encoded}")), b""))?;
+        let store = SeriesStore::new();
+        store.load(10_000, "up{job=\"a\"} 1+1x60").unwrap();
+        let engine = Engine::new(EngineOptions::default());
+        let prepared = now(engine.prepare(&store, &expr, EvalTime::Instant(TimestampMs(300_000))))?;
+        Ok(prepared.evaluate(&|| None)?)
+    }
+
+    #[track_caller]
+    fn check_not_yet_supported(query: &str, what: &str) {
+        let error = evaluate(query).expect_err(query);
+        let text = error.to_string();
+        assert_eq!(error.kind(), ErrorKind::Unprocessable, "{query}: {text}");
+        assert!(text.starts_with(&format!("not yet supported: {what}")), "{query}: {text}");
+        assert!(!text.contains("enable"), "no switch exists here: {query}: {text}");
+    }
+
+    #[test]
+    fn experimental_functions_answer_that_they_are_not_yet_supported() {
+        let experimental: Vec<_> = functions().iter().filter(|function| function.experimental).collect();
+        assert!(experimental.len() > 10);
+        for function in experimental {
+            let arguments: Vec<&str> = function
+                .arg_types
+                .iter()
+                .map(|argument| match argument {
+                    ValueType::Vector => "up",
+                    ValueType::Matrix => "up[1m]",
+                    ValueType::Scalar => "0.5",
+                    ValueType::String => "\"job\"",
+                })
+                .collect();
+            let query = format!("{}({})", function.name, arguments.join(", "));
+            check_not_yet_supported(&query, function.name);
+            if function.return_type == ValueType::Vector {
+                check_not_yet_supported(&format!("sum(abs({query})) + 1"), function.name);
+            }
+        }
+    }
+
+    #[test]
+    fn experimental_syntax_answers_that_it_is_not_yet_supported() {
+        for (query, what) in [
+            ("limitk(1, up)", "limitk"),
+            ("limit_ratio by (job) (0.5, up)", "limit_ratio"),
+            ("rate(up[1m + 1m])", "duration expressions"),
+            ("rate(up[step()])", "duration expressions"),
+            ("up[max_of(1m, 2m)]", "duration expressions"),
+            ("up offset (1m * 2)", "duration expressions"),
+            ("up[5m:30s * 2]", "duration expressions"),
+            ("up anchored", "anchored"),
+            ("rate(up[1m] anchored)", "anchored"),
+            ("rate(up[1m] smoothed)", "smoothed"),
+            ("up + fill(0) up", "fill modifiers"),
+            ("up + on (job) fill_left(0) up", "fill modifiers"),
+            ("up + fill_right(0) up", "fill modifiers"),
+            ("up </ 1", "operator </"),
+            ("up >/ 1", "operator >/"),
+            ("up </ up", "operator </"),
+        ] {
+            check_not_yet_supported(query, what);
+        }
+    }
+
+    #[test]
+    fn stable_queries_and_mistakes_stay_as_they_are() {
+        // Upstream takes parentheses after a sign without a switch, too.
+        let stable =
+            ["sum(rate(up[5m] offset 1m))", "up @ end()", "topk(1, up)", "step", "fill + anchored", "up offset -(1m)"];
+        for query in stable {
+            evaluate(query).unwrap_or_else(|error| panic!("{query}: {error}"));
+        }
+        for query in ["limitk(1, up", "nothing(up)", "up[1m]:", "rate(up)"] {
+            let error = evaluate(query).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::Invalid, "{query}: {error}");
+        }
     }
 }

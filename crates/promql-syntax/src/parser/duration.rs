@@ -174,7 +174,8 @@ impl<'a> Parser<'a> {
         if self.options.duration_expressions {
             return Ok(());
         }
-        Err(self.error(position, "experimental duration expression is not enabled"))
+        let message = "experimental duration expression is not enabled";
+        Err(self.error(position, message).of_experimental("duration expressions"))
     }
 }
 

@@ -207,7 +207,8 @@ impl<'a> Parser<'a> {
         let name = wanted.as_str();
         let position = expr.position();
         if !self.options.extended_range_selectors {
-            return Err(self.error(position, format!("{name} modifier is experimental and not enabled")));
+            let message = format!("{name} modifier is experimental and not enabled");
+            return Err(self.error(position, message).of_experimental(name));
         }
         let selector = match expr {
             Expr::Vector(selector) => selector,

@@ -131,6 +131,8 @@ fn experimental_parts_need_their_switches() {
         ),
     ] {
         assert_eq!(error(input), expected);
+        let part = parse_expr(input, Options::default()).unwrap_err().experimental.expect(input);
+        assert!(input.contains(part) || ["duration expressions", "fill modifiers"].contains(&part), "{input}: {part}");
         assert!(parse_expr(input, on).is_ok(), "{input}");
     }
     let Expr::Matrix(matrix) = parse_expr("a[5m] smoothed", Options::all()).unwrap() else { panic!() };
