@@ -9,7 +9,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use environment::Monotonic;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::Shared;
@@ -20,12 +19,13 @@ use crate::refusal::Refusal;
 use crate::request_head::RequestBody;
 use crate::route::Route;
 use crate::sender::{BodyError, Sender, Waited};
+use crate::stopping::Stopping;
 
 /// A connection and the buffers that its requests share.
 pub(crate) struct Conversation {
     shared: Arc<Shared>,
     sender: Sender,
-    stopping: watch::Receiver<bool>,
+    stopping: Stopping,
     /// What goes out next: a head for the upstream, then one for the sender.
     outgoing: Vec<u8>,
     /// What came from the upstream.
@@ -66,7 +66,7 @@ struct Ended {
 }
 
 impl Conversation {
-    pub(crate) fn new(shared: Arc<Shared>, sender: Sender, stopping: watch::Receiver<bool>) -> Self {
+    pub(crate) fn new(shared: Arc<Shared>, sender: Sender, stopping: Stopping) -> Self {
         Self {
             shared,
             sender,
@@ -155,7 +155,7 @@ impl Conversation {
         if self.sender.request.expects_continue {
             return Err(After::Linger);
         }
-        let shared = Arc::clone(&self.shared);
+        let (shared, mut stopping) = (Arc::clone(&self.shared), self.stopping.clone());
         let discard = async {
             let mut left = shared.limits.kept_body_bytes_max;
             while !self.sender.body_is_done() && left > 0 {
@@ -165,7 +165,11 @@ impl Conversation {
             }
             if self.sender.body_is_done() { Ok(()) } else { Err(After::Linger) }
         };
-        timeout(shared.limits.body_timeout, discard).await.unwrap_or(Err(After::Close))
+        tokio::select! {
+            biased;
+            discarded = timeout(shared.limits.body_timeout, discard) => discarded.unwrap_or(Err(After::Close)),
+            () = stopping.over(shared.limits.drain_body_timeout) => Err(After::Linger),
+        }
     }
 
     /// Passes the request on, whatever that takes, and its answer back.
@@ -188,10 +192,17 @@ impl Conversation {
         if self.sender.invite_body().await.is_err() {
             return Ended { status: 400, after: After::Close };
         }
-        let body = match timeout(shared.limits.body_timeout, self.take_body(share.is_some())).await {
-            Ok(Ok(body)) => body,
-            Ok(Err(error)) => return self.body_failed(destination, &error).await,
-            Err(_) => return self.body_failed(destination, &BodyError::Timeout).await,
+        let mut stopping = self.stopping.clone();
+        let taken = tokio::select! {
+            biased;
+            taken = timeout(shared.limits.body_timeout, self.take_body(share.is_some())) => {
+                taken.unwrap_or(Err(BodyError::Timeout))
+            }
+            () = stopping.over(shared.limits.drain_body_timeout) => Err(BodyError::Stopping),
+        };
+        let body = match taken {
+            Ok(body) => body,
+            Err(error) => return self.body_failed(destination, &error).await,
         };
         match self.attempt(destination, body).await {
             Ok(connection) => self.relay(destination, connection).await,
@@ -231,6 +242,9 @@ impl Conversation {
 
     async fn refuse_forward(&mut self, destination: &Destination, refusal: Refusal) -> Ended {
         let status = refusal.status;
+        if refusal.is_hang_up() {
+            return Ended { status, after: After::Close };
+        }
         if status >= 500 {
             self.shared.complain_of_refusal(&refusal);
         }
@@ -240,7 +254,7 @@ impl Conversation {
 
     /// Whether the connection is to be closed after this answer.
     fn closes(&self) -> bool {
-        !self.sender.request.keeps_alive || *self.stopping.borrow()
+        !self.sender.request.keeps_alive || self.stopping.is_set()
     }
 
     fn elapsed(&self, started: Monotonic) -> Duration {

@@ -30,6 +30,7 @@ mod request_head;
 mod route;
 mod sender;
 mod server;
+mod stopping;
 mod upstream;
 
 pub use limits::Limits;

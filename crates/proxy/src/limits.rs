@@ -32,6 +32,10 @@ pub struct Limits {
     pub upstream_idle_timeout: Duration,
     /// How long requests under way may take to end once the proxy is told to stop.
     pub drain_timeout: Duration,
+    /// How long the rest of a head may take to arrive then.
+    pub drain_head_timeout: Duration,
+    /// How long the rest of a body may take to arrive then.
+    pub drain_body_timeout: Duration,
 }
 
 impl Default for Limits {
@@ -50,6 +54,8 @@ impl Default for Limits {
             upstream_idle_max: 32,
             upstream_idle_timeout: Duration::from_secs(50),
             drain_timeout: Duration::from_secs(20),
+            drain_head_timeout: Duration::from_secs(1),
+            drain_body_timeout: Duration::from_secs(5),
         }
     }
 }

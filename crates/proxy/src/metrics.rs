@@ -126,7 +126,12 @@ impl Metrics {
         line(out, &format!("{name}_total{{outcome=\"failed\"}}"), self.failed.get());
 
         let name = "remora_sidecar_write_answers";
-        family(out, name, "counter", "Final answers to write requests by status.");
+        family(
+            out,
+            name,
+            "counter",
+            "Final answers to write requests by status; 499 where the sender hung up before it got one.",
+        );
         for (status, count) in self.answers.all() {
             line(out, &format!("{name}_total{{code=\"{status}\"}}"), count);
         }

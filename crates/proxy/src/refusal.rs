@@ -34,6 +34,15 @@ impl Refusal {
         Self::new(503, code, message)
     }
 
+    /// For a sender that hung up: counted, not sent, as nobody is there to read it.
+    pub(crate) fn hang_up() -> Self {
+        Self::new(HANG_UP, "SenderGone", "the sender hung up before it was answered")
+    }
+
+    pub(crate) fn is_hang_up(&self) -> bool {
+        self.status == HANG_UP
+    }
+
     /// The body as senders and probes read it.
     pub(crate) fn json(&self) -> Vec<u8> {
         serde_json::json!({ "code": self.code, "message": self.message }).to_string().into_bytes()
@@ -51,6 +60,9 @@ impl Refusal {
         .into_bytes()
     }
 }
+
+/// What nginx counts such requests under.
+const HANG_UP: u16 = 499;
 
 /// The reason phrase of a status that we answer ourselves.
 pub(crate) fn reason(status: u16) -> &'static str {

@@ -10,7 +10,6 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
-use tokio::sync::watch;
 use tokio::time::timeout;
 
 use crate::Limits;
@@ -18,6 +17,7 @@ use crate::chunked::ChunkDecoder;
 use crate::fields::HeadError;
 use crate::refusal::Refusal;
 use crate::request_head::{RequestBody, RequestHead};
+use crate::stopping::Stopping;
 
 /// A connection from a sender.
 pub(crate) struct Sender {
@@ -62,6 +62,9 @@ pub(crate) enum BodyError {
     /// The chunks are malformed.
     #[error("the chunked body is malformed")]
     Malformed,
+    /// The proxy is stopping and cannot wait for the rest.
+    #[error("the proxy is stopping and the body of the request had not arrived")]
+    Stopping,
 }
 
 impl BodyError {
@@ -71,6 +74,7 @@ impl BodyError {
             Self::Gone => Refusal::new(400, "IncompleteBody", self.to_string()),
             Self::Timeout => Refusal::new(408, "RequestTimeout", self.to_string()),
             Self::Malformed => Refusal::new(400, "BadRequest", self.to_string()),
+            Self::Stopping => Refusal::unavailable("Stopping", self.to_string()),
         }
     }
 }
@@ -93,22 +97,24 @@ impl Sender {
     }
 
     /// Waits for a request and reads its head.
-    pub(crate) async fn next_request(&mut self, limits: &Limits, stopping: &mut watch::Receiver<bool>) -> Waited {
+    pub(crate) async fn next_request(&mut self, limits: &Limits, stopping: &mut Stopping) -> Waited {
         if self.received.is_empty() {
             let arrived = tokio::select! {
                 biased;
                 arrived = self.first_bytes(limits.idle_timeout) => arrived,
-                _ = stopping.wait_for(|stopping| *stopping) => false,
+                () = stopping.over(Duration::ZERO) => false,
             };
             if !arrived {
                 return Waited::Closed;
             }
         }
-        match timeout(limits.head_timeout, self.read_head(limits.head_bytes_max)).await {
-            Ok(waited) => waited,
-            Err(_) => {
-                Waited::Malformed(Refusal::new(408, "RequestTimeout", "the head of the request did not arrive in time"))
+        let late = || Refusal::new(408, "RequestTimeout", "the head of the request did not arrive in time");
+        tokio::select! {
+            biased;
+            read = timeout(limits.head_timeout, self.read_head(limits.head_bytes_max)) => {
+                read.unwrap_or_else(|_| Waited::Malformed(late()))
             }
+            () = stopping.over(limits.drain_head_timeout) => Waited::Closed,
         }
     }
 
@@ -194,6 +200,14 @@ impl Sender {
         self.consumed = end;
         self.remaining = Remaining::Length(0);
         Ok(self.request.length..end)
+    }
+
+    /// Resolves when the sender has hung up; for while it waits for an answer. Costs no system call until something
+    /// arrives. A sender that sends ahead is not watched: what it sent hides its end.
+    pub(crate) async fn hung_up(&self) {
+        if self.stream.peek(&mut [0]).await.is_ok_and(|ahead| ahead > 0) {
+            std::future::pending::<()>().await;
+        }
     }
 
     /// The buffer into which [`Sender::read_whole_body`] points.

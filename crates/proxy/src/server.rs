@@ -10,7 +10,6 @@ use host::Connector;
 use identity::TokenCache;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::watch;
 use url::Url;
 
 use crate::Limits;
@@ -21,6 +20,7 @@ use crate::published::{self, Published};
 use crate::refusal::Refusal;
 use crate::route::{QueryPeers, Routing};
 use crate::sender::Sender;
+use crate::stopping::{Stop, Stopping};
 use crate::upstream::{Target, Upstream, UpstreamError};
 
 /// What a proxy is made of.
@@ -131,26 +131,26 @@ impl Proxy {
     }
 
     /// Serves `listener` until `shutdown` resolves; then takes no more connections, lets requests under way end within
-    /// [`Limits::drain_timeout`], and returns.
+    /// [`Limits::drain_timeout`], and returns. Connections without a request close at once; what has not arrived whole by
+    /// then has [`Limits::drain_head_timeout`] and [`Limits::drain_body_timeout`].
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
-        let (stopping, stopping_seen) = watch::channel(false);
-        let accepting = accept(&self.0, &listener, stopping_seen);
+        let (stop, stopping) = Stop::new();
+        let accepting = accept(&self.0, &listener, stopping);
         tokio::select! {
             () = accepting => {}
             () = report(&self.0) => {}
             () = shutdown => {}
         }
         drop(listener);
-        stopping.send_replace(true);
-        // Every connection holds a receiver.
-        if tokio::time::timeout(self.0.limits.drain_timeout, stopping.closed()).await.is_err() {
+        stop.now();
+        if tokio::time::timeout(self.0.limits.drain_timeout, stop.all_ended()).await.is_err() {
             tracing::warn!(connections = self.0.metrics.connections.get(), "stopping although requests are under way");
         }
         self.0.published.take_line().log();
     }
 }
 
-async fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopping: watch::Receiver<bool>) {
+async fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopping: Stopping) {
     loop {
         let (stream, peer) = match listener.accept().await {
             Ok(accepted) => accepted,

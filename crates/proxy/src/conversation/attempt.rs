@@ -13,13 +13,13 @@ use crate::exchange::{ExchangeError, Sent, read_head, send};
 use crate::forward::{AnswerStream, Destination, ForwardError, excerpt, write_request_head};
 use crate::refusal::Refusal;
 use crate::request_head::RequestBody;
-use crate::sender::BodyError;
+use crate::sender::{BodyError, Sender};
 
 impl Conversation {
     /// Sends the request, with a new token once more if the first is refused, until there is an answer to pass on; its
     /// head is then in `answer`.
     pub(super) async fn attempt(&mut self, destination: &Destination, body: Body) -> Result<Connection, Refusal> {
-        let mut token = self.token(destination).await?;
+        let mut token = self.token_while_awaited(destination).await?;
         let connection = self.exchange(destination, &body, &token).await?;
         if self.answer.status != 401 {
             return Ok(connection);
@@ -34,7 +34,7 @@ impl Conversation {
             return Err(Refusal::unavailable("Unauthorized", message));
         }
         self.reuse_refused(destination, connection).await;
-        let fresh = self.token(destination).await?;
+        let fresh = self.token_while_awaited(destination).await?;
         if fresh == token {
             // It would be refused again.
             return Err(self.unauthorized(destination, &why_not_renewed(destination, refreshes)));
@@ -70,6 +70,10 @@ impl Conversation {
             .token()
             .await
             .map_err(|error| Refusal::unavailable("AuthenticationTokenNotFound", error.to_string()))
+    }
+
+    async fn token_while_awaited(&self, destination: &Destination) -> Result<AccessToken, Refusal> {
+        while_awaited(&self.sender, self.token(destination)).await.unwrap_or_else(|HungUp| Err(Refusal::hang_up()))
     }
 
     /// Keeps the connection of an answer that is not passed on, if its body is short.
@@ -115,6 +119,7 @@ impl Conversation {
         exchanged.map_err(|stopped| match stopped {
             Stopped::Upstream(error) => Refusal::unavailable(error.code(), error.to_string()),
             Stopped::Sender(error) => error.refusal(),
+            Stopped::HungUp => Refusal::hang_up(),
             Stopped::TooLong(limit) => {
                 self.shared.metrics.limited_bodies.increment();
                 too_long(limit)
@@ -133,7 +138,7 @@ impl Conversation {
             let reused = idle.is_some();
             let mut connection = match idle.take() {
                 Some(connection) => connection,
-                None => self.connect(destination).await?,
+                None => while_awaited(&self.sender, self.connect(destination)).await??,
             };
             let content = match body {
                 Body::Received(range) => &self.sender.bytes()[range.clone()],
@@ -151,9 +156,14 @@ impl Conversation {
                 length,
             );
             self.incoming.clear();
-            let sent = send(&mut connection, &self.outgoing, content, &mut self.incoming).await;
             let head_bytes_max = self.shared.limits.head_bytes_max;
-            match read_head(&mut connection, &mut self.incoming, &mut self.answer, head_bytes_max).await {
+            let exchanged = async {
+                let sent = send(&mut connection, &self.outgoing, content, &mut self.incoming).await;
+                let read = read_head(&mut connection, &mut self.incoming, &mut self.answer, head_bytes_max).await;
+                (sent, read)
+            };
+            let (sent, read) = while_awaited(&self.sender, exchanged).await?;
+            match read {
                 Ok(()) => {
                     self.answer.keeps_alive &= sent == Sent::Whole;
                     return Ok(connection);
@@ -170,7 +180,7 @@ impl Conversation {
         destination: &Destination,
         token: &AccessToken,
     ) -> Result<Connection, Stopped> {
-        let limits = self.shared.limits.clone();
+        let (limits, mut stopping) = (self.shared.limits.clone(), self.stopping.clone());
         let mut connection = self.connect(destination).await?;
         let framing = self.sender.request.body;
         let (request, head) = (&self.sender.request, self.sender.head());
@@ -206,14 +216,18 @@ impl Conversation {
             }
             self.outgoing.clear();
             self.piece.clear();
-            match timeout(limits.stall_timeout, self.sender.next_piece(&mut self.piece)).await {
-                Ok(read) => read.map_err(Stopped::Sender)?,
-                Err(_) => return Err(Stopped::Sender(BodyError::Timeout)),
-            }
+            let read = tokio::select! {
+                biased;
+                read = timeout(limits.stall_timeout, self.sender.next_piece(&mut self.piece)) => {
+                    read.unwrap_or(Err(BodyError::Timeout))
+                }
+                () = stopping.over(limits.drain_body_timeout) => Err(BodyError::Stopping),
+            };
+            read.map_err(Stopped::Sender)?;
             self.body_bytes += self.piece.len() as u64;
         };
         let reading = read_head(&mut connection, &mut self.incoming, &mut self.answer, limits.head_bytes_max);
-        match timeout(limits.answer_timeout, reading).await {
+        match while_awaited(&self.sender, timeout(limits.answer_timeout, reading)).await? {
             Ok(Ok(())) => {
                 self.answer.keeps_alive &= sent == Sent::Whole;
                 Ok(connection)
@@ -251,8 +265,27 @@ fn shortened(text: &str) -> String {
     }
 }
 
+/// The sender is gone.
+struct HungUp;
+
+/// Waits for as long as the sender does.
+async fn while_awaited<T>(sender: &Sender, waiting: impl Future<Output = T>) -> Result<T, HungUp> {
+    tokio::select! {
+        biased;
+        done = waiting => Ok(done),
+        () = sender.hung_up() => Err(HungUp),
+    }
+}
+
+impl From<HungUp> for Stopped {
+    fn from(HungUp: HungUp) -> Self {
+        Self::HungUp
+    }
+}
+
 /// Why an exchange ended without an answer.
 enum Stopped {
+    HungUp,
     Upstream(ForwardError),
     Sender(BodyError),
     TooLong(u64),

@@ -60,7 +60,11 @@ impl Conversation {
                 return Ok(());
             }
             self.outgoing.clear();
-            within(allowed, stream.read_more(connection, &mut self.incoming)).await?;
+            tokio::select! {
+                biased;
+                read = within(allowed, stream.read_more(connection, &mut self.incoming)) => read?,
+                () = self.sender.hung_up() => return Err(std::io::ErrorKind::ConnectionAborted.into()),
+            }
         }
     }
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use proxy::Limits;
 
-use crate::support::{Client, Issuer, Setup, Step, Upstream, ask, get, ok, write};
+use crate::support::{Client, Issuer, Running, Setup, Step, Upstream, ask, get, ok, write};
 
 fn answer(status: &str, headers: &str, body: &str) -> Step {
     Step::Answer(format!("HTTP/1.1 {status}\r\n{headers}Content-Length: {}\r\n\r\n{body}", body.len()))
@@ -334,4 +334,104 @@ async fn at_the_end_requests_under_way_finish_and_resting_connections_close() {
     assert!(busy.is_closed().await);
     proxy.served.await.unwrap();
     assert!(tokio::net::TcpStream::connect(proxy.address).await.is_err());
+}
+
+/// Stops `proxy` and says how long it took to end.
+async fn stop(proxy: Running) -> Duration {
+    let begun = tokio::time::Instant::now();
+    proxy.stop.send(()).unwrap();
+    tokio::time::timeout(Duration::from_secs(15), proxy.served).await.expect("it ends").unwrap();
+    begun.elapsed()
+}
+
+#[tokio::test]
+async fn at_the_end_half_a_head_gets_a_short_grace() {
+    let upstream = Upstream::start([]).await;
+    let limits = Limits { drain_head_timeout: Duration::from_millis(300), ..Limits::default() };
+    let proxy = Setup { limits, ..Setup::default() }.start(upstream.address).await;
+    let address = proxy.address;
+    let mut abandoned = Client::connect(address).await;
+    abandoned.send("GET /hea").await;
+    let mut late = Client::connect(address).await;
+    let request = write("samples");
+    late.send(&request[..20]).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let stopping = tokio::spawn(stop(proxy));
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    // The rest comes in time.
+    late.send(&request[20..]).await;
+    let got = late.answer().await;
+    assert_eq!((got.status, got.header("connection")), (204, Some("close")));
+    assert!(abandoned.is_closed().await);
+    let took = stopping.await.unwrap();
+    assert!((Duration::from_millis(250)..Duration::from_secs(2)).contains(&took), "{took:?}");
+}
+
+#[tokio::test]
+async fn at_the_end_half_a_body_gets_a_bounded_grace() {
+    for (kept_body_bytes_max, framing) in
+        [(1 << 20, "Content-Length: 100"), (10, "Content-Length: 100"), (10, "Transfer-Encoding: chunked")]
+    {
+        for path in ["write", "nothing"] {
+            let upstream = Upstream::start([]).await;
+            let limits =
+                Limits { kept_body_bytes_max, drain_body_timeout: Duration::from_millis(300), ..Limits::default() };
+            let proxy = Setup { limits, ..Setup::default() }.start(upstream.address).await;
+            let mut client = Client::connect(proxy.address).await;
+            let body = if framing.starts_with('T') { "20\r\nabc" } else { "abc" };
+            client.send(format!("POST /api/v1/{path} HTTP/1.1\r\nHost: a\r\n{framing}\r\n\r\n{body}")).await;
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            let took = stop(proxy).await;
+            assert!((Duration::from_millis(250)..Duration::from_secs(3)).contains(&took), "{framing} {path}: {took:?}");
+            let got = client.answer().await;
+            // A sender sends again what 503 answers.
+            let expected = if path == "write" { (503, "Stopping") } else { (404, "NotFound") };
+            assert_eq!(got.status, expected.0, "{framing}: {}", got.body);
+            assert!(got.body.contains(expected.1), "{framing}: {}", got.body);
+            assert!(client.is_closed().await, "{framing} {path}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_hangs_up_frees_its_place_at_once() {
+    let early = "HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nabc".to_owned();
+    // The second is gone after it was answered, if not to the end.
+    for (step, code) in [(Step::Hang, 499), (Step::AnswerEarly(early), 200)] {
+        let limits = Limits { answer_timeout: Duration::from_secs(30), ..Limits::default() };
+        let upstream = Upstream::start([step]).await;
+        let proxy = Setup { limits, ..Setup::default() }.start(upstream.address).await;
+        let mut client = Client::connect(proxy.address).await;
+        client.send(write("samples")).await;
+        while upstream.requests().is_empty() {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        drop(client);
+        let metrics = async || get(proxy.address, "/metrics").await.body;
+        let mut left = 100;
+        // The one that asks.
+        while !metrics().await.contains("remora_sidecar_connections 1\n") {
+            left -= 1;
+            assert!(left > 0, "its place is still taken");
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let metrics = metrics().await;
+        assert!(metrics.contains(&format!("remora_sidecar_write_answers_total{{code=\"{code}\"}} 1\n")), "{metrics}");
+        let took = stop(proxy).await;
+        assert!(took < Duration::from_secs(2), "{took:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_sender_that_sends_ahead_has_not_hung_up() {
+    let slow = Limits { answer_timeout: Duration::from_millis(300), ..Limits::default() };
+    let upstream = Upstream::start([Step::Hang]).await;
+    let proxy = Setup { limits: slow, ..Setup::default() }.start(upstream.address).await;
+    let mut client = Client::connect(proxy.address).await;
+    client.send(write("one")).await;
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    client.send(write("two")).await;
+    assert_eq!(client.answer().await.status, 503);
+    assert_eq!(client.answer().await.status, 204);
 }
