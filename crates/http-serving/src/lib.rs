@@ -23,7 +23,7 @@ mod status;
 mod tls;
 
 pub use authentication::{authenticate, token_refused};
-pub use azure_error::AzureError;
+pub use azure_error::{AzureError, InnerError};
 pub use body::{Body, BodyError, BodySender};
 pub use handler::{Handler, Peer, Request, RequestId, Response};
 pub use listener::bind;

@@ -3,7 +3,7 @@
 use access::TokenRefused;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http_serving::{AzureError, Body, Peer, Response, status_of, token_refused};
+use http_serving::{AzureError, Body, Peer, PrincipalForLog, Response, status_of, token_refused};
 use model::{ErrorKind, Kinded};
 use promql::EvalError;
 use promql_syntax::ParseError;
@@ -19,7 +19,7 @@ pub(crate) enum ApiError {
     #[error("{0}")]
     Token(TokenRefused),
     /// The principal has no role on the workspace.
-    #[error("{principal} has no role on the workspace that lets it read metrics")]
+    #[error("The provided credentials have insufficient access to perform the requested operation")]
     Forbidden { principal: String },
     /// No workspace of that name.
     #[error("there is no workspace {0:?}")]
@@ -78,7 +78,13 @@ impl ApiError {
         let azure = |code| AzureError::new(self.kind(), code, self.to_string());
         match self {
             Self::Token(refused) => token_refused(refused, peer, authorization_uri),
-            Self::Forbidden { .. } => azure("InsufficientAccessError").response(peer),
+            Self::Forbidden { principal } => {
+                let reason = "User does not have access to read metrics for this resource";
+                let envelope = azure("InsufficientAccessError").with_inner("AuthorizationFailedError", reason);
+                let mut response = envelope.response(peer);
+                response.extensions_mut().insert(PrincipalForLog(principal.as_str().into()));
+                response
+            }
             Self::NoWorkspace(_) => azure("ResourceNotFound").response(peer),
             _ => self.prometheus(),
         }
@@ -105,4 +111,32 @@ pub(crate) fn json_response(status: StatusCode, body: Vec<u8>) -> Response {
     *response.status_mut() = status;
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+#[cfg(test)]
+mod tests {
+    use http_body_util::BodyExt as _;
+    use http_serving::RequestId;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn who_has_no_role_is_told_in_the_contracts_words() {
+        let address = ([127, 0, 0, 1], 1).into();
+        let request_id = RequestId(uuid::Uuid::nil());
+        let peer = Peer { addr: address, local_addr: address, tls: false, request_id };
+        let error = ApiError::Forbidden { principal: "6f4c0ae8".to_owned() };
+        let response = error.response(&peer, "https://authority/tenant");
+        assert_eq!(response.status(), StatusCode::FORBIDDEN);
+        assert_eq!(response.headers()["x-ms-error-code"], "InsufficientAccessError");
+        let known = response.extensions().get::<PrincipalForLog>().expect("the access log names who was refused");
+        assert_eq!(&*known.0, "6f4c0ae8");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let expected = concat!(
+            r#"{"error":{"code":"InsufficientAccessError","message":"The provided credentials have insufficient access "#,
+            r#"to perform the requested operation","innererror":{"code":"AuthorizationFailedError","message":"User does "#,
+            r#"not have access to read metrics for this resource"}}}"#
+        );
+        assert_eq!(std::str::from_utf8(&body).unwrap(), expected);
+    }
 }
