@@ -3,6 +3,7 @@
 mod attempt;
 mod local_answer;
 mod relay;
+mod turned_away;
 
 use std::ops::Range;
 use std::sync::Arc;
@@ -13,7 +14,7 @@ use tokio::time::timeout;
 
 use crate::Shared;
 use crate::answer_head::AnswerHead;
-use crate::forward::{Destination, KeptBytes, Kind};
+use crate::forward::{Destination, Kind, Share};
 use crate::pages;
 use crate::refusal::Refusal;
 use crate::request_head::RequestBody;
@@ -86,9 +87,7 @@ impl Conversation {
                 Waited::Request => {}
                 Waited::Closed => return,
                 Waited::Malformed(refusal) => {
-                    self.shared.metrics.malformed.increment();
-                    tracing::debug!(status = refusal.status, "malformed request: {}", refusal.message);
-                    let _ = self.answer_json(&refusal, refusal.json(), true, false).await;
+                    self.answer_malformed(&refusal).await;
                     return self.sender.linger().await;
                 }
             }
@@ -101,6 +100,12 @@ impl Conversation {
                 After::Linger => return self.sender.linger().await,
             }
         }
+    }
+
+    async fn answer_malformed(&mut self, refusal: &Refusal) {
+        self.shared.metrics.malformed.increment();
+        tracing::debug!(status = refusal.status, "malformed request: {}", refusal.message);
+        let _ = self.answer_refusal_closing(Kind::Write, refusal).await;
     }
 
     async fn serve(&mut self) -> After {
@@ -185,7 +190,7 @@ impl Conversation {
             shared.metrics.limited_bodies.increment();
             return self.refuse_forward(destination, too_long(shared.limits.body_bytes_max)).await;
         }
-        let share = kept_bytes.and_then(|bytes| KeptBytes::take(&shared.kept_bytes_left, bytes));
+        let share = kept_bytes.and_then(|bytes| Share::take(&shared.kept_bytes_left, bytes));
         if kept_bytes.is_some() && share.is_none() {
             shared.metrics.limited_kept_bytes.increment();
         }

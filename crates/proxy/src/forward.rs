@@ -239,23 +239,23 @@ pub(crate) fn end_frame(out: &mut Vec<u8>, framing: AnswerBody) {
     }
 }
 
-/// A share of the memory for kept bodies; gives itself back.
-pub(crate) struct KeptBytes<'a> {
+/// A share of a bounded amount, such as the memory for kept bodies; gives itself back.
+pub(crate) struct Share<'a> {
     budget: &'a AtomicUsize,
-    bytes: usize,
+    amount: usize,
 }
 
-impl<'a> KeptBytes<'a> {
-    /// Takes `bytes` of `budget`, if it has them.
-    pub(crate) fn take(budget: &'a AtomicUsize, bytes: usize) -> Option<Self> {
-        let taken = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(bytes));
-        taken.is_ok().then_some(Self { budget, bytes })
+impl<'a> Share<'a> {
+    /// Takes `amount` of `budget`, if it has as much.
+    pub(crate) fn take(budget: &'a AtomicUsize, amount: usize) -> Option<Self> {
+        let taken = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount));
+        taken.is_ok().then_some(Self { budget, amount })
     }
 }
 
-impl Drop for KeptBytes<'_> {
+impl Drop for Share<'_> {
     fn drop(&mut self) {
-        self.budget.fetch_add(self.bytes, Ordering::Relaxed);
+        self.budget.fetch_add(self.amount, Ordering::Relaxed);
     }
 }
 

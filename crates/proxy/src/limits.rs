@@ -5,8 +5,12 @@ use std::time::Duration;
 /// Bounds on what senders and upstreams may make the proxy hold or wait for.
 #[derive(Clone, Debug)]
 pub struct Limits {
-    /// Connections open at once; a further one is answered 503 and closed.
+    /// Connections open at once; a further one is answered 503 once the head of its request is there, and closed.
     pub connections_max: usize,
+    /// How many further ones are waited for at once; beyond it they are answered 503 unread.
+    pub turned_away_max: usize,
+    /// How long the head of a request on a further one may take.
+    pub turned_away_timeout: Duration,
     /// Bytes of a request's or an answer's head.
     pub head_bytes_max: usize,
     /// Bytes of a request's body up to which it is kept, so that it can be sent again.
@@ -42,6 +46,8 @@ impl Default for Limits {
     fn default() -> Self {
         Self {
             connections_max: 512,
+            turned_away_max: 64,
+            turned_away_timeout: Duration::from_secs(1),
             head_bytes_max: 32 << 10,
             kept_body_bytes_max: 1 << 20,
             kept_bytes_total_max: 64 << 20,

@@ -8,8 +8,7 @@ use std::time::Duration;
 use environment::{Clock, Monotonic, UnixTime};
 use host::Connector;
 use identity::TokenCache;
-use tokio::io::AsyncWriteExt as _;
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 use url::Url;
 
 use crate::Limits;
@@ -68,6 +67,8 @@ pub(crate) struct Shared {
     published: Published,
     /// Bytes left for bodies that are kept.
     pub(crate) kept_bytes_left: AtomicUsize,
+    /// Places left for connections that are about to be turned away.
+    pub(crate) turned_away_left: AtomicUsize,
     complaints: Mutex<Complaints>,
 }
 
@@ -124,6 +125,7 @@ impl Proxy {
             metrics: Metrics::default(),
             published: Published::default(),
             kept_bytes_left: AtomicUsize::new(parts.limits.kept_bytes_total_max),
+            turned_away_left: AtomicUsize::new(parts.limits.turned_away_max),
             complaints: Mutex::default(),
             limits: parts.limits,
             clock: parts.clock,
@@ -163,13 +165,13 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopping: Stopping
             }
         };
         let _ = stream.set_nodelay(true);
+        let conversation = Conversation::new(Arc::clone(shared), Sender::new(stream, peer.ip()), stopping.clone());
         if shared.metrics.connections.get() >= shared.limits.connections_max as u64 {
             shared.metrics.limited_connections.increment();
-            tokio::spawn(turn_away(stream, shared.limits.connections_max));
+            tokio::spawn(conversation.turn_away());
             continue;
         }
         let counted = CountedConnection::new(Arc::clone(shared));
-        let conversation = Conversation::new(Arc::clone(shared), Sender::new(stream, peer.ip()), stopping.clone());
         tokio::spawn(async move {
             conversation.run().await;
             drop(counted);
@@ -191,20 +193,6 @@ impl Drop for CountedConnection {
     fn drop(&mut self) {
         self.0.metrics.connections.decrement();
     }
-}
-
-/// Tells a sender beyond the bound to come again. What it sent meanwhile is not read: the bound is on our work too.
-async fn turn_away(mut stream: TcpStream, connections_max: usize) {
-    let body = Refusal::unavailable("TooManyConnections", format!("{connections_max} connections are open")).json();
-    let head = format!(
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
-        body.len()
-    );
-    let _ = tokio::time::timeout(TURN_AWAY, async {
-        stream.write_all(&[head.as_bytes(), &body].concat()).await?;
-        stream.shutdown().await
-    })
-    .await;
 }
 
 /// Errors that `accept` reports of a connection that broke before it was accepted; the listener is well.
@@ -289,5 +277,4 @@ impl Shared {
 }
 
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const TURN_AWAY: Duration = Duration::from_secs(1);
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use proxy::Limits;
 
-use crate::support::{Client, Setup, Upstream, ask, get, write};
+use crate::support::{Client, Running, Setup, Upstream, ask, get, write};
 
 /// Heads on which two parsers may differ, and that therefore go no further.
 #[tokio::test]
@@ -163,11 +163,11 @@ async fn other_methods_and_paths() {
     assert!(text.starts_with("HTTP/1.1 200 OK\r\n") && text.ends_with("\r\n\r\n"), "{text}");
 }
 
-#[tokio::test]
-async fn connections_beyond_the_bound_are_turned_away() {
-    let upstream = Upstream::start([]).await;
-    let limits = Limits { connections_max: 2, ..Limits::default() };
-    let proxy = Setup { limits, ..Setup::default() }.start(upstream.address).await;
+/// A proxy with all its places taken.
+async fn full(limits: Limits, upstream: &Upstream) -> (Running, Vec<Client>) {
+    let query = Some((format!("http://{}/q", upstream.address), false));
+    let limits = Limits { connections_max: 2, ..limits };
+    let proxy = Setup { limits, query, ..Setup::default() }.start(upstream.address).await;
     let mut held = Vec::new();
     for _ in 0..2 {
         let mut client = Client::connect(proxy.address).await;
@@ -175,13 +175,67 @@ async fn connections_beyond_the_bound_are_turned_away() {
         assert_eq!(client.answer().await.status, 204);
         held.push(client);
     }
-    let mut third = Client::connect(proxy.address).await;
-    let got = third.answer().await;
-    assert_eq!(got.status, 503);
-    assert!(got.body.contains("TooManyConnections"), "{}", got.body);
+    (proxy, held)
+}
+
+#[tokio::test]
+async fn connections_beyond_the_bound_are_turned_away_and_their_writes_counted() {
+    let upstream = Upstream::start([]).await;
+    let (proxy, held) = full(Limits::default(), &upstream).await;
+    for (request, status, part) in [
+        (write("samples"), 503, "\"code\":\"TooManyConnections\""),
+        // Larger than what is read.
+        (write(&"x".repeat(3 << 20)), 503, "\"code\":\"TooManyConnections\""),
+        ("GET /api/v1/labels HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 503, "\"errorType\":\"unavailable\""),
+        ("GET /api/v1/labels HTTP/1.1\r\nHost: elsewhere\r\n\r\n".to_owned(), 403, "\"errorType\":\"bad_data\""),
+        ("GET /nothing HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 404, "NotFound"),
+        ("nonsense\r\n\r\n".to_owned(), 400, "BadRequest"),
+        // A probe that got 503 would have the process restarted.
+        ("GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n".to_owned(), 200, ""),
+    ] {
+        let got = ask(proxy.address, &request).await;
+        let line = request.lines().next().unwrap();
+        assert_eq!((got.status, got.header("connection")), (status, Some("close")), "{line}");
+        assert!(got.body.contains(part), "{line}: {}", got.body);
+    }
+    let status: serde_json::Value = serde_json::from_str(&get(proxy.address, "/status").await.body).unwrap();
+    assert_eq!(status["write_requests"]["published"], 2);
+    assert_eq!(status["write_requests"]["failed"], 2);
+    assert_eq!(status["write_requests"]["answers"]["503"], 2);
+    assert_eq!(status["last_failure"]["reason"], "TooManyConnections");
+    assert_eq!(upstream.requests().len(), 2, "only what had a place went through");
     drop(held);
     tokio::time::sleep(Duration::from_millis(50)).await;
-    assert_eq!(get(proxy.address, "/health").await.status, 200);
+    assert_eq!(ask(proxy.address, write("x")).await.status, 204);
+}
+
+#[tokio::test]
+async fn a_connection_turned_away_without_a_request_is_no_request() {
+    let upstream = Upstream::start([]).await;
+    let limits = Limits { turned_away_timeout: Duration::from_millis(200), ..Limits::default() };
+    let (proxy, _held) = full(limits, &upstream).await;
+    let mut silent = Client::connect(proxy.address).await;
+    let mut slow = Client::connect(proxy.address).await;
+    slow.send("POST /api/v1/wri").await;
+    for client in [&mut silent, &mut slow] {
+        let got = client.answer().await;
+        assert!(got.status == 503 && got.body.contains("TooManyConnections"), "{}", got.body);
+    }
+    drop(Client::connect(proxy.address).await);
+    let metrics = get(proxy.address, "/metrics").await.body;
+    assert!(metrics.contains("remora_sidecar_write_requests_total{outcome=\"failed\"} 0\n"), "{metrics}");
+    // With the one that asks.
+    assert!(metrics.contains("remora_sidecar_limited_total{limit=\"connections\"} 4\n"), "{metrics}");
+}
+
+#[tokio::test]
+async fn beyond_what_may_be_turned_away_nothing_is_read() {
+    let upstream = Upstream::start([]).await;
+    let limits = Limits { turned_away_max: 1, ..Limits::default() };
+    let (proxy, _held) = full(limits, &upstream).await;
+    let _waiting = Client::connect(proxy.address).await;
+    let got = ask(proxy.address, "GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+    assert_eq!(got.status, 503);
 }
 
 #[tokio::test]
