@@ -123,8 +123,13 @@ impl Batch {
         match self.appender.series(Some(series.label_block()), &labels) {
             Ok(reference) => Ok(Some(reference)),
             Err(error) => {
-                let reason = reason(self.profile, &error);
-                self.refuse_series(reason, series, || format!("{labels}: {error}"));
+                let (reason, tally) = (reason(self.profile, &error), series.tally());
+                let exemplars_alone = tally.exemplars > 0 && tally.samples + tally.histograms == 0;
+                if exemplars_alone && !is_told(self.profile, self.version, ElementKind::Exemplar) {
+                    self.report.count(reason, tally.exemplars);
+                } else {
+                    self.refuse_series(reason, series, || format!("{labels}: {error}"));
+                }
                 Ok(None)
             }
         }

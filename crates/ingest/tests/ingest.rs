@@ -274,6 +274,18 @@ fn elements(
 }
 
 #[tokio::test]
+async fn a_series_of_exemplars_alone_fails_no_request_of_version_1() {
+    let endpoint = Endpoint::start(|_| {}).await;
+    endpoint.strict.fill();
+    for (version, floats, status) in
+        [(Version::V1, &[][..], 204), (Version::V1, &[0], 400), (Version::V2, &[][..], 400), (Version::V2, &[0], 400)]
+    {
+        let answer = endpoint.write(STRICT_RULE, version, &elements(version, now(), floats, &[], &[0])).await;
+        assert_eq!(answer.status, status, "{version:?} {floats:?}: {}", answer.body);
+    }
+}
+
+#[tokio::test]
 async fn what_only_the_commit_refuses_is_told_by_its_kind() {
     let disk = Arc::new(testkit::MemoryDisk::new());
     let db = tsdb::Db::open(disk, Path::new("w"), tsdb::Settings::default()).unwrap();
