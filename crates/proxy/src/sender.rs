@@ -72,7 +72,8 @@ impl BodyError {
     pub(crate) fn refusal(&self) -> Refusal {
         match self {
             Self::Gone => Refusal::new(400, "IncompleteBody", self.to_string()),
-            Self::Timeout => Refusal::new(408, "RequestTimeout", self.to_string()),
+            // Not 408: Prometheus drops what it is answered so, and the data are fine.
+            Self::Timeout => Refusal::unavailable("RequestTimeout", self.to_string()),
             Self::Malformed => Refusal::new(400, "BadRequest", self.to_string()),
             Self::Stopping => Refusal::unavailable("Stopping", self.to_string()),
         }
@@ -108,7 +109,7 @@ impl Sender {
                 return Waited::Closed;
             }
         }
-        let late = || Refusal::new(408, "RequestTimeout", "the head of the request did not arrive in time");
+        let late = || Refusal::unavailable("RequestTimeout", "the head of the request did not arrive in time");
         tokio::select! {
             biased;
             read = timeout(limits.head_timeout, self.read_head(limits.head_bytes_max)) => {
