@@ -38,7 +38,13 @@ impl Shutdown {
         Ok(Self { ordered })
     }
 
-    /// Resolves when the order is given.
+    /// Whether the order has been given.
+    pub(crate) fn is_ordered(&self) -> bool {
+        *self.ordered.borrow()
+    }
+
+    /// Resolves when the order is given. Those who wait hear of it one after the other: what one does then may be seen
+    /// before another resolves.
     pub(crate) fn ordered(&self) -> impl Future<Output = ()> + Send + 'static + use<> {
         let mut ordered = self.ordered.clone();
         async move {

@@ -97,15 +97,18 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
     ];
 
     let served = tokio::select! {
-        // In this order: once the order to end is given, parts that end do what they were told.
-        biased;
         served = announce_and_wait(&facts, directory.path(), &world, &shutdown) => served,
-        ended = parts.next_end() => Err(ended.map_or_else(|error| error, |name| anyhow!("the {name} ended by itself"))),
+        ended = parts.next_end() => match ended {
+            // A part may hear of the order to end, and obey, before this task hears of it.
+            Ok(_) if shutdown.is_ordered() => Ok(()),
+            Ok(name) => Err(anyhow!("the {name} ended by itself")),
+            Err(error) => Err(error),
+        },
     };
     helpers.iter().for_each(JoinHandle::abort);
     Facts::remove(directory.path(), &*world.disk)?;
     served?;
-    while parts.next_end().await? != "sidecar" {}
+    parts.end_of("sidecar").await?;
     let _already_ended = end_service.send(());
     parts.all_ends().await?;
     tokio::task::spawn_blocking(move || databases.close()).await.context("closing the databases panicked")??;
@@ -131,11 +134,14 @@ async fn announce_and_wait(
 
 /// The parts that serve, each on a task of its own.
 #[derive(Default)]
-struct Running(JoinSet<&'static str>);
+struct Running {
+    parts: JoinSet<&'static str>,
+    ended: Vec<&'static str>,
+}
 
 impl Running {
     fn start(&mut self, name: &'static str, part: impl Future<Output = ()> + Send + 'static) {
-        self.0.spawn(async move {
+        self.parts.spawn(async move {
             part.await;
             name
         });
@@ -143,12 +149,22 @@ impl Running {
 
     /// The name of the next part that ends.
     async fn next_end(&mut self) -> anyhow::Result<&'static str> {
-        let ended = self.0.join_next().await.context("no part runs")?;
-        ended.context("a part panicked; the log says where")
+        let ended = self.parts.join_next().await.context("no part runs")?;
+        let name = ended.context("a part panicked; the log says where")?;
+        self.ended.push(name);
+        Ok(name)
+    }
+
+    /// Waits until the part `name` has ended.
+    async fn end_of(&mut self, name: &str) -> anyhow::Result<()> {
+        while !self.ended.contains(&name) {
+            self.next_end().await?;
+        }
+        Ok(())
     }
 
     async fn all_ends(mut self) -> anyhow::Result<()> {
-        while !self.0.is_empty() {
+        while !self.parts.is_empty() {
             self.next_end().await?;
         }
         Ok(())

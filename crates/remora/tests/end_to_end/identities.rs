@@ -55,7 +55,7 @@ fn real_prometheus_through_every_identity() {
     every_sidecar_says_what_it_did(&senders);
     processes.iter_mut().for_each(Process::assert_running);
     for (_, sidecar) in senders {
-        assert!(sidecar.process.terminate().success(), "a sidecar must end well on SIGTERM");
+        assert!(sidecar.process.terminate().0.success(), "a sidecar must end well on SIGTERM");
     }
 }
 

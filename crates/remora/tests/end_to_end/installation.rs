@@ -56,7 +56,8 @@ impl Installation {
     /// Ends it with SIGTERM, which must go well, and gives its directory back.
     pub(crate) fn stop(self) -> TempDir {
         let Self { process, directory, .. } = self;
-        assert!(process.terminate().success(), "`remora up` must end well on SIGTERM");
+        let (status, log) = process.terminate();
+        assert!(status.success(), "`remora up` must end well on SIGTERM, not with {status}; its log:\n{log}");
         directory
     }
 

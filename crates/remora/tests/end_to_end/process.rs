@@ -33,11 +33,12 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Sends SIGTERM and waits for the end.
-    pub(crate) fn terminate(mut self) -> ExitStatus {
+    /// Sends SIGTERM and waits for the end; gives all that was printed, too.
+    pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
         assert!(killed.success());
-        self.wait(Duration::from_secs(30))
+        let status = self.wait(Duration::from_secs(30));
+        (status, self.log())
     }
 
     /// Sends SIGKILL and waits for the end.

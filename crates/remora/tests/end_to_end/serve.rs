@@ -104,7 +104,7 @@ fn serves_what_its_settings_say() {
     // Nothing of a laptop's conveniences in production.
     let imds = format!("{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource=x", service.base);
     assert_eq!(up.client.send("GET", &imds, &[("metadata", "true")], "").status, 404);
-    assert!(service.process.terminate().success(), "`remora serve` must end well on SIGTERM");
+    assert!(service.process.terminate().0.success(), "`remora serve` must end well on SIGTERM");
 }
 
 #[test]
