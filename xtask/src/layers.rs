@@ -7,9 +7,10 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("values", &["model"]),
     ("bytes", &["remote-write", "tsdb-format", "promql-syntax"]),
     ("seams", &["environment", "storage"]),
-    ("engines", &["tsdb", "promql", "identity", "access", "catalog"]),
+    ("engines", &["tsdb", "promql", "identity", "access", "catalog", "spool"]),
+    ("senders", &["delivery"]),
     ("between", &["host", "http-serving"]),
-    ("edges", &["proxy", "ingest", "query-api", "authority"]),
+    ("edges", &["proxy", "ingest", "query-api", "authority", "doctor"]),
     ("programs", &["sidecar"]),
     ("whole", &["remora"]),
 ];
@@ -39,7 +40,7 @@ const FORBIDDEN: &[(&[&str], &[&str], &str)] = &[
         "values, bytes and seams know no runtime, socket, file system, clock or logger",
     ),
     (
-        &["engines"],
+        &["engines", "senders"],
         &["tokio", "hyper", "hyper-util", "reqwest", "socket2", "rand", "rustix"],
         "engines take time, chance, disk and network as arguments (crate `environment`)",
     ),
