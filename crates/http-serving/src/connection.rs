@@ -2,26 +2,25 @@
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
-use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _, ReadBuf};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
 
 use crate::activity::{Activity, Verdict, Watch, Watched};
 use crate::handler::Handler;
 use crate::metrics::ListenerMetrics;
 use crate::server::{Limits, Phase, RequestIds, Versions};
 use crate::service::RequestScope;
+use crate::stream::{Stream, begins_tls};
 
 /// What all connections of a server share.
 pub(crate) struct Connections<H> {
@@ -92,7 +91,7 @@ impl<H: Handler> Connections<H> {
             let mut first = [0];
             match stream.peek(&mut first).await? {
                 0 => return Ok(None),
-                _ if first[0] == TLS_HANDSHAKE => {
+                _ if begins_tls(first[0]) => {
                     return Ok(Some(Stream::Tls(Box::new(acceptor.accept(stream).await?))));
                 }
                 _ => {}
@@ -180,61 +179,6 @@ enum Ended {
     Http(Box<dyn std::error::Error + Send + Sync>),
 }
 
-/// A connection's bytes. TLS is boxed: a session is a hundred times the size of a socket.
-enum Stream {
-    Plain(TcpStream),
-    Tls(Box<TlsStream<TcpStream>>),
-}
-
-impl AsyncRead for Stream {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_read(cx, buffer),
-            Self::Tls(session) => Pin::new(session).poll_read(cx, buffer),
-        }
-    }
-}
-
-impl AsyncWrite for Stream {
-    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write(cx, bytes),
-            Self::Tls(session) => Pin::new(session).poll_write(cx, bytes),
-        }
-    }
-
-    fn poll_write_vectored(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-        slices: &[io::IoSlice<'_>],
-    ) -> Poll<io::Result<usize>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_write_vectored(cx, slices),
-            Self::Tls(session) => Pin::new(session).poll_write_vectored(cx, slices),
-        }
-    }
-
-    fn is_write_vectored(&self) -> bool {
-        true
-    }
-
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_flush(cx),
-            Self::Tls(session) => Pin::new(session).poll_flush(cx),
-        }
-    }
-
-    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        match self.get_mut() {
-            Self::Plain(stream) => Pin::new(stream).poll_shutdown(cx),
-            Self::Tls(session) => Pin::new(session).poll_shutdown(cx),
-        }
-    }
-}
-
-/// The type of the first record of every TLS connection; no HTTP request begins with this byte.
-const TLS_HANDSHAKE: u8 = 0x16;
 const HTTP2_PING_INTERVAL: Duration = Duration::from_secs(30);
 const HTTP2_PING_TIMEOUT: Duration = Duration::from_secs(20);
 const REFUSED_BYTES_MAX: u64 = 1 << 20;

@@ -20,6 +20,7 @@ mod response;
 mod server;
 mod service;
 mod status;
+mod stream;
 mod tls;
 
 pub use authentication::{authenticate, token_refused};
@@ -31,4 +32,5 @@ pub use read_body::{Drain, ReadBodyError, read_body};
 pub use response::{PrincipalForLog, empty, json, text, with_header};
 pub use server::{Limits, PlainHttp, Server, Versions};
 pub use status::status_of;
+pub use stream::{Stream, begins_tls};
 pub use tls::{Certificate, CertificateError};

@@ -56,7 +56,7 @@ impl Certificate {
     }
 
     /// Takes handshakes with this certificate and offers the application protocols `alpn`.
-    pub(crate) fn acceptor(self: &Arc<Self>, alpn: &[&str]) -> TlsAcceptor {
+    pub fn acceptor(self: &Arc<Self>, alpn: &[&str]) -> TlsAcceptor {
         let mut config = ServerConfig::builder_with_provider(self.provider.clone())
             .with_safe_default_protocol_versions()
             .expect("the provider supports TLS 1.2 and 1.3")
