@@ -52,6 +52,32 @@ pub trait DiskFile: Send + 'static {
     }
 }
 
+/// A file open for reading at places of one's choice, while others may append to it.
+pub trait DiskRead: Send + Sync + 'static {
+    /// Reads bytes from `offset` on and returns how many; fewer than asked for only where the file ends.
+    ///
+    /// # Errors
+    /// As the system reports them.
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize>;
+
+    /// The file's length in bytes.
+    ///
+    /// # Errors
+    /// As the system reports them.
+    fn len(&self) -> io::Result<u64>;
+
+    /// Whether the file holds no bytes.
+    ///
+    /// # Errors
+    /// As the system reports them.
+    fn is_empty(&self) -> io::Result<bool> {
+        Ok(self.len()? == 0)
+    }
+}
+
+/// A lock that is let go of when it is dropped, and by the death of the process, however it comes.
+pub trait DiskLock: Send + Sync + 'static {}
+
 /// A file system.
 pub trait Disk: Send + Sync + 'static {
     /// The whole content of a file.
@@ -59,6 +85,18 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` when there is none; otherwise as the system reports them.
     fn read(&self, path: &Path) -> io::Result<Vec<u8>>;
+
+    /// Opens an existing file for reading. It can be read on after it was removed or renamed.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; otherwise as the system reports them.
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>>;
+
+    /// Takes an exclusive lock on a file, which is made if there is none and stays when the lock is gone. Does not wait.
+    ///
+    /// # Errors
+    /// `WouldBlock` when it is taken, by this process or another; otherwise as the system reports them.
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>>;
 
     /// Entries of a directory with their kinds, sorted by path.
     ///

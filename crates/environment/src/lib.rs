@@ -15,7 +15,7 @@ use std::future::Future;
 use std::pin::Pin;
 
 pub use clock::{Clock, Deadline, Monotonic, UnixTime};
-pub use disk::{Disk, DiskFile, FileKind};
+pub use disk::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
 pub use http_client::{HttpClient, HttpError, HttpErrorKind, Request, Response};
 pub use rng::Rng;
 

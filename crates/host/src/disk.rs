@@ -1,11 +1,11 @@
 //! The real file system.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
-use environment::{Disk, DiskFile, FileKind};
+use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
 
 /// The system's files. Everything it creates is for the owner alone: directories 0700, files 0600, since keys, tokens and
 /// metrics lie there.
@@ -15,6 +15,21 @@ pub struct HostDisk;
 impl Disk for HostDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         fs::read(path)
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
+        Ok(Box::new(HostRead { file: File::open(path)? }))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let writable = OpenOptions::new().create(true).truncate(false).write(true).mode(FILE_MODE).open(path);
+        // What lies on a disk that is read-only now can still be used by one process alone.
+        let file = writable.or_else(|error| File::open(path).map_err(|_| error))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Box::new(HostLock { _file: file })),
+            Err(TryLockError::WouldBlock) => Err(io::ErrorKind::WouldBlock.into()),
+            Err(TryLockError::Error(error)) => Err(error),
+        }
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<(PathBuf, FileKind)>> {
@@ -80,6 +95,37 @@ impl DiskFile for HostFile {
         Ok(self.file.metadata()?.len())
     }
 }
+
+/// A file open for reading alone.
+struct HostRead {
+    file: File,
+}
+
+impl DiskRead for HostRead {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut read = 0;
+        while read < buffer.len() {
+            match self.file.read_at(&mut buffer[read..], offset + read as u64) {
+                Ok(0) => break,
+                Ok(count) => read += count,
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(read)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.file.metadata()?.len())
+    }
+}
+
+/// A lock by `flock`, which belongs to the open file.
+struct HostLock {
+    _file: File,
+}
+
+impl DiskLock for HostLock {}
 
 fn kind_of(file_type: fs::FileType) -> FileKind {
     match (file_type.is_file(), file_type.is_dir()) {

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
-use environment::{Disk, DiskFile, FileKind, HttpError, Request, Response};
+use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind, HttpError, Request, Response};
 use testkit::{ScriptedHttp, SeededRng, Simulation};
 
 use crate::{AccessToken, Application, Authority, Credential, Environment, Scope, TokenError};
@@ -32,6 +32,12 @@ fn unsupported<T>() -> io::Result<T> {
 impl Disk for Files {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         self.0.lock().unwrap().get(path).cloned().ok_or_else(|| io::Error::from(io::ErrorKind::NotFound))
+    }
+    fn open_read(&self, _: &Path) -> io::Result<Box<dyn DiskRead>> {
+        unsupported()
+    }
+    fn lock(&self, _: &Path) -> io::Result<Box<dyn DiskLock>> {
+        unsupported()
     }
     fn list(&self, _: &Path) -> io::Result<Vec<(PathBuf, FileKind)>> {
         unsupported()

@@ -5,7 +5,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use environment::{Disk, DiskFile, FileKind};
+use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
 
 /// Files in memory. Clones share them; [`MemoryDisk::after_process_crash`] and [`MemoryDisk::after_power_cut`] copy.
 ///
@@ -22,6 +22,10 @@ struct Files {
     changes: u64,
     fault: Option<Fault>,
     syncs: u64,
+    /// Positioned reads so far.
+    reads: u64,
+    read_fault: Option<Fault>,
+    locked: BTreeSet<PathBuf>,
 }
 
 #[derive(Clone, Default)]
@@ -33,7 +37,8 @@ struct File {
 /// What goes wrong, and when.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Fault {
-    /// At which change (append, truncate, create, rename, remove, sync) counted from 0 since the disk was made.
+    /// At which change (append, truncate, create, rename, remove, sync) counted from 0 since the disk was made; for
+    /// [`MemoryDisk::inject_read`], at which read through [`DiskRead`].
     pub at: u64,
     /// What the system reports.
     pub error: io::ErrorKind,
@@ -51,23 +56,40 @@ impl MemoryDisk {
 
     /// Makes changes fail from now on as `fault` says.
     pub fn inject(&self, fault: Fault) {
-        self.lock().fault = Some(fault);
+        self.lock_files().fault = Some(fault);
+    }
+
+    /// Makes reads through [`DiskRead`] fail from now on as `fault` says.
+    pub fn inject_read(&self, fault: Fault) {
+        self.lock_files().read_fault = Some(fault);
+    }
+
+    /// Ends all faults.
+    pub fn heal(&self) {
+        let mut files = self.lock_files();
+        (files.fault, files.read_fault) = (None, None);
+    }
+
+    /// Number of reads through [`DiskRead`] so far.
+    pub fn reads(&self) -> u64 {
+        self.lock_files().reads
     }
 
     /// Number of changes so far.
     pub fn changes(&self) -> u64 {
-        self.lock().changes
+        self.lock_files().changes
     }
 
     /// Number of times a file was synced.
     pub fn syncs(&self) -> u64 {
-        self.lock().syncs
+        self.lock_files().syncs
     }
 
-    /// What a process started after the death of this one finds: all bytes written. Without faults.
+    /// What a process started after the death of this one finds: all bytes written. Without faults and locks.
     #[must_use]
     pub fn after_process_crash(&self) -> Self {
-        let files = Files { fault: None, changes: 0, syncs: 0, ..self.lock().clone() };
+        let Files { files, directories, .. } = self.lock_files().clone();
+        let files = Files { files, directories, ..Files::default() };
         Self(Arc::new(Mutex::new(files)))
     }
 
@@ -75,7 +97,7 @@ impl MemoryDisk {
     #[must_use]
     pub fn after_power_cut(&self, mut extra: impl FnMut(usize) -> usize) -> Self {
         let after = self.after_process_crash();
-        for file in after.lock().files.values_mut() {
+        for file in after.lock_files().files.values_mut() {
             let unsynced = file.bytes.len() - file.synced;
             file.bytes.truncate(file.synced + extra(unsynced).min(unsynced));
         }
@@ -85,15 +107,15 @@ impl MemoryDisk {
     /// Replaces a file's content (creating it), without regard to faults: damage, or a fixture.
     pub fn put(&self, path: impl Into<PathBuf>, bytes: Vec<u8>) {
         let synced = bytes.len();
-        self.lock().files.insert(path.into(), File { bytes, synced });
+        self.lock_files().files.insert(path.into(), File { bytes, synced });
     }
 
     /// Paths of all files.
     pub fn paths(&self) -> Vec<PathBuf> {
-        self.lock().files.keys().cloned().collect()
+        self.lock_files().files.keys().cloned().collect()
     }
 
-    fn lock(&self) -> MutexGuard<'_, Files> {
+    fn lock_files(&self) -> MutexGuard<'_, Files> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -125,6 +147,49 @@ fn missing(path: &Path) -> io::Error {
     io::Error::new(io::ErrorKind::NotFound, format!("{} does not exist", path.display()))
 }
 
+/// Keeps reading what the path held when it was opened, if that is gone; else what it holds now.
+struct OpenRead {
+    disk: MemoryDisk,
+    path: PathBuf,
+    opened: Vec<u8>,
+}
+
+impl DiskRead for OpenRead {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let mut files = self.disk.lock_files();
+        let now = files.reads;
+        files.reads += 1;
+        if let Some(fault) = files.read_fault
+            && (now == fault.at || (now > fault.at && fault.lasting))
+        {
+            return Err(io::Error::new(fault.error, "injected fault"));
+        }
+        let bytes = files.files.get(&self.path).map_or(&self.opened, |file| &file.bytes);
+        let start = usize::try_from(offset).map_or(bytes.len(), |offset| offset.min(bytes.len()));
+        let count = buffer.len().min(bytes.len() - start);
+        buffer[..count].copy_from_slice(&bytes[start..start + count]);
+        Ok(count)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        let files = self.disk.lock_files();
+        Ok(files.files.get(&self.path).map_or(&self.opened, |file| &file.bytes).len() as u64)
+    }
+}
+
+struct HeldLock {
+    disk: MemoryDisk,
+    path: PathBuf,
+}
+
+impl DiskLock for HeldLock {}
+
+impl Drop for HeldLock {
+    fn drop(&mut self) {
+        self.disk.lock_files().locked.remove(&self.path);
+    }
+}
+
 struct OpenFile {
     disk: MemoryDisk,
     path: PathBuf,
@@ -132,7 +197,7 @@ struct OpenFile {
 
 impl DiskFile for OpenFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        let mut files = self.disk.lock();
+        let mut files = self.disk.lock_files();
         let (written, result) = match files.change() {
             Ok(()) => (bytes.len(), Ok(())),
             Err((error, torn)) => (torn.min(bytes.len()), Err(error)),
@@ -142,7 +207,7 @@ impl DiskFile for OpenFile {
     }
 
     fn sync(&self) -> io::Result<()> {
-        let mut files = self.disk.lock();
+        let mut files = self.disk.lock_files();
         files.change_whole()?;
         files.syncs += 1;
         let file = files.file(&self.path)?;
@@ -151,7 +216,7 @@ impl DiskFile for OpenFile {
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        let mut files = self.disk.lock();
+        let mut files = self.disk.lock_files();
         files.change_whole()?;
         let file = files.file(&self.path)?;
         file.bytes.truncate(usize::try_from(len).unwrap_or(usize::MAX));
@@ -160,17 +225,31 @@ impl DiskFile for OpenFile {
     }
 
     fn len(&self) -> io::Result<u64> {
-        Ok(self.disk.lock().file(&self.path)?.bytes.len() as u64)
+        Ok(self.disk.lock_files().file(&self.path)?.bytes.len() as u64)
     }
 }
 
 impl Disk for MemoryDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.lock().file(path)?.bytes.clone())
+        Ok(self.lock_files().file(path)?.bytes.clone())
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
+        let opened = self.read(path)?;
+        Ok(Box::new(OpenRead { disk: self.clone(), path: path.to_path_buf(), opened }))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let mut files = self.lock_files();
+        if !files.locked.insert(path.to_path_buf()) {
+            return Err(io::ErrorKind::WouldBlock.into());
+        }
+        files.files.entry(path.to_path_buf()).or_default();
+        Ok(Box::new(HeldLock { disk: self.clone(), path: path.to_path_buf() }))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<(PathBuf, FileKind)>> {
-        let files = self.lock();
+        let files = self.lock_files();
         if !files.directories.contains(directory) {
             return Err(missing(directory));
         }
@@ -183,14 +262,14 @@ impl Disk for MemoryDisk {
     }
 
     fn create_directory(&self, directory: &Path) -> io::Result<()> {
-        let mut files = self.lock();
+        let mut files = self.lock_files();
         files.change_whole()?;
         files.directories.extend(directory.ancestors().map(Path::to_path_buf));
         Ok(())
     }
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        let mut files = self.lock();
+        let mut files = self.lock_files();
         files.change_whole()?;
         if files.files.contains_key(path) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists", path.display())));
@@ -203,12 +282,12 @@ impl Disk for MemoryDisk {
     }
 
     fn open_append(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
-        self.lock().file(path)?;
+        self.lock_files().file(path)?;
         Ok(Box::new(OpenFile { disk: self.clone(), path: path.to_path_buf() }))
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut files = self.lock();
+        let mut files = self.lock_files();
         files.change_whole()?;
         if let Some(file) = files.files.remove(from) {
             files.files.insert(to.to_path_buf(), file);
@@ -228,13 +307,13 @@ impl Disk for MemoryDisk {
     }
 
     fn remove_file(&self, path: &Path) -> io::Result<()> {
-        let mut files = self.lock();
+        let mut files = self.lock_files();
         files.change_whole()?;
         files.files.remove(path).map(drop).ok_or_else(|| missing(path))
     }
 
     fn remove_directory(&self, directory: &Path) -> io::Result<()> {
-        let mut files = self.lock();
+        let mut files = self.lock_files();
         files.change_whole()?;
         if !files.directories.contains(directory) {
             return Err(missing(directory));
@@ -245,7 +324,7 @@ impl Disk for MemoryDisk {
     }
 
     fn sync_directory(&self, _directory: &Path) -> io::Result<()> {
-        self.lock().change_whole()
+        self.lock_files().change_whole()
     }
 }
 
@@ -277,6 +356,24 @@ mod tests {
         assert_eq!(file.append(b"xy").unwrap_err().kind(), io::ErrorKind::StorageFull);
         file.append(b"z").unwrap();
         assert_eq!(disk.read(Path::new("d/f")).unwrap(), b"xz");
+    }
+
+    #[test]
+    fn reads_fail_when_told_to_and_locks_are_for_one() {
+        let disk = MemoryDisk::new();
+        disk.put("f", b"hello".to_vec());
+        let read = disk.open_read(Path::new("f")).unwrap();
+        let mut buffer = [0; 3];
+        assert_eq!((read.read_at(&mut buffer, 3).unwrap(), &buffer[..2]), (2, &b"lo"[..]));
+        disk.inject_read(Fault { at: 1, error: io::ErrorKind::Other, torn: 0, lasting: false });
+        assert!(read.read_at(&mut buffer, 0).is_err());
+        assert_eq!((read.read_at(&mut buffer, 9).unwrap(), read.len().unwrap()), (0, 5));
+
+        let lock = disk.lock(Path::new("lock")).unwrap();
+        assert_eq!(disk.lock(Path::new("lock")).err().unwrap().kind(), io::ErrorKind::WouldBlock);
+        assert!(disk.after_process_crash().lock(Path::new("lock")).is_ok());
+        drop(lock);
+        assert!(disk.lock(Path::new("lock")).is_ok());
     }
 
     #[test]

@@ -8,6 +8,7 @@
 
 use std::future::Future;
 use std::io::{self, Write};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::pin::pin;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Instant;
 
-use environment::{Disk, DiskFile, FileKind};
+use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
 use model::{Labels, TimestampMs};
 use storage::Storage;
 use tsdb::{Db, Settings};
@@ -213,9 +214,31 @@ impl DiskFile for File {
     }
 }
 
+impl DiskRead for File {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        self.0.read_at(buffer, offset)
+    }
+
+    fn len(&self) -> io::Result<u64> {
+        Ok(self.0.metadata()?.len())
+    }
+}
+
+impl DiskLock for File {}
+
 impl Disk for Files {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
         std::fs::read(path)
+    }
+
+    fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
+        Ok(Box::new(File(std::fs::File::open(path)?)))
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
+        let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).open(path)?;
+        file.try_lock()?;
+        Ok(Box::new(File(file)))
     }
 
     fn list(&self, directory: &Path) -> io::Result<Vec<(PathBuf, FileKind)>> {

@@ -59,3 +59,30 @@ fn directories_list_sorted_and_go_whole() {
         assert_eq!(error.kind(), io::ErrorKind::NotFound);
     }
 }
+
+#[test]
+fn a_file_is_read_anywhere_while_it_grows_and_after_it_is_gone() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("log");
+    let mut file = HostDisk.create(&path).unwrap();
+    let read = HostDisk.open_read(&path).unwrap();
+    assert!(read.is_empty().unwrap());
+    file.append(b"hello world").unwrap();
+    let mut buffer = [0; 5];
+    assert_eq!((read.read_at(&mut buffer, 6).unwrap(), &buffer), (5, b"world"));
+    HostDisk.remove_file(&path).unwrap();
+    assert_eq!((read.read_at(&mut buffer, 9).unwrap(), &buffer[..2]), (2, &b"ld"[..]));
+    assert_eq!((read.read_at(&mut buffer, 100).unwrap(), read.len().unwrap()), (0, 11));
+    assert_eq!(HostDisk.open_read(&path).err().unwrap().kind(), io::ErrorKind::NotFound);
+}
+
+#[test]
+fn a_lock_is_for_one_until_it_is_dropped() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("lock");
+    let lock = HostDisk.lock(&path).unwrap();
+    assert_eq!(HostDisk.lock(&path).err().unwrap().kind(), io::ErrorKind::WouldBlock);
+    drop(lock);
+    HostDisk.lock(&path).unwrap();
+    assert_eq!(mode(&path), 0o600);
+}
