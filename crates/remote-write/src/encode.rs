@@ -11,7 +11,8 @@ use crate::histogram as fields;
 use crate::labels::{BlockLabels, LabelError, put_label};
 use crate::negotiation::Version;
 use crate::series::{Layout, Sample};
-use crate::wire::{Wire, key, put_varint};
+use crate::walk::{FamilyMetadata, MetadataText};
+use crate::wire::{Wire, key, put_bytes, put_varint};
 use crate::{v1, v2};
 
 /// Builds one request. Give it series after series, then [`finish`](Self::finish) it.
@@ -93,13 +94,9 @@ impl Encoder {
     /// ([`SeriesEncoder::metadata`]) and is left out here.
     pub fn family(&mut self, name: &str, metadata: &Metadata) {
         if self.version == Version::V1 && self.families.insert(name.to_owned()) {
-            let element = &mut self.element;
-            element.clear();
-            put_integer(key(1, Wire::Varint), metadata.metric_type as u64, element);
-            put_text(key(2, Wire::Bytes), name, element);
-            put_text(key(4, Wire::Bytes), &metadata.help, element);
-            put_text(key(5, Wire::Bytes), &metadata.unit, element);
-            put_bytes(v1::METADATA, element, &mut self.body);
+            let Metadata { metric_type, help, unit } = metadata;
+            let metadata = MetadataText { metric_type: *metric_type, help, unit };
+            put_family(&FamilyMetadata { name, metadata }, &mut self.element, &mut self.body);
         }
     }
 
@@ -282,6 +279,16 @@ impl SymbolTable {
     }
 }
 
+/// Writes one `MetricMetadata` of a 1.0 request. `element` is working memory.
+pub(crate) fn put_family(family: &FamilyMetadata<'_>, element: &mut Vec<u8>, out: &mut Vec<u8>) {
+    element.clear();
+    put_integer(key(1, Wire::Varint), family.metadata.metric_type as u64, element);
+    put_text(key(2, Wire::Bytes), family.name, element);
+    put_text(key(4, Wire::Bytes), family.metadata.help, element);
+    put_text(key(5, Wire::Bytes), family.metadata.unit, element);
+    put_bytes(v1::METADATA, element, out);
+}
+
 fn put_histogram(histogram: &NativeHistogram, timestamp: TimestampMs, out: &mut Vec<u8>) {
     // The count is written even when it is 0: which of the two fields it is in says which kind of histogram this is.
     match &histogram.counts {
@@ -377,12 +384,6 @@ fn put_packed(key: u32, value: &[u8], out: &mut Vec<u8>) {
     if !value.is_empty() {
         put_bytes(key, value, out);
     }
-}
-
-fn put_bytes(key: u32, value: &[u8], out: &mut Vec<u8>) {
-    put_varint(u64::from(key), out);
-    put_varint(value.len() as u64, out);
-    out.extend_from_slice(value);
 }
 
 #[cfg(test)]

@@ -41,7 +41,9 @@ impl std::error::Error for DecodeError {
 impl Kinded for DecodeError {
     fn kind(&self) -> ErrorKind {
         match self.fault {
-            WireFault::TooManySymbols { .. } | WireFault::LabelsTooLarge { .. } => ErrorKind::TooLarge,
+            WireFault::TooManySeries { .. } | WireFault::TooManySymbols { .. } | WireFault::LabelsTooLarge { .. } => {
+                ErrorKind::TooLarge
+            }
             _ => ErrorKind::Invalid,
         }
     }
@@ -91,6 +93,12 @@ pub enum WireFault {
         field: u32,
         /// The wire type found.
         wire: u8,
+    },
+    /// More series than are taken.
+    #[error("more than {max} series, the limit per request; send smaller requests")]
+    TooManySeries {
+        /// The limit in force.
+        max: usize,
     },
     /// More symbols than are taken.
     #[error("more than {max} symbols, the limit per request; send smaller requests")]

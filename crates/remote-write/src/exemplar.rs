@@ -44,8 +44,6 @@ impl ExemplarView<'_> {
 }
 
 pub(crate) fn decode<'s>(message: Reader<'s>, context: &Context<'s>) -> Result<ExemplarView<'s>, Fault> {
-    const VALUE: u32 = key(2, Wire::Fixed64);
-    const TIMESTAMP: u32 = key(3, Wire::Varint);
     let version = context.layout.version;
     let (mut reader, mut value, mut timestamp) = (message, 0.0, 0);
     while !reader.is_empty() {
@@ -55,11 +53,44 @@ pub(crate) fn decode<'s>(message: Reader<'s>, context: &Context<'s>) -> Result<E
             // Labels in 1.0, packed references in 2.0.
             v1::LABELS => drop(reader.bytes()?),
             v2::REFS_UNPACKED if version == Version::V2 => drop(reader.varint()?),
-            other => reader.skip(other, fields(&[1, 2, 3]))?,
+            other => reader.skip(other, EXEMPLAR_FIELDS)?,
         }
     }
     Ok(ExemplarView { timestamp: TimestampMs(timestamp), value, message, symbols: context.symbols, version })
 }
+
+/// Checks that an `Exemplar` message of 1.0 is whole, labels and all.
+pub(crate) fn check_v1(mut exemplar: Reader<'_>) -> Result<(), Fault> {
+    while !exemplar.is_empty() {
+        match exemplar.key()? {
+            v1::LABELS => crate::labels::check(exemplar.message()?)?,
+            VALUE => drop(exemplar.fixed64()?),
+            TIMESTAMP => drop(exemplar.varint()?),
+            other => exemplar.skip(other, EXEMPLAR_FIELDS)?,
+        }
+    }
+    Ok(())
+}
+
+/// Checks that an `Exemplar` message of 2.0 is whole. Where its references lead is not looked at.
+pub(crate) fn check_v2(mut exemplar: Reader<'_>) -> Result<(), Fault> {
+    while !exemplar.is_empty() {
+        match exemplar.key()? {
+            v2::REFS_PACKED => exemplar.message()?.varints()?,
+            v2::REFS_UNPACKED => drop(exemplar.varint()?),
+            VALUE => drop(exemplar.fixed64()?),
+            TIMESTAMP => drop(exemplar.varint()?),
+            other => exemplar.skip(other, EXEMPLAR_FIELDS)?,
+        }
+    }
+    Ok(())
+}
+
+/// `Exemplar.value`
+pub(crate) const VALUE: u32 = key(2, Wire::Fixed64);
+/// `Exemplar.timestamp`
+pub(crate) const TIMESTAMP: u32 = key(3, Wire::Varint);
+const EXEMPLAR_FIELDS: u32 = fields(&[1, 2, 3]);
 
 /// Labels as fields of the exemplar (1.0).
 struct LabelFields<'s> {

@@ -3,7 +3,7 @@
 use model::{Counts, NativeHistogram, ResetHint, Span, TimestampMs};
 
 use crate::error::Fault;
-use crate::series::{Context, start_timestamp};
+use crate::series::{Context, Layout, start_timestamp};
 use crate::wire::{Reader, Wire, fields, key};
 
 /// One histogram sample. Decoded, not validated.
@@ -105,6 +105,26 @@ pub(crate) fn decode(mut reader: Reader<'_>, context: &Context<'_>) -> Result<Hi
             counts,
         },
     })
+}
+
+/// Checks that a `Histogram` message is whole, without keeping anything of it.
+pub(crate) fn check(mut reader: Reader<'_>, layout: &Layout) -> Result<(), Fault> {
+    while !reader.is_empty() {
+        match reader.key()? {
+            COUNT_INTEGER | ZERO_COUNT_INTEGER | RESET_HINT | TIMESTAMP | NEGATIVE_DELTAS | POSITIVE_DELTAS => {
+                reader.varint()?;
+            }
+            COUNT_FLOAT | SUM | ZERO_THRESHOLD | ZERO_COUNT_FLOAT | NEGATIVE_COUNTS | POSITIVE_COUNTS
+            | CUSTOM_VALUES => drop(reader.fixed64()?),
+            SCHEMA => drop(reader.sint32()?),
+            NEGATIVE_SPANS | POSITIVE_SPANS => drop(span(reader.message()?)?),
+            NEGATIVE_DELTAS_PACKED | POSITIVE_DELTAS_PACKED => reader.message()?.varints()?,
+            NEGATIVE_COUNTS_PACKED | POSITIVE_COUNTS_PACKED | CUSTOM_VALUES_PACKED => reader.message()?.doubles()?,
+            START_TIMESTAMP if layout.start_timestamps => drop(reader.varint()?),
+            other => reader.skip(other, HISTOGRAM_FIELDS)?,
+        }
+    }
+    Ok(())
 }
 
 fn span(mut reader: Reader<'_>) -> Result<Span, Fault> {

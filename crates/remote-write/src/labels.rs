@@ -252,6 +252,33 @@ pub(crate) fn label(mut reader: Reader<'_>) -> LabelText<'_> {
     Ok((name_text, value_text))
 }
 
+/// Checks that a `Label` message is whole, and not that it is text.
+#[inline(always)]
+pub(crate) fn check(label: Reader<'_>) -> Result<(), Fault> {
+    // Nearly every label is a short name, a short value and nothing else.
+    let bytes = label.rest();
+    if let [first, name_bytes @ 0..0x80, rest @ ..] = bytes
+        && *first == NAME as u8
+        && let Some([second, value_bytes @ 0..0x80, value @ ..]) = rest.get(usize::from(*name_bytes)..)
+        && *second == VALUE as u8
+        && value.len() == usize::from(*value_bytes)
+    {
+        return Ok(());
+    }
+    check_any(label)
+}
+
+#[cold]
+fn check_any(mut label: Reader<'_>) -> Result<(), Fault> {
+    while !label.is_empty() {
+        match label.key()? {
+            NAME | VALUE => drop(label.bytes()?),
+            other => label.skip(other, fields(&[1, 2]))?,
+        }
+    }
+    Ok(())
+}
+
 /// Writes one label field as senders of 1.0 do: empty texts are left out.
 #[inline]
 pub(crate) fn put_label(name: &str, value: &str, out: &mut Vec<u8>) {

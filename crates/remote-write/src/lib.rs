@@ -8,6 +8,10 @@
 //! they stand encoded in a 1.0 request. Whoever remembers what a block stood for never needs to look inside it again;
 //! who does not calls [`labels_of_block`], which checks and sorts.
 //!
+//! Who keeps and passes on requests without storing them takes another way: [`survey`] says in one pass how much is in a
+//! message and which series, [`SeriesIndex`] makes messages of some of its series, [`transcode_to_v1`] says a 2.0
+//! message in 1.0.
+//!
 //! Two classes of errors: [`DecodeError`] means that the message is broken and nothing after that point can be trusted,
 //! so the whole request is refused. [`Refused`] is one series (or one metadata entry) that makes no sense on its own;
 //! the walk goes on behind it.
@@ -23,7 +27,10 @@ mod labels;
 pub mod negotiation;
 mod request;
 mod series;
+mod series_index;
+mod survey;
 mod symbols;
+mod transcode;
 mod v1;
 mod v2;
 mod walk;
@@ -38,6 +45,9 @@ pub use labels::{BlockLabels, LabelError, LabelLimits, labels_of_block};
 pub use negotiation::{UnsupportedMedia, Version, negotiate};
 pub use request::{Limits, Request};
 pub use series::{Exemplars, Histograms, Sample, Samples, Series, Tally};
+pub use series_index::SeriesIndex;
+pub use survey::{Survey, SurveyScratch, series_hash, survey};
 pub use symbols::SymbolError;
+pub use transcode::{Transcoded, transcode_to_v1};
 pub use walk::{FamilyMetadata, Item, MetadataError, MetadataText, Refused, SeriesError, Walk};
 pub use written::WrittenCounts;

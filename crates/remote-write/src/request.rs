@@ -1,6 +1,6 @@
 //! A whole request.
 
-use crate::error::{DecodeError, Fault};
+use crate::error::{DecodeError, Fault, WireFault};
 use crate::labels::LabelLimits;
 use crate::negotiation::Version;
 use crate::symbols::Symbols;
@@ -13,6 +13,9 @@ use crate::{v1, v2};
 pub struct Limits {
     /// Bounds on each label set.
     pub labels: LabelLimits,
+    /// Series of a request. One takes as few as 2 bytes in it, and 24 while a request is taken apart
+    /// ([`crate::SeriesIndex`]).
+    pub series_max: usize,
     /// Symbols of a 2.0 request. Each takes 16 bytes while the request is looked at and as few as 2 in it.
     pub symbols_max: usize,
     /// Bytes that all label sets of a 2.0 request may unfold to: its references can repeat a long text any number of times.
@@ -21,7 +24,12 @@ pub struct Limits {
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { labels: LabelLimits::default(), symbols_max: 1 << 20, unfolded_bytes_max: 512 << 20 }
+        Self {
+            labels: LabelLimits::default(),
+            series_max: 1 << 20,
+            symbols_max: 1 << 20,
+            unfolded_bytes_max: 512 << 20,
+        }
     }
 }
 
@@ -39,7 +47,7 @@ impl<'a> Request<'a> {
     /// inside of series is looked at when they are walked.
     ///
     /// # Errors
-    /// A message that is broken on the outside, or has more symbols than `limits` allow.
+    /// A message that is broken on the outside, or has more series or symbols than `limits` allow.
     pub fn parse(version: Version, body: &'a [u8], limits: &Limits) -> Result<Self, DecodeError> {
         let message = Reader::new(body);
         let mut request = Self { version, message, symbols: Symbols::default(), limits: *limits, series: 0 };
@@ -56,8 +64,8 @@ impl<'a> Request<'a> {
         while !reader.is_empty() {
             match reader.key()? {
                 v1::TIMESERIES => {
+                    self.count_series(&reader)?;
                     reader.bytes()?;
-                    self.series += 1;
                 }
                 v1::METADATA => drop(reader.bytes()?),
                 other => reader.skip(other, v1::REQUEST_FIELDS)?,
@@ -72,13 +80,19 @@ impl<'a> Request<'a> {
             match reader.key()? {
                 v2::SYMBOLS => v2::push_symbol(&mut reader, &mut self.symbols, self.limits.symbols_max)?,
                 v2::TIMESERIES => {
+                    self.count_series(&reader)?;
                     reader.bytes()?;
-                    self.series += 1;
                 }
                 other => reader.skip(other, v2::REQUEST_FIELDS)?,
             }
         }
         Ok(())
+    }
+
+    fn count_series(&mut self, at: &Reader<'_>) -> Result<(), Fault> {
+        self.series += 1;
+        let max = self.limits.series_max;
+        if self.series > max { Err(at.fault(WireFault::TooManySeries { max })) } else { Ok(()) }
     }
 
     /// The version it was parsed as.

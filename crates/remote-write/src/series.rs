@@ -10,6 +10,7 @@ use crate::negotiation::Version;
 use crate::symbols::Symbols;
 use crate::walk::MetadataText;
 use crate::wire::{Reader, Wire, fields, key};
+use crate::written::WrittenCounts;
 
 /// Where the versions differ.
 pub(crate) struct Layout {
@@ -60,6 +61,12 @@ pub(crate) struct Context<'s> {
     pub(crate) index: usize,
     pub(crate) symbols: &'s Symbols<'s>,
     pub(crate) limits: &'s LabelLimits,
+}
+
+impl std::ops::AddAssign<Tally> for WrittenCounts {
+    fn add_assign(&mut self, tally: Tally) {
+        *self += Self { samples: tally.samples, histograms: tally.histograms, exemplars: tally.exemplars };
+    }
 }
 
 impl Context<'_> {
@@ -211,7 +218,7 @@ const VALUE: u32 = key(1, Wire::Fixed64);
 /// `Sample.timestamp`
 const TIMESTAMP: u32 = key(2, Wire::Varint);
 /// `Sample.start_timestamp` (2.0)
-const START_TIMESTAMP: u32 = key(3, Wire::Varint);
+pub(crate) const START_TIMESTAMP: u32 = key(3, Wire::Varint);
 
 #[inline]
 fn sample(mut reader: Reader<'_>, context: &Context<'_>) -> Result<Sample, Fault> {
@@ -225,6 +232,20 @@ fn sample(mut reader: Reader<'_>, context: &Context<'_>) -> Result<Sample, Fault
         }
     }
     Ok(Sample { timestamp: TimestampMs(timestamp), value, start_timestamp: start_timestamp(start) })
+}
+
+/// Checks that a `Sample` message is whole, without reading it.
+#[inline(always)]
+pub(crate) fn check_sample(mut sample: Reader<'_>, layout: &Layout) -> Result<(), Fault> {
+    while !sample.is_empty() {
+        match sample.key()? {
+            VALUE => drop(sample.fixed64()?),
+            TIMESTAMP => drop(sample.varint()?),
+            START_TIMESTAMP if layout.start_timestamps => drop(sample.varint()?),
+            other => sample.skip(other, fields(&[1, 2]))?,
+        }
+    }
+    Ok(())
 }
 
 /// 0 means that it is not set.

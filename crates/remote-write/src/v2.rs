@@ -5,10 +5,11 @@ use model::MetricType;
 use crate::error::{Fault, WireFault};
 use crate::labels::{LabelError, LabelLimits, LabelText, put_label};
 use crate::negotiation::Version;
-use crate::series::{Layout, Tally};
+use crate::series::{self, Layout, Tally};
 use crate::symbols::Symbols;
 use crate::walk::{MetadataError, MetadataText};
-use crate::wire::{Reader, Wire, fields, key};
+use crate::wire::{Reader, Wire, fields, key, pass};
+use crate::{exemplar, histogram};
 
 pub(crate) static LAYOUT: Layout = Layout {
     version: Version::V2,
@@ -27,9 +28,9 @@ pub(crate) const REQUEST_FIELDS: u32 = fields(&[4, 5]);
 /// `TimeSeries.labels_refs` and `Exemplar.labels_refs`, as they should be written and as they may be.
 pub(crate) const REFS_PACKED: u32 = key(1, Wire::Bytes);
 pub(crate) const REFS_UNPACKED: u32 = key(1, Wire::Varint);
-const SAMPLES: u32 = LAYOUT.samples;
-const HISTOGRAMS: u32 = LAYOUT.histograms;
-const EXEMPLARS: u32 = LAYOUT.exemplars;
+pub(crate) const SAMPLES: u32 = LAYOUT.samples;
+pub(crate) const HISTOGRAMS: u32 = LAYOUT.histograms;
+pub(crate) const EXEMPLARS: u32 = LAYOUT.exemplars;
 /// `TimeSeries.metadata`
 const METADATA: u32 = key(5, Wire::Bytes);
 const SERIES_FIELDS: u32 = fields(&[1, 2, 3, 4, 5]);
@@ -40,28 +41,27 @@ pub(crate) struct Skimmed {
     pub(crate) tally: Tally,
 }
 
+/// Looks into the parts, too, when they are to be `SOUND`: who does not decode them wants to know that others can.
 #[inline]
-pub(crate) fn skim(series: Reader<'_>) -> Result<Skimmed, Fault> {
+pub(crate) fn skim<const SOUND: bool>(series: Reader<'_>) -> Result<Skimmed, Fault> {
     let mut reader = series;
     let mut skimmed = Skimmed { metadata: None, tally: Tally::default() };
     while !reader.is_empty() {
         match reader.key()? {
-            REFS_PACKED => {
-                reader.bytes()?;
-            }
+            REFS_PACKED => pass::<SOUND>(&mut reader, Reader::varints)?,
             REFS_UNPACKED => {
                 reader.varint()?;
             }
             SAMPLES => {
-                reader.bytes()?;
+                pass::<SOUND>(&mut reader, |sample| series::check_sample(sample, &LAYOUT))?;
                 skimmed.tally.samples += 1;
             }
             HISTOGRAMS => {
-                reader.bytes()?;
+                pass::<SOUND>(&mut reader, |histogram| histogram::check(histogram, &LAYOUT))?;
                 skimmed.tally.histograms += 1;
             }
             EXEMPLARS => {
-                reader.bytes()?;
+                pass::<SOUND>(&mut reader, exemplar::check_v2)?;
                 skimmed.tally.exemplars += 1;
             }
             // A message field that comes twice is merged, as protobuf has it.
@@ -166,6 +166,30 @@ pub(crate) fn resolve_labels(
         }
     }
     Ok(Ok(()))
+}
+
+/// Calls `on_reference` with every reference of a series: those of its labels, its exemplars and its metadata.
+pub(crate) fn each_reference(series: Reader<'_>, mut on_reference: impl FnMut(u64)) -> Result<(), Fault> {
+    let mut labels_of = |message| -> Result<(), Fault> {
+        let mut refs = Refs::new(message);
+        while let Some(reference) = refs.next()? {
+            on_reference(reference);
+        }
+        Ok(())
+    };
+    labels_of(series)?;
+    let mut metadata = MetadataRefs::default();
+    let mut reader = series;
+    while !reader.is_empty() {
+        match reader.key()? {
+            EXEMPLARS => labels_of(reader.message()?)?,
+            METADATA => metadata.merge(reader.message()?)?,
+            other => reader.skip(other, 0)?,
+        }
+    }
+    on_reference(metadata.help);
+    on_reference(metadata.unit);
+    Ok(())
 }
 
 /// Adds one symbol to the table.

@@ -164,7 +164,7 @@ impl<'r> Walk<'r> {
 
     #[inline]
     fn series_v1(&mut self, message: Reader<'r>, index: usize) -> Result<Item<'_>, DecodeError> {
-        let skimmed = v1::skim(message).map_err(|fault| self.broken(fault, index))?;
+        let skimmed = v1::skim::<false>(message).map_err(|fault| self.broken(fault, index))?;
         let mut label_block = skimmed.labels;
         if skimmed.scattered {
             v1::collect_labels(message, self.scratch).map_err(|fault| self.broken(fault, index))?;
@@ -176,7 +176,7 @@ impl<'r> Walk<'r> {
 
     fn series_v2(&mut self, message: Reader<'r>, index: usize) -> Result<Item<'_>, DecodeError> {
         let Request { symbols, limits, .. } = self.request;
-        let skimmed = v2::skim(message).map_err(|fault| self.broken(fault, index))?;
+        let skimmed = v2::skim::<false>(message).map_err(|fault| self.broken(fault, index))?;
         let labels = v2::resolve_labels(message, symbols, &limits.labels, self.scratch)
             .map_err(|fault| self.broken(fault, index))?;
         self.unfolded_bytes += self.scratch.len();

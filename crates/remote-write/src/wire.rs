@@ -142,6 +142,22 @@ impl<'a> Reader<'a> {
         self.fixed64().map(f64::from_bits)
     }
 
+    /// Passes over a message that is nothing but varints.
+    pub(crate) fn varints(mut self) -> Result<(), Fault> {
+        while !self.is_empty() {
+            self.varint()?;
+        }
+        Ok(())
+    }
+
+    /// Passes over a message that is nothing but eight bytes, any number of times.
+    pub(crate) fn doubles(mut self) -> Result<(), Fault> {
+        while !self.is_empty() {
+            self.fixed64()?;
+        }
+        Ok(())
+    }
+
     /// A zigzag-encoded integer.
     #[inline]
     pub(crate) fn sint64(&mut self) -> Result<i64, Fault> {
@@ -215,6 +231,16 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// Passes over a message; looks into it with `check` when it is to be `SOUND`.
+#[inline(always)]
+pub(crate) fn pass<'a, const SOUND: bool>(
+    reader: &mut Reader<'a>,
+    check: impl FnOnce(Reader<'a>) -> Result<(), Fault>,
+) -> Result<(), Fault> {
+    let message = reader.message()?;
+    if SOUND { check(message) } else { Ok(()) }
+}
+
 /// Puts the seven low bits of each of eight bytes side by side.
 #[inline(always)]
 const fn join_groups_of_seven(word: u64) -> u64 {
@@ -231,6 +257,13 @@ pub(crate) fn put_varint(mut value: u64, out: &mut Vec<u8>) {
         value >>= 7;
     }
     out.push(value as u8);
+}
+
+/// Writes a field with its length in front.
+pub(crate) fn put_bytes(key: u32, value: &[u8], out: &mut Vec<u8>) {
+    put_varint(u64::from(key), out);
+    put_varint(value.len() as u64, out);
+    out.extend_from_slice(value);
 }
 
 /// Bytes that [`put_varint`] writes.

@@ -302,7 +302,7 @@ fn blocks_of_both_versions_are_equal() {
 #[test]
 fn limits_of_the_second_version() {
     let labels = LabelLimits { labels_max: 3, name_bytes_max: 8, value_bytes_max: 40, set_bytes_max: 100 };
-    let limits = Limits { labels, symbols_max: 6, unfolded_bytes_max: 250 };
+    let limits = Limits { labels, symbols_max: 6, unfolded_bytes_max: 250, ..Limits::default() };
     let long = "v".repeat(41);
     let medium = "m".repeat(40);
     let symbols = ["", "__name__", "up", &medium, &long, "a"].map(|symbol| bytes(4, symbol)).concat();

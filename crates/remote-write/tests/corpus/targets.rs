@@ -132,6 +132,7 @@ fn write_again(series: &Series<'_>, encoder: &mut Encoder) {
 /// Small, so that inputs of a fuzzer's size reach them.
 const LIMITS: Limits = Limits {
     labels: LabelLimits { labels_max: 16, name_bytes_max: 64, value_bytes_max: 128, set_bytes_max: 512 },
+    series_max: 1000,
     symbols_max: 64,
     unfolded_bytes_max: 4096,
 };

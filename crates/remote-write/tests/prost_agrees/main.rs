@@ -2,6 +2,7 @@
 //! them takes for broken, the other does too.
 
 mod messages;
+mod parts;
 mod said;
 mod scramble;
 
@@ -155,7 +156,7 @@ fn damage(message: &mut Vec<u8>, choices: &mut Choices) {
 }
 
 /// Both take the message or both refuse it, but where the crate is strict by intent.
-fn verdicts_agree(ours: &Result<Said, remote_write::DecodeError>, theirs: Result<(), prost::DecodeError>) {
+fn verdicts_agree<T>(ours: &Result<T, remote_write::DecodeError>, theirs: Result<(), prost::DecodeError>) {
     match (ours, theirs) {
         (Err(error), Ok(())) => assert!(
             matches!(error.fault, WireFault::Group { .. } | WireFault::IntegerRange),

@@ -19,7 +19,7 @@ pub(crate) struct Said {
 
 type Metadata = (MetricType, String, String);
 
-#[derive(Debug, PartialEq, Default)]
+#[derive(Clone, Debug, PartialEq, Default)]
 pub(crate) struct SaidSeries {
     pub(crate) labels: LabelPairs,
     /// Timestamp, bits of the value, start timestamp or 0.
@@ -39,6 +39,7 @@ pub(crate) const UNLIMITED: Limits = Limits {
         value_bytes_max: usize::MAX,
         set_bytes_max: usize::MAX,
     },
+    series_max: usize::MAX,
     symbols_max: usize::MAX,
     unfolded_bytes_max: usize::MAX,
 };
