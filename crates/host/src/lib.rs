@@ -11,6 +11,7 @@ mod http_client;
 pub mod logging;
 mod open_files;
 mod outbound_proxy;
+mod process;
 mod rng;
 pub mod tls;
 
@@ -20,4 +21,5 @@ pub use disk::HostDisk;
 pub use http_client::HostHttp;
 pub use open_files::raise_open_files_max;
 pub use outbound_proxy::{OutboundProxy, OutboundProxyError};
+pub use process::ProcessUsage;
 pub use rng::HostRng;
