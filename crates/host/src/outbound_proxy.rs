@@ -68,12 +68,12 @@ impl OutboundProxy {
     }
 
     /// `host:port` to connect to.
-    pub(crate) fn authority(&self) -> &str {
+    pub fn authority(&self) -> &str {
         &self.authority
     }
 
-    /// The request that opens a tunnel to `target` (`host:port`).
-    pub(crate) fn connect_request(&self, target: &str) -> String {
+    /// The request that opens a tunnel to `target` (`host:port`). Holds the proxy's password, if it has one.
+    pub fn connect_request(&self, target: &str) -> String {
         let mut request = format!("CONNECT {target} HTTP/1.1\r\nHost: {target}\r\n");
         if let Some(authorization) = &self.authorization {
             request.push_str(&format!("Proxy-Authorization: {authorization}\r\n"));

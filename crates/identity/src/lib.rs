@@ -45,6 +45,7 @@ pub use managed_identity::{
 };
 pub use scope::Scope;
 pub use setting_error::SettingError;
+pub use time_text::parse_http_date;
 pub use token_answer::{AnswerError, TokenAnswer};
 pub use token_cache::{REJECT_INTERVAL, SLICE, TokenCache, TokenState, WAIT_MAX};
 pub use token_error::{TokenError, TokenErrorKind};

@@ -20,7 +20,7 @@ pub(crate) fn parse(text: &str) -> Option<UnixTime> {
 }
 
 /// Reads the date of an HTTP header, `Sun, 06 Nov 1994 08:49:37 GMT`. The two obsolete forms are not read.
-pub(crate) fn parse_http_date(text: &str) -> Option<UnixTime> {
+pub fn parse_http_date(text: &str) -> Option<UnixTime> {
     let mut words = text.split_ascii_whitespace();
     words.next().filter(|weekday| weekday.ends_with(','))?;
     let day = number(words.next()?, 1, 31)?;
