@@ -8,7 +8,8 @@ use std::hint::black_box;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use model::{Labels, TimestampMs};
 use remote_write::{
-    BlockLabels, Encoder, Item, LabelLimits, Limits, Request, Sample, Version, framing, labels_of_block,
+    BlockLabels, Encoder, Item, LabelLimits, Limits, Request, Sample, SeriesIndex, SurveyScratch, Version, framing,
+    labels_of_block, survey, transcode_to_v1,
 };
 
 const SHAPES: [(&str, usize, usize); 2] = [("2000_series_x_1", 2000, 1), ("500_series_x_10", 500, 10)];
@@ -116,6 +117,25 @@ fn decode(criterion: &mut Criterion) {
                 walk_blocks(Version::V1, &decoded, &limits, &mut scratch)
             });
         });
+        let mut survey_scratch = SurveyScratch::default();
+        group.bench_function(BenchmarkId::new("survey", shape), |bench| {
+            bench.iter(|| {
+                survey(Version::V1, black_box(&message_v1), &limits, &mut survey_scratch).map(|all| all.series)
+            });
+        });
+        group.bench_function(BenchmarkId::new("snappy_and_survey", shape), |bench| {
+            bench.iter(|| {
+                framing::decode(black_box(&body_v1), usize::MAX, &mut decoded).expect("encoded right");
+                survey(Version::V1, &decoded, &limits, &mut survey_scratch).map(|all| all.series)
+            });
+        });
+        group.bench_function(BenchmarkId::new("index_and_cut_half", shape), |bench| {
+            let mut out = Vec::new();
+            bench.iter(|| {
+                let index = SeriesIndex::of(Version::V1, black_box(&message_v1), &limits).expect("encoded right");
+                index.cut(0..index.len() / 2, true, &mut out);
+            });
+        });
         group.bench_function(BenchmarkId::new("labels_of_blocks", shape), |bench| {
             bench.iter(|| {
                 let sets = blocks.iter().map(|block| labels_of_block(block, &LabelLimits::default()));
@@ -141,6 +161,21 @@ fn decode(criterion: &mut Criterion) {
         group.throughput(Throughput::BytesDecimal(message_v2.len() as u64));
         group.bench_function(BenchmarkId::new("walk_label_blocks", shape), |bench| {
             bench.iter(|| walk_blocks(Version::V2, black_box(&message_v2), &limits, &mut scratch));
+        });
+        group.bench_function(BenchmarkId::new("survey", shape), |bench| {
+            bench.iter(|| {
+                survey(Version::V2, black_box(&message_v2), &limits, &mut survey_scratch).map(|all| all.series)
+            });
+        });
+        group.bench_function(BenchmarkId::new("index_and_cut_half", shape), |bench| {
+            let mut out = Vec::new();
+            bench.iter(|| {
+                let index = SeriesIndex::of(Version::V2, black_box(&message_v2), &limits).expect("encoded right");
+                index.cut(0..index.len() / 2, true, &mut out);
+            });
+        });
+        group.bench_function(BenchmarkId::new("transcode_to_v1", shape), |bench| {
+            bench.iter(|| transcode_to_v1(black_box(&message_v2), &limits).map(|transcoded| transcoded.message.len()));
         });
         group.finish();
     }

@@ -5,6 +5,16 @@ mod targets;
 use testkit::corpus::replay;
 
 #[test]
+fn rw_cut() {
+    replay("rw_cut", targets::rw_cut);
+}
+
+#[test]
+fn rw_transcode() {
+    replay("rw_transcode", targets::rw_transcode);
+}
+
+#[test]
 fn rw_v1() {
     replay("rw_v1", targets::rw_v1);
 }

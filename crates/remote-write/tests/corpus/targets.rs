@@ -1,10 +1,10 @@
-//! What the fuzz targets `rw_v1`, `rw_v2` and `snappy_frame` do with their input. Also compiled by `fuzz/`.
+//! What the fuzz targets `rw_v1`, `rw_v2`, `rw_cut`, `rw_transcode` and `snappy_frame` do with their input. Also compiled by `fuzz/`.
 //!
 //! Each tells whether the input is taken as a whole; beyond that, it asserts what must hold for any input.
 
 use remote_write::{
-    BlockLabels, DecodeError, Encoder, Item, LabelError, LabelLimits, Limits, Request, Sample, Series, Version,
-    framing, labels_of_block,
+    BlockLabels, DecodeError, Encoder, Item, LabelError, LabelLimits, Limits, Request, Sample, Series, SeriesIndex,
+    SurveyScratch, Transcoded, Version, WrittenCounts, framing, labels_of_block, survey, transcode_to_v1,
 };
 
 /// A decompressed request of version 1.0.
@@ -15,6 +15,60 @@ pub(crate) fn rw_v1(body: &[u8]) -> bool {
 /// A decompressed request of version 2.0.
 pub(crate) fn rw_v2(body: &[u8]) -> bool {
     walk(Version::V2, body).is_ok()
+}
+
+/// A decompressed request that is sent in two parts. The first byte is no part of it: its lowest bit is the version, the
+/// others draw the lots.
+pub(crate) fn rw_cut(input: &[u8]) -> bool {
+    let Some((&lots, message)) = input.split_first() else { return false };
+    let version = if lots & 1 == 0 { Version::V1 } else { Version::V2 };
+    let mut scratch = SurveyScratch::default();
+    let whole = survey(version, message, &LIMITS, &mut scratch);
+    let index = SeriesIndex::of(version, message, &LIMITS);
+    assert_eq!(whole.is_ok(), index.is_ok());
+    let (Ok(whole), Ok(index)) = (whole, index) else { return false };
+    assert!(walk(version, message).is_ok(), "what the survey lets pass can be read");
+    assert_eq!((index.len(), index.tally(0..index.len())), (whole.series, whole.tally));
+    assert!(whole.hashes.windows(2).all(|two| two[0] < two[1]));
+
+    let (first, second): (Vec<usize>, Vec<usize>) = (0..index.len()).partition(|at| lots >> (1 + at % 7) & 1 == 0);
+    let mut sum = WrittenCounts::default();
+    for part in [first, second] {
+        let mut cut = Vec::new();
+        index.cut(part.iter().copied(), true, &mut cut);
+        let again = SeriesIndex::of(version, &cut, &LIMITS).expect("a part is as whole as the request");
+        assert_eq!(again.len(), part.len());
+        sum += again.tally(0..again.len());
+        for (at, &before) in part.iter().enumerate() {
+            assert_eq!(again.hash(at), index.hash(before));
+            assert!(whole.hashes.binary_search(&again.hash(at)).is_ok());
+            assert_eq!(again.labels(at, &LIMITS.labels).ok(), index.labels(before, &LIMITS.labels).ok());
+            assert!(again.text(at, &LIMITS.labels).len() < ERROR_BYTES_MAX);
+        }
+        let mut cut_again = Vec::new();
+        again.cut(0..again.len(), true, &mut cut_again);
+        assert_eq!(cut_again, cut);
+    }
+    assert_eq!(sum, whole.tally);
+    true
+}
+
+/// A decompressed request of version 2.0, said in 1.0.
+pub(crate) fn rw_transcode(message: &[u8]) -> bool {
+    let Ok(Transcoded { message: said, refused }) = transcode_to_v1(message, &LIMITS) else { return false };
+    assert!(said.len() <= 2 * (message.len() + LIMITS.unfolded_bytes_max));
+    let index = SeriesIndex::of(Version::V2, message, &LIMITS).expect("it was read just now");
+    let limits = Limits { unfolded_bytes_max: 0, symbols_max: 0, ..LIMITS };
+    let after = SeriesIndex::of(Version::V1, &said, &limits).expect("written by us");
+    let mut tally = after.tally(0..after.len());
+    refused.iter().for_each(|refused| tally += refused.tally);
+    assert_eq!(tally, index.tally(0..index.len()), "nothing gets lost unseen");
+    // Series keep their order and names.
+    let mut before = (0..index.len()).map(|at| index.hash(at));
+    for at in 0..after.len() {
+        assert!(before.any(|hash| hash == after.hash(at)));
+    }
+    true
 }
 
 /// A request body as it is received; and the same bytes as a message to send.
