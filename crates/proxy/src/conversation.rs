@@ -1,6 +1,7 @@
 //! One connection of a sender, from accept to close: request after request, each to its end before the next is read.
 
 mod attempt;
+mod keep;
 mod local_answer;
 mod relay;
 mod turned_away;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use environment::Monotonic;
 use tokio::time::timeout;
 
-use crate::Shared;
 use crate::answer_head::AnswerHead;
 use crate::forward::{Destination, Kind, Share};
 use crate::pages;
@@ -21,10 +21,13 @@ use crate::request_head::RequestBody;
 use crate::route::Route;
 use crate::sender::{BodyError, Sender, Waited};
 use crate::stopping::Stopping;
+use crate::{Limits, Shared};
 
 /// A connection and the buffers that its requests share.
 pub(crate) struct Conversation {
     shared: Arc<Shared>,
+    /// Those in force when the request under way began.
+    limits: Arc<Limits>,
     sender: Sender,
     stopping: Stopping,
     /// What goes out next: a head for the upstream, then one for the sender.
@@ -69,6 +72,7 @@ struct Ended {
 impl Conversation {
     pub(crate) fn new(shared: Arc<Shared>, sender: Sender, stopping: Stopping) -> Self {
         Self {
+            limits: shared.limits.load_full(),
             shared,
             sender,
             stopping,
@@ -83,7 +87,8 @@ impl Conversation {
     /// Serves the connection to its end.
     pub(crate) async fn run(mut self) {
         loop {
-            match self.sender.next_request(&self.shared.limits, &mut self.stopping).await {
+            self.limits = self.shared.limits.load_full();
+            match self.sender.next_request(&self.limits, &mut self.stopping).await {
                 Waited::Request => {}
                 Waited::Closed => return,
                 Waited::Malformed(refusal) => {
@@ -112,16 +117,19 @@ impl Conversation {
         let started = self.shared.clock.monotonic();
         self.body_bytes = 0;
         let shared = Arc::clone(&self.shared);
-        match shared.routing.route(&self.sender.request, self.sender.head(), self.sender.peer) {
+        match shared.routing().route(&self.sender.request, self.sender.head(), self.sender.peer) {
             Route::Write => {
-                let ended = self.forward(&shared.ingestion).await;
+                let ended = match &shared.queue {
+                    Some(queue) => self.keep(queue).await,
+                    None => self.forward(&shared.ingestion.load_full()).await,
+                };
                 shared.record_write(ended.status, self.body_bytes, self.elapsed(started));
                 ended.after
             }
-            Route::Query => match &shared.query {
+            Route::Query => match shared.query.load_full() {
                 Some(query) => {
                     shared.metrics.queries.increment();
-                    self.forward(query).await.after
+                    self.forward(&query.destination).await.after
                 }
                 None => {
                     self.refuse(Kind::Query, Refusal::not_found(self.sender.request.path(self.sender.head()))).await
@@ -160,9 +168,9 @@ impl Conversation {
         if self.sender.request.expects_continue {
             return Err(After::Linger);
         }
-        let (shared, mut stopping) = (Arc::clone(&self.shared), self.stopping.clone());
+        let (limits, mut stopping) = (Arc::clone(&self.limits), self.stopping.clone());
         let discard = async {
-            let mut left = shared.limits.kept_body_bytes_max;
+            let mut left = limits.kept_body_bytes_max;
             while !self.sender.body_is_done() && left > 0 {
                 self.piece.clear();
                 self.sender.next_piece(&mut self.piece).await.map_err(|_| After::Close)?;
@@ -172,8 +180,8 @@ impl Conversation {
         };
         tokio::select! {
             biased;
-            discarded = timeout(shared.limits.body_timeout, discard) => discarded.unwrap_or(Err(After::Close)),
-            () = stopping.over(shared.limits.drain_body_timeout) => Err(After::Linger),
+            discarded = timeout(limits.body_timeout, discard) => discarded.unwrap_or(Err(After::Close)),
+            () = stopping.over(limits.drain_body_timeout) => Err(After::Linger),
         }
     }
 
@@ -182,13 +190,13 @@ impl Conversation {
         let shared = Arc::clone(&self.shared);
         let kept_bytes = match self.sender.request.body {
             RequestBody::Length(length) => {
-                usize::try_from(length).ok().filter(|length| *length <= shared.limits.kept_body_bytes_max)
+                usize::try_from(length).ok().filter(|length| *length <= self.limits.kept_body_bytes_max)
             }
-            RequestBody::Chunked => Some(shared.limits.kept_body_bytes_max),
+            RequestBody::Chunked => Some(self.limits.kept_body_bytes_max),
         };
-        if matches!(self.sender.request.body, RequestBody::Length(length) if length > shared.limits.body_bytes_max) {
+        if matches!(self.sender.request.body, RequestBody::Length(length) if length > self.limits.body_bytes_max) {
             shared.metrics.limited_bodies.increment();
-            return self.refuse_forward(destination, too_long(shared.limits.body_bytes_max)).await;
+            return self.refuse_forward(destination.kind, too_long(self.limits.body_bytes_max)).await;
         }
         let share = kept_bytes.and_then(|bytes| Share::take(&shared.kept_bytes_left, bytes));
         if kept_bytes.is_some() && share.is_none() {
@@ -197,21 +205,21 @@ impl Conversation {
         if self.sender.invite_body().await.is_err() {
             return Ended { status: 400, after: After::Close };
         }
-        let mut stopping = self.stopping.clone();
+        let (limits, mut stopping) = (Arc::clone(&self.limits), self.stopping.clone());
         let taken = tokio::select! {
             biased;
-            taken = timeout(shared.limits.body_timeout, self.take_body(share.is_some())) => {
+            taken = timeout(limits.body_timeout, self.take_body(share.is_some())) => {
                 taken.unwrap_or(Err(BodyError::Timeout))
             }
-            () = stopping.over(shared.limits.drain_body_timeout) => Err(BodyError::Stopping),
+            () = stopping.over(limits.drain_body_timeout) => Err(BodyError::Stopping),
         };
         let body = match taken {
             Ok(body) => body,
-            Err(error) => return self.body_failed(destination, &error).await,
+            Err(error) => return self.body_failed(destination.kind, &error).await,
         };
         match self.attempt(destination, body).await {
             Ok(connection) => self.relay(destination, connection).await,
-            Err(refusal) => self.refuse_forward(destination, refusal).await,
+            Err(refusal) => self.refuse_forward(destination.kind, refusal).await,
         }
     }
 
@@ -229,23 +237,23 @@ impl Conversation {
                 Ok(Body::Received(range))
             }
             RequestBody::Chunked => {
-                while !self.sender.body_is_done() && self.piece.len() <= self.shared.limits.kept_body_bytes_max {
+                while !self.sender.body_is_done() && self.piece.len() <= self.limits.kept_body_bytes_max {
                     self.sender.next_piece(&mut self.piece).await?;
                     self.body_bytes = self.piece.len() as u64;
                 }
-                let too_long = self.piece.len() > self.shared.limits.kept_body_bytes_max;
+                let too_long = self.piece.len() > self.limits.kept_body_bytes_max;
                 Ok(if too_long { Body::Streaming } else { Body::Decoded })
             }
         }
     }
 
-    async fn body_failed(&mut self, destination: &Destination, error: &BodyError) -> Ended {
+    async fn body_failed(&mut self, kind: Kind, error: &BodyError) -> Ended {
         let refusal = error.refusal();
-        let _ = self.answer_refusal_closing(destination.kind, &refusal).await;
+        let _ = self.answer_refusal_closing(kind, &refusal).await;
         Ended { status: refusal.status, after: After::Linger }
     }
 
-    async fn refuse_forward(&mut self, destination: &Destination, refusal: Refusal) -> Ended {
+    async fn refuse_forward(&mut self, kind: Kind, refusal: Refusal) -> Ended {
         let status = refusal.status;
         if refusal.is_hang_up() {
             return Ended { status, after: After::Close };
@@ -253,7 +261,7 @@ impl Conversation {
         if status >= 500 {
             self.shared.complain_of_refusal(&refusal);
         }
-        let after = self.refuse(destination.kind, refusal).await;
+        let after = self.refuse(kind, refusal).await;
         Ended { status, after }
     }
 

@@ -134,6 +134,12 @@ fn parse_field(head: &[u8], start: usize, end: usize) -> Result<Field, HeadError
     Ok(Field { name: Span::new(start, start + colon), value: Span::new(value_start, value_start + trimmed.len()) })
 }
 
+/// The value of the first field of this name, if it is text.
+pub(crate) fn field_text<'a>(fields: &[Field], head: &'a [u8], name: &str) -> Option<&'a str> {
+    let named = |field: &&Field| field.name.of(head).eq_ignore_ascii_case(name.as_bytes());
+    fields.iter().find(named).and_then(|field| std::str::from_utf8(field.value.of(head)).ok())
+}
+
 /// `value` without surrounding spaces and tabs.
 pub(crate) fn trim(value: &[u8]) -> &[u8] {
     // Of the white space that `trim_ascii` knows, `is_value_byte` lets only spaces and tabs through.

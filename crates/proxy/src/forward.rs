@@ -15,9 +15,16 @@ use crate::upstream::{Target, Upstream};
 
 /// An upstream and the tokens it takes.
 pub(crate) struct Destination {
-    pub(crate) upstream: Upstream,
+    pub(crate) upstream: Arc<Upstream>,
     pub(crate) tokens: Arc<TokenCache>,
     pub(crate) kind: Kind,
+}
+
+impl Destination {
+    /// The ingestion endpoint.
+    pub(crate) fn writes(upstream: Upstream, tokens: Arc<TokenCache>) -> Self {
+        Self { upstream: Arc::new(upstream), tokens, kind: Kind::Write }
+    }
 }
 
 /// What a destination is for, where that makes a difference to headers.
@@ -248,8 +255,23 @@ pub(crate) struct Share<'a> {
 impl<'a> Share<'a> {
     /// Takes `amount` of `budget`, if it has as much.
     pub(crate) fn take(budget: &'a AtomicUsize, amount: usize) -> Option<Self> {
-        let taken = budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(amount));
-        taken.is_ok().then_some(Self { budget, amount })
+        let mut share = Self::nothing(budget);
+        share.grow(amount).then_some(share)
+    }
+
+    /// None of `budget` yet.
+    pub(crate) fn nothing(budget: &'a AtomicUsize) -> Self {
+        Self { budget, amount: 0 }
+    }
+
+    /// Takes `amount` more, if there is as much.
+    pub(crate) fn grow(&mut self, amount: usize) -> bool {
+        let take = |left: usize| left.checked_sub(amount);
+        let taken = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
+        if taken {
+            self.amount += amount;
+        }
+        taken
     }
 }
 

@@ -1,12 +1,19 @@
 //! Counters since the start, and their OpenMetrics text.
 //!
-//! Written by hand: a few dozen numbers need no registry, and this process is measured in megabytes.
+//! Written by hand: a few dozen numbers need no registry, and this process is measured in megabytes. What each family is
+//! called, is, and means stands in [`METRICS`]; nothing else can be written.
+
+pub(crate) mod process;
+pub(crate) mod queue;
+mod table;
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
+
+pub use table::METRICS;
 
 /// A number that only grows, or is set anew.
 #[derive(Debug, Default)]
@@ -91,7 +98,7 @@ impl Durations {
 
     fn write(&self, out: &mut String) {
         let name = "remora_sidecar_write_duration_seconds";
-        family(out, name, "histogram", "Time from the head of a write request to its answer.");
+        family(out, name);
         let mut total = 0;
         for (bucket, count) in self.buckets.iter().enumerate() {
             total += count.load(Ordering::Relaxed);
@@ -121,50 +128,39 @@ impl Metrics {
     /// Appends all of them to `out`.
     pub(crate) fn write(&self, out: &mut String) {
         let name = "remora_sidecar_write_requests";
-        family(out, name, "counter", "Write requests by the answer they finally got.");
+        family(out, name);
         line(out, &format!("{name}_total{{outcome=\"published\"}}"), self.published.get());
         line(out, &format!("{name}_total{{outcome=\"failed\"}}"), self.failed.get());
 
         let name = "remora_sidecar_write_answers";
-        family(
-            out,
-            name,
-            "counter",
-            "Final answers to write requests by status; 499 where the sender hung up before it got one.",
-        );
+        family(out, name);
         for (status, count) in self.answers.all() {
             line(out, &format!("{name}_total{{code=\"{status}\"}}"), count);
         }
         self.durations.write(out);
 
         let name = "remora_sidecar_repeats";
-        family(out, name, "counter", "Requests sent to an upstream again.");
+        family(out, name);
         line(out, &format!("{name}_total{{reason=\"unauthorized\"}}"), self.repeats_unauthorized.get());
         line(out, &format!("{name}_total{{reason=\"closed_connection\"}}"), self.repeats_connection.get());
 
         let name = "remora_sidecar_limited";
-        family(out, name, "counter", "Times that a bound was hit.");
+        family(out, name);
         line(out, &format!("{name}_total{{limit=\"connections\"}}"), self.limited_connections.get());
         line(out, &format!("{name}_total{{limit=\"body_bytes\"}}"), self.limited_bodies.get());
         line(out, &format!("{name}_total{{limit=\"kept_bytes\"}}"), self.limited_kept_bytes.get());
 
-        counter(out, "remora_sidecar_write_body_bytes", "Bytes of the bodies of write requests.", &self.body_bytes);
-        counter(out, "remora_sidecar_query_requests", "Requests passed to the query endpoint.", &self.queries);
-        counter(
-            out,
-            "remora_sidecar_upstream_connections",
-            "Connections opened to upstreams.",
-            &self.upstream_connections,
-        );
-        counter(out, "remora_sidecar_malformed_requests", "Requests that are not valid HTTP.", &self.malformed);
-        let name = "remora_sidecar_connections";
-        family(out, name, "gauge", "Connections of senders open now.");
-        line(out, name, self.connections.get());
+        counter(out, "remora_sidecar_write_body_bytes", self.body_bytes.get());
+        counter(out, "remora_sidecar_query_requests", self.queries.get());
+        counter(out, "remora_sidecar_upstream_connections", self.upstream_connections.get());
+        counter(out, "remora_sidecar_malformed_requests", self.malformed.get());
+        gauge(out, "remora_sidecar_connections", self.connections.get());
     }
 }
 
-/// Begins a metric family.
-pub(crate) fn family(out: &mut String, name: &str, kind: &str, help: &str) {
+/// Begins a metric family of [`METRICS`].
+pub(crate) fn family(out: &mut String, name: &str) {
+    let (_, kind, help) = METRICS.iter().find(|(known, ..)| *known == name).expect("every family stands in the table");
     let _ = writeln!(out, "# TYPE {name} {kind}\n# HELP {name} {help}");
 }
 
@@ -173,7 +169,14 @@ pub(crate) fn line(out: &mut String, series: &str, value: impl std::fmt::Display
     let _ = writeln!(out, "{series} {value}");
 }
 
-fn counter(out: &mut String, name: &str, help: &str, counter: &Counter) {
-    family(out, name, "counter", help);
-    line(out, &format!("{name}_total"), counter.get());
+/// Writes a family of one counter.
+pub(crate) fn counter(out: &mut String, name: &str, value: impl std::fmt::Display) {
+    family(out, name);
+    line(out, &format!("{name}_total"), value);
+}
+
+/// Writes a family of one gauge.
+pub(crate) fn gauge(out: &mut String, name: &str, value: impl std::fmt::Display) {
+    family(out, name);
+    line(out, name, value);
 }

@@ -3,6 +3,8 @@
 //! Everyone who can connect may read these. So failures are told by status and class of the reason: texts of upstreams and
 //! issuers, which name rules, directories, principals and labels, are for the sender concerned and the log alone.
 
+mod queue;
+
 use environment::UnixTime;
 use host::logging::Rfc3339;
 use identity::{TokenError, TokenState};
@@ -10,7 +12,7 @@ use serde_json::{Value, json};
 
 use crate::Shared;
 use crate::forward::Destination;
-use crate::metrics::{family, line};
+use crate::metrics::{self, family, gauge, line};
 use crate::refusal::Refusal;
 use crate::route::Page;
 use crate::server::LastFailure;
@@ -26,22 +28,31 @@ pub(crate) fn render(page: Page, shared: &Shared) -> Content {
     match page {
         // Whatever the token or the upstream: restarting this process would not mend either.
         Page::Health => Content { status: 200, content_type: "text/plain", body: Vec::new() },
-        Page::Ready => ready(&shared.ingestion.tokens.state()),
+        Page::Ready => ready(shared),
         Page::Status => {
             let body = format!("{:#}\n", status(shared)).into_bytes();
             Content { status: 200, content_type: "application/json", body }
         }
         Page::Metrics => {
             let content_type = "application/openmetrics-text; version=1.0.0; charset=utf-8";
-            Content { status: 200, content_type, body: metrics(shared).into_bytes() }
+            Content { status: 200, content_type, body: metrics_text(shared).into_bytes() }
         }
     }
 }
 
-fn ready(token: &TokenState) -> Content {
-    if token.usable {
-        return Content { status: 200, content_type: "text/plain", body: Vec::new() };
-    }
+fn ready(shared: &Shared) -> Content {
+    let token = shared.ingestion.load().tokens.state();
+    // A full queue is no reason by default: an unready sidecar makes the whole pod of its Prometheus unready.
+    let refuses = shared.queue.as_ref().is_some_and(|queue| queue.ready_strict() && !queue.is_writable());
+    let refusal = match (token.usable, refuses) {
+        (true, false) => return Content { status: 200, content_type: "text/plain", body: Vec::new() },
+        (true, true) => Refusal::unavailable("QueueNotWritable", "the queue takes no requests: /status tells why"),
+        (false, _) => no_token(&token),
+    };
+    Content { status: refusal.status, content_type: "application/json", body: refusal.json() }
+}
+
+fn no_token(token: &TokenState) -> Refusal {
     let message = match &token.last_error {
         Some(error) => {
             let status = error.status().map(|status| format!(", status {status}")).unwrap_or_default();
@@ -49,20 +60,19 @@ fn ready(token: &TokenState) -> Content {
         }
         None => "there is no token yet: the first request for one is under way".to_owned(),
     };
-    let refusal = Refusal::unavailable("AuthenticationTokenNotFound", message);
-    Content { status: refusal.status, content_type: "application/json", body: refusal.json() }
+    Refusal::unavailable("AuthenticationTokenNotFound", message)
 }
 
 fn status(shared: &Shared) -> Value {
     let metrics = &shared.metrics;
     let answers: serde_json::Map<String, Value> =
         metrics.answers.all().into_iter().map(|(status, count)| (status.to_string(), count.into())).collect();
-    json!({
+    let mut status = json!({
         "version": shared.version,
         "started_at": time(shared.started_at),
         "uptime_seconds": shared.clock.monotonic().since(shared.started).as_secs(),
-        "ingestion": destination(&shared.ingestion),
-        "query": shared.query.as_ref().map(destination),
+        "ingestion": destination(&shared.ingestion.load()),
+        "query": shared.query.load().as_ref().map(|query| destination(&query.destination)),
         "write_requests": {
             "published": metrics.published.get(),
             "failed": metrics.failed.get(),
@@ -74,7 +84,16 @@ fn status(shared: &Shared) -> Value {
         "query_requests": metrics.queries.get(),
         "connections": metrics.connections.get(),
         "last_failure": shared.last_failure().map(last_failure),
-    })
+        "config_reloads": {
+            "succeeded": shared.reloads.succeeded.get(),
+            "failed": shared.reloads.failed.get(),
+            "last_successful": shared.reloads.last_succeeded(),
+        },
+    });
+    if let Some(queue) = &shared.queue {
+        queue::add_status(&mut status, queue, shared.clock.now());
+    }
+    status
 }
 
 fn destination(destination: &Destination) -> Value {
@@ -108,43 +127,52 @@ fn time(at: UnixTime) -> String {
     Rfc3339(at).to_string()
 }
 
-fn metrics(shared: &Shared) -> String {
-    let mut out = String::with_capacity(4 << 10);
-    family(&mut out, "remora_sidecar_build", "info", "The version that runs.");
+fn metrics_text(shared: &Shared) -> String {
+    let mut out = String::with_capacity(16 << 10);
+    family(&mut out, "remora_sidecar_build");
     line(&mut out, &format!("remora_sidecar_build_info{{version=\"{}\"}}", shared.version), 1);
-    family(&mut out, "remora_sidecar_uptime_seconds", "gauge", "Time since the start.");
-    line(&mut out, "remora_sidecar_uptime_seconds", shared.clock.monotonic().since(shared.started).as_secs());
+    gauge(&mut out, "remora_sidecar_uptime_seconds", shared.clock.monotonic().since(shared.started).as_secs());
+    let reloads = &shared.reloads;
+    let name = "remora_sidecar_config_reloads";
+    family(&mut out, name);
+    line(&mut out, &format!("{name}_total{{outcome=\"success\"}}"), reloads.succeeded.get());
+    line(&mut out, &format!("{name}_total{{outcome=\"failure\"}}"), reloads.failed.get());
+    gauge(&mut out, "remora_sidecar_config_last_reload_successful", u8::from(reloads.last_succeeded()));
     shared.metrics.write(&mut out);
-    let tokens: Vec<(&str, TokenState)> = [("ingestion", Some(&shared.ingestion)), ("query", shared.query.as_ref())]
-        .into_iter()
-        .filter_map(|(name, destination)| Some((name, destination?.tokens.state())))
-        .collect();
+    let mut tokens = vec![("ingestion", shared.ingestion.load().tokens.state())];
+    if let Some(query) = &*shared.query.load() {
+        tokens.push(("query", query.destination.tokens.state()));
+    }
     token_metrics(&mut out, &tokens);
+    if let Some(queue) = &shared.queue {
+        metrics::queue::write(&mut out, queue, shared.clock.now());
+    }
+    metrics::process::write(&mut out);
     out.push_str("# EOF\n");
     out
 }
 
 fn token_metrics(out: &mut String, tokens: &[(&str, TokenState)]) {
     let name = "remora_sidecar_token_usable";
-    family(out, name, "gauge", "Whether there is an unexpired token (1) or not (0).");
+    family(out, name);
     for (target, state) in tokens {
         line(out, &format!("{name}{{target=\"{target}\"}}"), u8::from(state.usable));
     }
     let name = "remora_sidecar_token_expiry_timestamp_seconds";
-    family(out, name, "gauge", "When the token expires or the last one did.");
+    family(out, name);
     for (target, state) in tokens {
         if let Some(expires_at) = state.expires_at {
             line(out, &format!("{name}{{target=\"{target}\"}}"), expires_at.as_secs());
         }
     }
     let name = "remora_sidecar_token_requests";
-    family(out, name, "counter", "Attempts to get a token.");
+    family(out, name);
     for (target, state) in tokens {
         line(out, &format!("{name}_total{{target=\"{target}\",outcome=\"success\"}}"), state.successes);
         line(out, &format!("{name}_total{{target=\"{target}\",outcome=\"failure\"}}"), state.failures);
     }
     let name = "remora_sidecar_token_rejections";
-    family(out, name, "counter", "Tokens renewed because the upstream answered 401.");
+    family(out, name);
     for (target, state) in tokens {
         line(out, &format!("{name}_total{{target=\"{target}\"}}"), state.rejections);
     }

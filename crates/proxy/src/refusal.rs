@@ -10,11 +10,13 @@ pub(crate) struct Refusal {
     pub(crate) message: String,
     /// Value of `Allow`, which goes with 405.
     pub(crate) allow: Option<&'static str>,
+    /// Value of `Retry-After`, in seconds.
+    pub(crate) retry_after_secs: Option<u32>,
 }
 
 impl Refusal {
     pub(crate) fn new(status: u16, code: &'static str, message: impl Into<String>) -> Self {
-        Self { status, code, message: message.into(), allow: None }
+        Self { status, code, message: message.into(), allow: None, retry_after_secs: None }
     }
 
     pub(crate) fn not_found(path: &[u8]) -> Self {
@@ -29,9 +31,19 @@ impl Refusal {
         }
     }
 
+    /// A form of content that is not taken. Senders drop it.
+    pub(crate) fn unsupported(message: impl Into<String>) -> Self {
+        Self::new(415, "UnsupportedMediaType", message)
+    }
+
     /// What the sender should send again later. Never a 4xx: a sender drops what those answer.
     pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(503, code, message)
+    }
+
+    /// As [`Refusal::unavailable`], with the time after which it is worth trying.
+    pub(crate) fn retry_after(secs: u32, code: &'static str, message: impl Into<String>) -> Self {
+        Self { retry_after_secs: Some(secs), ..Self::unavailable(code, message) }
     }
 
     /// For a sender that hung up: counted, not sent, as nobody is there to read it.

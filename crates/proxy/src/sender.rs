@@ -19,6 +19,10 @@ use crate::refusal::Refusal;
 use crate::request_head::{RequestBody, RequestHead};
 use crate::stopping::Stopping;
 
+mod whole_body;
+
+pub(crate) use whole_body::WholeBodyError;
+
 /// A connection from a sender.
 pub(crate) struct Sender {
     stream: TcpStream,

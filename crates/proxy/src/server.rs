@@ -5,22 +5,27 @@ use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
+use delivery::Delivery;
 use environment::{Clock, Monotonic, UnixTime};
 use host::Connector;
 use identity::TokenCache;
 use tokio::net::TcpListener;
 use url::Url;
 
-use crate::Limits;
 use crate::conversation::Conversation;
 use crate::forward::{Destination, Kind, excerpt};
+use crate::handle::Reloads;
 use crate::metrics::Metrics;
 use crate::published::{self, Published};
+use crate::queue::Queue;
 use crate::refusal::Refusal;
 use crate::route::{QueryPeers, Routing};
 use crate::sender::Sender;
 use crate::stopping::{Stop, Stopping};
-use crate::upstream::{Target, Upstream, UpstreamError};
+use crate::target::TargetParts;
+use crate::upstream::{Upstream, UpstreamError};
+use crate::{Limits, ProxyHandle, QueueParts};
 
 /// What a proxy is made of.
 pub struct Parts {
@@ -36,6 +41,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Bounds.
     pub limits: Limits,
+    /// The queue, if write requests are to be kept and delivered instead of passed through.
+    pub queue: Option<QueueParts>,
     /// What `/status` gives as the version.
     pub version: &'static str,
 }
@@ -55,21 +62,29 @@ pub struct Proxy(Arc<Shared>);
 
 /// What all connections share.
 pub(crate) struct Shared {
-    pub(crate) limits: Limits,
+    pub(crate) limits: ArcSwap<Limits>,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) started: Monotonic,
     pub(crate) started_at: UnixTime,
     pub(crate) version: &'static str,
-    pub(crate) routing: Routing,
-    pub(crate) ingestion: Destination,
-    pub(crate) query: Option<Destination>,
-    pub(crate) metrics: Metrics,
-    published: Published,
+    pub(crate) ingestion: ArcSwap<Destination>,
+    pub(crate) query: ArcSwapOption<Queries>,
+    /// Where write requests are kept, if they are.
+    pub(crate) queue: Option<Queue>,
+    pub(crate) reloads: Reloads,
+    pub(crate) metrics: Arc<Metrics>,
+    published: Arc<Published>,
     /// Bytes left for bodies that are kept.
     pub(crate) kept_bytes_left: AtomicUsize,
     /// Places left for connections that are about to be turned away.
     pub(crate) turned_away_left: AtomicUsize,
     complaints: Mutex<Complaints>,
+}
+
+/// The query endpoint and who may ask it.
+pub(crate) struct Queries {
+    pub(crate) destination: Destination,
+    pub(crate) peers: QueryPeers,
 }
 
 /// Failures, of which only some are logged: an upstream that is down fails many requests a second.
@@ -99,37 +114,49 @@ impl Proxy {
     /// # Errors
     /// [`UpstreamError`] when one of the URLs must not or cannot be sent tokens.
     pub fn new(parts: Parts) -> Result<Self, UpstreamError> {
-        let upstream = |url: &Url| {
-            let target = Target::of(url)?;
-            Ok(Upstream::new(target, parts.connector.clone(), Arc::clone(&parts.clock), &parts.limits))
+        let connect = &parts.connector;
+        let query = parts
+            .query
+            .map(|settings| Queries::new(settings, connect.clone(), Arc::clone(&parts.clock), &parts.limits))
+            .transpose()?;
+        let upstream = Upstream::of(&parts.ingestion_url, connect.clone(), Arc::clone(&parts.clock), &parts.limits)?;
+        let ingestion = Destination::writes(upstream, parts.ingestion_tokens);
+        let (metrics, published) = (Arc::<Metrics>::default(), Arc::<Published>::default());
+        let target_parts = TargetParts {
+            limits: parts.limits.clone(),
+            clock: Arc::clone(&parts.clock),
+            metrics: Arc::clone(&metrics),
+            published: Arc::clone(&published),
+            user_agent: format!("remora-sidecar/{}", parts.version),
         };
-        let mut routing = Routing { query: None };
-        let mut query = None;
-        if let Some(settings) = parts.query {
-            if settings.url.query().is_some() || settings.url.fragment().is_some() {
-                return Err(UpstreamError::Query);
-            }
-            routing.query = Some(if settings.allow_remote { QueryPeers::All } else { QueryPeers::Loopback });
-            let upstream = upstream(&settings.url)?;
-            query = Some(Destination { upstream, tokens: settings.tokens, kind: Kind::Query });
-        }
-        let upstream = upstream(&parts.ingestion_url)?;
-        let ingestion = Destination { upstream, tokens: parts.ingestion_tokens, kind: Kind::Write };
+        let queue = parts.queue.map(|queue| Queue::new(queue, &ingestion, target_parts));
         Ok(Self(Arc::new(Shared {
             started: parts.clock.monotonic(),
             started_at: parts.clock.now(),
             version: parts.version,
-            routing,
-            ingestion,
-            query,
-            metrics: Metrics::default(),
-            published: Published::default(),
+            ingestion: ArcSwap::from_pointee(ingestion),
+            query: ArcSwapOption::from(query.map(Arc::new)),
+            queue,
+            reloads: Reloads::default(),
+            metrics,
+            published,
             kept_bytes_left: AtomicUsize::new(parts.limits.kept_bytes_total_max),
             turned_away_left: AtomicUsize::new(parts.limits.turned_away_max),
             complaints: Mutex::default(),
-            limits: parts.limits,
+            limits: ArcSwap::from_pointee(parts.limits),
             clock: parts.clock,
         })))
+    }
+
+    /// What empties the queue, if there is one. Somebody has to run it ([`Delivery::run`]), beside the proxy and for as
+    /// long as it is to deliver.
+    pub fn delivery(&self) -> Option<Delivery> {
+        self.0.queue.as_ref().map(|queue| queue.delivery.clone())
+    }
+
+    /// For changes while it serves.
+    pub fn handle(&self) -> ProxyHandle {
+        ProxyHandle::new(Arc::clone(&self.0))
     }
 
     /// Serves `listener` until `shutdown` resolves; then takes no more connections, lets requests under way end within
@@ -145,7 +172,7 @@ impl Proxy {
         }
         drop(listener);
         stop.now();
-        if tokio::time::timeout(self.0.limits.drain_timeout, stop.all_ended()).await.is_err() {
+        if tokio::time::timeout(self.0.limits.load().drain_timeout, stop.all_ended()).await.is_err() {
             tracing::warn!(connections = self.0.metrics.connections.get(), "stopping although requests are under way");
         }
         self.0.published.take_line().log();
@@ -166,7 +193,7 @@ async fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopping: Stopping
         };
         let _ = stream.set_nodelay(true);
         let conversation = Conversation::new(Arc::clone(shared), Sender::new(stream, peer.ip()), stopping.clone());
-        if shared.metrics.connections.get() >= shared.limits.connections_max as u64 {
+        if shared.metrics.connections.get() >= shared.limits.load().connections_max as u64 {
             shared.metrics.limited_connections.increment();
             tokio::spawn(conversation.turn_away());
             continue;
@@ -210,18 +237,41 @@ async fn report(shared: &Shared) {
         shared.clock.sleep(due.since(shared.clock.monotonic())).await;
         due = due.plus(published::INTERVAL);
         shared.published.take_line().log();
-        shared.ingestion.upstream.drop_old();
-        if let Some(query) = &shared.query {
-            query.upstream.drop_old();
+        shared.ingestion.load().upstream.drop_old();
+        if let Some(query) = &*shared.query.load() {
+            query.destination.upstream.drop_old();
         }
     }
 }
 
+impl Queries {
+    pub(crate) fn new(
+        settings: QueryUpstream,
+        connector: Connector,
+        clock: Arc<dyn Clock>,
+        limits: &Limits,
+    ) -> Result<Self, UpstreamError> {
+        if settings.url.query().is_some() || settings.url.fragment().is_some() {
+            return Err(UpstreamError::Query);
+        }
+        let upstream = Arc::new(Upstream::of(&settings.url, connector, clock, limits)?);
+        let peers = if settings.allow_remote { QueryPeers::All } else { QueryPeers::Loopback };
+        Ok(Self { destination: Destination { upstream, tokens: settings.tokens, kind: Kind::Query }, peers })
+    }
+}
+
 impl Shared {
+    pub(crate) fn routing(&self) -> Routing {
+        Routing { query: self.query.load().as_ref().map(|query| query.peers) }
+    }
+
     /// Records the final answer to a write request.
     pub(crate) fn record_write(&self, status: u16, body_bytes: u64, duration: Duration) {
         let succeeded = (200..300).contains(&status);
-        self.published.record(succeeded, body_bytes, duration);
+        // With a queue, what is published is what the target takes, and that is recorded where it is sent.
+        if self.queue.is_none() {
+            self.published.record(succeeded, body_bytes, duration);
+        }
         if succeeded { &self.metrics.published } else { &self.metrics.failed }.increment();
         self.metrics.answers.count(status);
         self.metrics.body_bytes.add(body_bytes);

@@ -96,15 +96,22 @@ struct Idle {
 }
 
 impl Upstream {
-    pub(crate) fn new(target: Target, connector: Connector, clock: Arc<dyn Clock>, limits: &Limits) -> Self {
-        Self {
-            target,
+    /// # Errors
+    /// [`UpstreamError`] when `url` must not or cannot be sent tokens.
+    pub(crate) fn of(
+        url: &Url,
+        connector: Connector,
+        clock: Arc<dyn Clock>,
+        limits: &Limits,
+    ) -> Result<Self, UpstreamError> {
+        Ok(Self {
+            target: Target::of(url)?,
             connector,
             clock,
             idle_max: limits.upstream_idle_max,
             idle_timeout: limits.upstream_idle_timeout,
             idle: Mutex::new(Vec::new()),
-        }
+        })
     }
 
     /// A connection that rested, if one is young enough and still open as far as is known without asking the peer.

@@ -1,5 +1,6 @@
 //! Getting an answer: the token, the exchange with the upstream, and what is tried again.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use host::Connection;
@@ -108,7 +109,7 @@ impl Conversation {
         body: &Body,
         token: &AccessToken,
     ) -> Result<Connection, Refusal> {
-        let allowed = self.shared.limits.answer_timeout;
+        let allowed = self.limits.answer_timeout;
         let exchanged = if matches!(body, Body::Streaming) {
             self.exchange_streaming(destination, token).await
         } else {
@@ -156,7 +157,7 @@ impl Conversation {
                 length,
             );
             self.incoming.clear();
-            let head_bytes_max = self.shared.limits.head_bytes_max;
+            let head_bytes_max = self.limits.head_bytes_max;
             let exchanged = async {
                 let sent = send(&mut connection, &self.outgoing, content, &mut self.incoming).await;
                 let read = read_head(&mut connection, &mut self.incoming, &mut self.answer, head_bytes_max).await;
@@ -180,7 +181,7 @@ impl Conversation {
         destination: &Destination,
         token: &AccessToken,
     ) -> Result<Connection, Stopped> {
-        let (limits, mut stopping) = (self.shared.limits.clone(), self.stopping.clone());
+        let (limits, mut stopping) = (Arc::clone(&self.limits), self.stopping.clone());
         let mut connection = self.connect(destination).await?;
         let framing = self.sender.request.body;
         let (request, head) = (&self.sender.request, self.sender.head());
@@ -243,7 +244,7 @@ impl Conversation {
     }
 
     fn timed_out(&self, destination: &Destination) -> ForwardError {
-        let seconds = self.shared.limits.answer_timeout.as_secs();
+        let seconds = self.limits.answer_timeout.as_secs();
         ForwardError::Timeout { authority: destination.upstream.target.authority.clone(), seconds }
     }
 }

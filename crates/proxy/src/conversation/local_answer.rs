@@ -25,7 +25,7 @@ impl Conversation {
         without_body: bool,
     ) -> std::io::Result<()> {
         let content = Content { status: refusal.status, content_type: "application/json", body: json };
-        self.write_page(&content, refusal.allow, closes, without_body).await
+        self.write_page(&content, Some(refusal), closes, without_body).await
     }
 
     pub(super) async fn answer_page(&mut self, content: &Content, closes: bool, without_body: bool) -> After {
@@ -36,7 +36,7 @@ impl Conversation {
     async fn write_page(
         &mut self,
         content: &Content,
-        allow: Option<&str>,
+        refusal: Option<&Refusal>,
         closes: bool,
         without_body: bool,
     ) -> std::io::Result<()> {
@@ -45,8 +45,11 @@ impl Conversation {
             head.push_str(&format!("Content-Type: {}\r\n", content.content_type));
         }
         head.push_str(&format!("Content-Length: {}\r\n", content.body.len()));
-        if let Some(allow) = allow {
+        if let Some(allow) = refusal.and_then(|refusal| refusal.allow) {
             head.push_str(&format!("Allow: {allow}\r\n"));
+        }
+        if let Some(secs) = refusal.and_then(|refusal| refusal.retry_after_secs) {
+            head.push_str(&format!("Retry-After: {secs}\r\n"));
         }
         head.push_str(if closes { "Connection: close\r\n\r\n" } else { "\r\n" });
         self.outgoing.clear();
@@ -54,7 +57,7 @@ impl Conversation {
         if !without_body {
             self.outgoing.extend_from_slice(&content.body);
         }
-        within(self.shared.limits.stall_timeout, self.sender.write_all(&self.outgoing)).await
+        within(self.limits.stall_timeout, self.sender.write_all(&self.outgoing)).await
     }
 }
 

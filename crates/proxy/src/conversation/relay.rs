@@ -46,7 +46,7 @@ impl Conversation {
     }
 
     async fn relay_body(&mut self, connection: &mut Connection, framing: AnswerBody) -> std::io::Result<()> {
-        let allowed = self.shared.limits.stall_timeout;
+        let allowed = self.limits.stall_timeout;
         let mut stream = AnswerStream::new(self.answer.body);
         loop {
             self.piece.clear();

@@ -18,17 +18,15 @@ impl Conversation {
     /// Serves the connection to its end, which is near.
     pub(crate) async fn turn_away(mut self) {
         let shared = Arc::clone(&self.shared);
-        let full = Refusal::unavailable(
-            "TooManyConnections",
-            format!("{} connections are open", shared.limits.connections_max),
-        );
+        let full =
+            Refusal::unavailable("TooManyConnections", format!("{} connections are open", self.limits.connections_max));
         // Beyond this bound, looking at what comes would be unbounded work itself.
         let Some(_place) = Share::take(&shared.turned_away_left, 1) else {
             let _ = self.answer_refusal_closing(Kind::Write, &full).await;
             return;
         };
-        let waiting = self.sender.next_request(&shared.limits, &mut self.stopping);
-        match timeout(shared.limits.turned_away_timeout, waiting).await {
+        let waiting = self.sender.next_request(&self.limits, &mut self.stopping);
+        match timeout(self.limits.turned_away_timeout, waiting).await {
             Ok(Waited::Request) => self.answer_turned_away(full).await,
             Ok(Waited::Closed) => return,
             Ok(Waited::Malformed(refusal)) => self.answer_malformed(&refusal).await,
@@ -41,7 +39,7 @@ impl Conversation {
         let started = self.shared.clock.monotonic();
         let shared = Arc::clone(&self.shared);
         let without_body = self.sender.request.method.of(self.sender.head()) == b"HEAD";
-        let (kind, refusal) = match shared.routing.route(&self.sender.request, self.sender.head(), self.sender.peer) {
+        let (kind, refusal) = match shared.routing().route(&self.sender.request, self.sender.head(), self.sender.peer) {
             Route::Page(page) => {
                 self.answer_page(&pages::render(page, &shared), true, without_body).await;
                 return;

@@ -246,6 +246,7 @@ impl Setup {
             connector: Connector::new(tls).with_timeout(Duration::from_millis(1000)),
             clock: Arc::clone(&clock),
             limits: self.limits,
+            queue: None,
             version: "1.2.3",
         })
         .unwrap();

@@ -1,0 +1,166 @@
+//! A write request on its way into the queue.
+//!
+//! Order of events: headers → admission of version 2.0 → body, whole → survey → kept as the queue promises → answer. What is
+//! answered 204 is in the queue and its ledger; what is answered otherwise is in neither. A sender that has hung up by
+//! then has its request kept all the same: it may be sent again, which is harmless.
+//!
+//! Never 429: a stock Prometheus drops what that answers. Never 4xx for what passes with time.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use remote_write::{UnsupportedMedia, Version, WrittenCounts, negotiate};
+use spool::{AppendError, Appended, NewEntry};
+use tokio::time::timeout;
+
+use super::{After, Conversation, Ended, too_long, within};
+use crate::fields::field_text;
+use crate::forward::{Kind, Share};
+use crate::queue::Queue;
+use crate::refusal::Refusal;
+use crate::remote_write_2::{Admission, admit};
+use crate::sender::{BodyError, WholeBodyError};
+
+/// Why a request is not kept.
+enum NotKept {
+    Refused(Refusal),
+    /// Its body did not arrive.
+    Body(BodyError),
+}
+
+impl From<Refusal> for NotKept {
+    fn from(refusal: Refusal) -> Self {
+        Self::Refused(refusal)
+    }
+}
+
+impl Conversation {
+    /// Keeps the request under way, or says why not.
+    pub(super) async fn keep(&mut self, queue: &Queue) -> Ended {
+        match self.take_in(queue).await {
+            Ok((version, written)) => self.answer_kept(version, written).await,
+            Err(NotKept::Body(error)) => self.body_failed(Kind::Write, &error).await,
+            Err(NotKept::Refused(refusal)) => {
+                // Whatever the status: a sender drops what 4xx answers, and the ledger does not know of it.
+                self.shared.complain_of_refusal(&refusal);
+                let status = refusal.status;
+                Ended { status, after: self.refuse(Kind::Write, refusal).await }
+            }
+        }
+    }
+
+    /// Says what became durable of the request.
+    async fn take_in(&mut self, queue: &Queue) -> Result<(Version, WrittenCounts), NotKept> {
+        let version = self.negotiate()?;
+        if version == Version::V2 {
+            admitted(admit(&self.shared, queue).await)?;
+        }
+        let shared = Arc::clone(&self.shared);
+        let mut share = Share::nothing(&shared.kept_bytes_left);
+        let body = self.take_body_to_keep(&mut share).await?;
+        let surveyed = queue.surveyor.lock().survey(version, &body, &remote_write::Limits::default())?;
+        if surveyed.is_empty {
+            return Ok((version, WrittenCounts::default()));
+        }
+        let tally = surveyed.tally;
+        let bytes = body.len() as u64;
+        let entry = NewEntry { version, body: Bytes::from(body), tally, series: surveyed.series };
+        match queue.spool.append(entry).await {
+            Ok(appended) => {
+                queue.note_refused(0);
+                // What is dropped at once is in the ledger, but it is not durable.
+                Ok((version, if appended == Appended::Dropped { WrittenCounts::default() } else { tally }))
+            }
+            Err(error) => {
+                if matches!(error, AppendError::Full { .. }) {
+                    queue.note_refused(bytes);
+                }
+                Err(pushed_back(&error).into())
+            }
+        }
+    }
+
+    fn negotiate(&self) -> Result<Version, Refusal> {
+        let (fields, head) = (&self.sender.request.fields, self.sender.head());
+        negotiate(field_text(fields, head, "content-type"), field_text(fields, head, "content-encoding"))
+            .map_err(|unsupported: UnsupportedMedia| Refusal::unsupported(unsupported.to_string()))
+    }
+
+    async fn take_body_to_keep(&mut self, share: &mut Share<'_>) -> Result<Vec<u8>, NotKept> {
+        self.sender.invite_body().await.map_err(|_| NotKept::Body(BodyError::Gone))?;
+        let limits = Arc::clone(&self.limits);
+        let mut stopping = self.stopping.clone();
+        let taken = tokio::select! {
+            biased;
+            taken = timeout(limits.body_timeout, self.sender.take_whole_body(limits.body_bytes_max, share)) => {
+                taken.unwrap_or(Err(WholeBodyError::Body(BodyError::Timeout)))
+            }
+            () = stopping.over(limits.drain_body_timeout) => Err(WholeBodyError::Body(BodyError::Stopping)),
+        };
+        let body = taken.map_err(|error| match error {
+            WholeBodyError::Body(error) => NotKept::Body(error),
+            WholeBodyError::TooLong => {
+                self.shared.metrics.limited_bodies.increment();
+                too_long(limits.body_bytes_max).into()
+            }
+            WholeBodyError::NoMemory => {
+                self.shared.metrics.limited_kept_bytes.increment();
+                let message = "the requests that are being received take the memory there is for them";
+                Refusal::retry_after(PASSES_SOON_SECS, "TooManyBytes", message).into()
+            }
+        })?;
+        self.body_bytes = body.len() as u64;
+        Ok(body)
+    }
+
+    async fn answer_kept(&mut self, version: Version, written: WrittenCounts) -> Ended {
+        let closes = self.closes();
+        self.outgoing.clear();
+        self.outgoing.extend_from_slice(b"HTTP/1.1 204 No Content\r\n");
+        if version == Version::V2 {
+            let mut headers = String::new();
+            for (name, value) in written.headers() {
+                let _ = write!(headers, "{name}: {value}\r\n");
+            }
+            self.outgoing.extend_from_slice(headers.as_bytes());
+        }
+        self.outgoing.extend_from_slice(if closes { b"Connection: close\r\n\r\n" } else { b"\r\n" });
+        let answered = within(self.limits.stall_timeout, self.sender.write_all(&self.outgoing)).await;
+        Ended { status: 204, after: if closes || answered.is_err() { After::Close } else { After::Continue } }
+    }
+}
+
+fn admitted(admission: Admission) -> Result<(), Refusal> {
+    match admission {
+        Admission::Taken => Ok(()),
+        Admission::Refused => Err(Refusal::unsupported(
+            "remote write 2.0 is switched off here: set protobuf_message to prometheus.WriteRequest at the sender, or \
+             REMORA_REMOTE_WRITE_2=transcode here",
+        )),
+        Admission::TargetRefuses => Err(Refusal::unsupported(
+            "the target does not take remote write 2.0: set protobuf_message to prometheus.WriteRequest at the sender, or \
+             REMORA_REMOTE_WRITE_2=transcode here",
+        )),
+        Admission::Unknown => Err(Refusal::retry_after(
+            UNKNOWN_SECS,
+            "RemoteWrite2Unknown",
+            "it is not known yet whether the target takes remote write 2.0: it is being asked",
+        )),
+    }
+}
+
+fn pushed_back(error: &AppendError) -> Refusal {
+    let message = error.to_string();
+    match error {
+        AppendError::Full { .. } => Refusal::retry_after(FULL_SECS, "QueueFull", message),
+        AppendError::Disk(_) => Refusal::retry_after(FULL_SECS, "QueueNotWritable", message),
+        AppendError::Closing => Refusal::retry_after(PASSES_SOON_SECS, "Stopping", message),
+    }
+}
+
+/// What only waits for others to end.
+const PASSES_SOON_SECS: u32 = 1;
+/// A full queue empties in seconds once the target takes requests again; until then there is no use in hurry.
+const FULL_SECS: u32 = 5;
+const UNKNOWN_SECS: u32 = 5;
