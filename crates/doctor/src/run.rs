@@ -150,5 +150,5 @@ fn bare(name: &str) -> &str {
 
 const STEP_TIMEOUT: Duration = Duration::from_secs(7);
 const TOKEN_TIMEOUT: Duration = Duration::from_secs(22);
-const WRITE_TIMEOUT: Duration = Duration::from_secs(13);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(11);
 const READ_TIMEOUT: Duration = Duration::from_secs(20);

@@ -293,6 +293,16 @@ fn distrusted(
             format!("the certificate of {name} is signed by itself, not by an authority"),
             "if it is the right one, put it into a PEM file and name that in SSL_CERT_FILE",
         ),
+        CertificateError::BadSignature => {
+            let issuer = certificate.map(|c| c.issuer.clone()).unwrap_or_default();
+            let finding = format!(
+                "the certificate of {name} comes from an authority that has the name of a trusted one, but another key: {issuer}"
+            );
+            failed(
+                finding,
+                "the authority was made anew: put its new certificate into the PEM file that SSL_CERT_FILE names",
+            )
+        }
         CertificateError::UnknownIssuer => {
             let issuer = certificate.map(|c| c.issuer.clone()).unwrap_or_default();
             let finding = format!("the certificate of {name} comes from an authority that is not trusted: {issuer}");

@@ -112,5 +112,5 @@ fn no_answer(error: &environment::HttpError, held: &Held) -> Step {
     Step::failed(Link::Write, format!("no answer to the test request: {text}"), mend)
 }
 
-const WRITE_TIMEOUT: Duration = Duration::from_secs(12);
+const WRITE_TIMEOUT: Duration = Duration::from_secs(10);
 const BODY_BYTES_READ: usize = 16 << 10;

@@ -60,6 +60,7 @@ fn each_verdict_has_its_own_mend() {
         ),
         (CertificateError::UnknownIssuer, 1, None, "signed by itself", "SSL_CERT_FILE"),
         (CertificateError::UnknownIssuer, 2, None, "authority that is not trusted: CN=endpoint", "inspecting proxy"),
+        (CertificateError::BadSignature, 2, None, "another key: CN=endpoint", "made anew"),
         (CertificateError::Revoked, 1, None, "revoked", "replace"),
         (CertificateError::BadEncoding, 1, None, "not accepted", "whoever runs"),
     ] {
