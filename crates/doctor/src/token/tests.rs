@@ -7,6 +7,8 @@ use environment::BoxFuture;
 use super::*;
 use crate::report::Status;
 
+mod answers;
+
 const NOW: UnixTime = UnixTime::from_millis(1_700_000_000_000);
 
 /// Gives one answer after the other; the last one for ever.
