@@ -210,8 +210,10 @@ impl DiskFile for OpenFile {
         let mut files = self.disk.lock_files();
         files.change_whole()?;
         files.syncs += 1;
-        let file = files.file(&self.path)?;
-        file.synced = file.bytes.len();
+        // A removed file that is still open syncs well.
+        if let Ok(file) = files.file(&self.path) {
+            file.synced = file.bytes.len();
+        }
         Ok(())
     }
 
