@@ -9,8 +9,8 @@ mod rfc3339;
 
 use std::io;
 
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::{EnvFilter, reload};
 
 pub use format::LogrusText;
 pub use rfc3339::Rfc3339;
@@ -38,12 +38,45 @@ pub enum LoggingError {
 /// # Errors
 /// [`LoggingError`] for a wrong filter, or when called twice.
 pub fn init(filter: &str) -> Result<(), LoggingError> {
-    let parsed =
-        EnvFilter::try_new(filter).map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })?;
     tracing_subscriber::fmt()
-        .with_env_filter(parsed)
+        .with_env_filter(parse(filter)?)
         .with_writer(io::stderr)
         .event_format(LogrusText::new())
         .try_init()
         .map_err(|_| LoggingError::Twice)
+}
+
+/// The same with a filter that can be changed later.
+///
+/// # Errors
+/// As [`init`].
+pub fn init_changeable(filter: &str) -> Result<Changeable, LoggingError> {
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(parse(filter)?)
+        .with_writer(io::stderr)
+        .event_format(LogrusText::new())
+        .with_filter_reloading();
+    let handle = builder.reload_handle();
+    builder.try_init().map_err(|_| LoggingError::Twice)?;
+    Ok(Changeable(Box::new(move |filter| handle.reload(filter))))
+}
+
+/// Changes what the log lets through.
+pub struct Changeable(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl Changeable {
+    /// Lets through what `filter` does, from now on.
+    ///
+    /// # Errors
+    /// [`LoggingError::Filter`]; then it stays as it was.
+    pub fn set(&self, filter: &str) -> Result<(), LoggingError> {
+        let parsed = parse(filter)?;
+        // The log lives as long as the process, which is the one way in which this could fail.
+        let _gone = (self.0)(parsed);
+        Ok(())
+    }
+}
+
+fn parse(filter: &str) -> Result<EnvFilter, LoggingError> {
+    EnvFilter::try_new(filter).map_err(|source| LoggingError::Filter { filter: filter.to_owned(), source })
 }
