@@ -242,7 +242,7 @@ pub(crate) fn check_sample(sample: Reader<'_>, layout: &Layout) -> Result<(), Fa
         && bytes[0] == VALUE as u8
         && u64::from_le_bytes([bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15], 0])
             & 0x0080_8080_8080_80ff
-            == 0x0000_8080_8080_8000 | TIMESTAMP as u64
+            == 0x0000_8080_8080_8000 | u64::from(TIMESTAMP)
     {
         return Ok(());
     }
