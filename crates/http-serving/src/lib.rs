@@ -33,4 +33,4 @@ pub use response::{PrincipalForLog, empty, json, text, with_header};
 pub use server::{Limits, PlainHttp, Server, Versions};
 pub use status::status_of;
 pub use stream::{Stream, begins_tls};
-pub use tls::{Certificate, CertificateError};
+pub use tls::{Certificate, CertificateError, TlsAcceptor};

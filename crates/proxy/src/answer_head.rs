@@ -31,6 +31,12 @@ pub(crate) struct AnswerHead {
     pub(crate) keeps_alive: bool,
 }
 
+impl Default for AnswerHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl AnswerHead {
     /// An empty head whose lists are reused from answer to answer.
     pub(crate) fn new() -> Self {

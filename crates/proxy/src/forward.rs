@@ -1,7 +1,6 @@
 //! Passing a request to an upstream: the head it gets, the attempts, the answer's way back.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use host::Connection;
 use identity::{AccessToken, TokenCache};
@@ -243,41 +242,6 @@ pub(crate) fn frame(out: &mut Vec<u8>, framing: AnswerBody, data: &[u8]) {
 pub(crate) fn end_frame(out: &mut Vec<u8>, framing: AnswerBody) {
     if framing == AnswerBody::Chunked {
         out.extend_from_slice(LAST_CHUNK);
-    }
-}
-
-/// A share of a bounded amount, such as the memory for kept bodies; gives itself back.
-pub(crate) struct Share<'a> {
-    budget: &'a AtomicUsize,
-    amount: usize,
-}
-
-impl<'a> Share<'a> {
-    /// Takes `amount` of `budget`, if it has as much.
-    pub(crate) fn take(budget: &'a AtomicUsize, amount: usize) -> Option<Self> {
-        let mut share = Self::nothing(budget);
-        share.grow(amount).then_some(share)
-    }
-
-    /// None of `budget` yet.
-    pub(crate) fn nothing(budget: &'a AtomicUsize) -> Self {
-        Self { budget, amount: 0 }
-    }
-
-    /// Takes `amount` more, if there is as much.
-    pub(crate) fn grow(&mut self, amount: usize) -> bool {
-        let take = |left: usize| left.checked_sub(amount);
-        let taken = self.budget.fetch_update(Ordering::Relaxed, Ordering::Relaxed, take).is_ok();
-        if taken {
-            self.amount += amount;
-        }
-        taken
-    }
-}
-
-impl Drop for Share<'_> {
-    fn drop(&mut self) {
-        self.budget.fetch_add(self.amount, Ordering::Relaxed);
     }
 }
 

@@ -18,7 +18,10 @@
 //! kept request means (`delivery`).
 
 mod answer_head;
+mod budget;
+mod buffers;
 mod chunked;
+mod complaints;
 mod conversation;
 mod exchange;
 mod fields;
@@ -27,6 +30,8 @@ mod forward;
 pub mod fuzzing;
 mod handle;
 mod limits;
+mod listen_token;
+mod listener;
 mod metrics;
 mod pages;
 mod published;
@@ -42,7 +47,10 @@ mod target;
 mod upstream;
 
 pub use handle::ProxyHandle;
+pub use http_serving::{Certificate, CertificateError};
 pub use limits::Limits;
+pub use listen_token::{ListenToken, ListenTokenError};
+pub use listener::Listen;
 pub use metrics::METRICS;
 pub use queue::{Medium, QueueParts, QueueSettings};
 pub use remote_write_2::RemoteWrite2;

@@ -65,6 +65,12 @@ pub(crate) struct Metrics {
     pub(crate) limited_connections: Counter,
     pub(crate) limited_bodies: Counter,
     pub(crate) limited_kept_bytes: Counter,
+    /// Times that a connection could not be accepted.
+    pub(crate) accept_errors: Counter,
+    /// TLS handshakes of senders that came to nothing.
+    pub(crate) handshake_failures: Counter,
+    /// Requests without the token that the listener asks for.
+    pub(crate) unauthenticated: Counter,
 }
 
 /// How long write requests took, as a histogram.
@@ -154,6 +160,9 @@ impl Metrics {
         counter(out, "remora_sidecar_query_requests", self.queries.get());
         counter(out, "remora_sidecar_upstream_connections", self.upstream_connections.get());
         counter(out, "remora_sidecar_malformed_requests", self.malformed.get());
+        counter(out, "remora_sidecar_accept_errors", self.accept_errors.get());
+        counter(out, "remora_sidecar_tls_handshake_failures", self.handshake_failures.get());
+        counter(out, "remora_sidecar_unauthenticated_requests", self.unauthenticated.get());
         gauge(out, "remora_sidecar_connections", self.connections.get());
     }
 }

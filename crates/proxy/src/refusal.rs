@@ -36,6 +36,13 @@ impl Refusal {
         Self::new(415, "UnsupportedMediaType", message)
     }
 
+    /// A request without the token that the listener asks for.
+    pub(crate) fn unauthenticated() -> Self {
+        let message = "this listener takes requests with its bearer token alone: set authorization.credentials_file (or \
+                       credentials) at the sender to the token in the file that REMORA_LISTEN_TOKEN_FILE names here";
+        Self::new(401, "Unauthorized", message)
+    }
+
     /// What the sender should send again later. Never a 4xx: a sender drops what those answer.
     pub(crate) fn unavailable(code: &'static str, message: impl Into<String>) -> Self {
         Self::new(503, code, message)

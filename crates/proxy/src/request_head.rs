@@ -35,6 +35,12 @@ pub(crate) struct RequestHead {
     pub(crate) is_http_1_0: bool,
 }
 
+impl Default for RequestHead {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
 impl RequestHead {
     /// An empty head whose lists are reused from request to request.
     pub(crate) fn new() -> Self {

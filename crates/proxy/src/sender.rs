@@ -1,18 +1,23 @@
 //! The sender's side of a connection: bytes in, heads and bodies out.
 //!
-//! One buffer per connection serves request after request. It holds the head of the request under way at its beginning,
-//! so that offsets into the head stay valid while the body arrives behind it.
+//! A buffer holds the head of the request under way at its beginning, so that offsets into the head stay valid while the
+//! body arrives behind it. It is lent to the connection with the first byte of a request and given back after its last.
+//! A sender that is slow holds as little as it sends: room for a whole body comes with the body.
 
 use std::io;
 use std::net::IpAddr;
 use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
-use tokio::time::timeout;
+use http_serving::Stream;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _, Interest};
+use tokio::time::{sleep, timeout};
 
 use crate::Limits;
+use crate::buffers::{Inbound, Pool};
 use crate::chunked::ChunkDecoder;
 use crate::fields::HeadError;
 use crate::refusal::Refusal;
@@ -25,7 +30,8 @@ pub(crate) use whole_body::WholeBodyError;
 
 /// A connection from a sender.
 pub(crate) struct Sender {
-    stream: TcpStream,
+    stream: Stream,
+    pool: Arc<Pool<Inbound>>,
     /// Where the sender is.
     pub(crate) peer: IpAddr,
     /// The head under way and what has arrived behind it.
@@ -63,6 +69,9 @@ pub(crate) enum BodyError {
     /// The body took too long.
     #[error("the body of the request did not arrive in time")]
     Timeout,
+    /// The requests under way left no memory for it in time.
+    #[error("the requests under way take the memory there is for them")]
+    NoMemory,
     /// The chunks are malformed.
     #[error("the chunked body is malformed")]
     Malformed,
@@ -78,6 +87,7 @@ impl BodyError {
             Self::Gone => Refusal::new(400, "IncompleteBody", self.to_string()),
             // Not 408: Prometheus drops what it is answered so, and the data are fine.
             Self::Timeout => Refusal::unavailable("RequestTimeout", self.to_string()),
+            Self::NoMemory => Refusal::unavailable("TooManyRequests", self.to_string()),
             Self::Malformed => Refusal::new(400, "BadRequest", self.to_string()),
             Self::Stopping => Refusal::unavailable("Stopping", self.to_string()),
         }
@@ -85,9 +95,10 @@ impl BodyError {
 }
 
 impl Sender {
-    pub(crate) fn new(stream: TcpStream, peer: IpAddr) -> Self {
+    pub(crate) fn new(stream: Stream, peer: IpAddr, pool: Arc<Pool<Inbound>>) -> Self {
         Self {
             stream,
+            pool,
             peer,
             received: Vec::new(),
             request: RequestHead::new(),
@@ -106,7 +117,9 @@ impl Sender {
         if self.received.is_empty() {
             let arrived = tokio::select! {
                 biased;
-                arrived = self.first_bytes(limits.idle_timeout) => arrived,
+                arrived = timeout(limits.idle_timeout, std::future::poll_fn(|context| self.poll_first_bytes(context))) => {
+                    arrived.is_ok_and(|read| read.is_ok_and(|read| read > 0))
+                }
                 () = stopping.over(Duration::ZERO) => false,
             };
             if !arrived {
@@ -123,28 +136,28 @@ impl Sender {
         }
     }
 
-    async fn first_bytes(&mut self, idle_timeout: Duration) -> bool {
-        if self.received.capacity() > 0 {
-            match timeout(BUFFER_REST, self.fill(READ_BYTES)).await {
-                Ok(read) => return read.is_ok_and(|read| read > 0),
-                // A sender that rests holds no memory.
-                Err(_) => self.received = Vec::new(),
-            }
+    /// Reads what comes next, and has no buffer until it is there.
+    fn poll_first_bytes(&mut self, context: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if let Stream::Plain(socket) = &self.stream {
+            ready!(socket.poll_read_ready(context))?;
         }
-        timeout(idle_timeout, self.bytes_without_buffer()).await.is_ok_and(|read| read.is_ok_and(|read| read > 0))
+        // Inside TLS, bytes may wait in the session while there are none on the socket, so it is asked every time.
+        self.borrow_buffers();
+        self.received.reserve(FIRST_READ_BYTES);
+        let read = pin!(self.stream.read_buf(&mut self.received)).poll(context);
+        if self.received.is_empty() {
+            self.return_buffers();
+        }
+        read
     }
 
-    /// Reads what comes next, and has no buffer until it is there.
-    async fn bytes_without_buffer(&mut self) -> io::Result<usize> {
-        loop {
-            self.stream.readable().await?;
-            self.received.reserve(READ_BYTES);
-            match self.stream.try_read_buf(&mut self.received) {
-                // The runtime may believe so until a read has shown otherwise.
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => self.received = Vec::new(),
-                read => return read,
-            }
-        }
+    fn borrow_buffers(&mut self) {
+        Inbound { received: self.received, request: self.request } = self.pool.lend();
+    }
+
+    fn return_buffers(&mut self) {
+        let (received, request) = (std::mem::take(&mut self.received), std::mem::take(&mut self.request));
+        self.pool.give_back(Inbound { received, request });
     }
 
     async fn read_head(&mut self, head_bytes_max: usize) -> Waited {
@@ -163,7 +176,7 @@ impl Sender {
                 }
                 Err(error) => return Waited::Malformed(malformed(error)),
             }
-            match self.fill(READ_BYTES).await {
+            match self.fill(HEAD_READ_BYTES).await {
                 Ok(read) if read > 0 => {}
                 _ => return Waited::Closed,
             }
@@ -192,30 +205,56 @@ impl Sender {
         Ok(())
     }
 
-    /// Reads a body of known `length` behind the head and says where in [`Sender::bytes`] it stands.
-    pub(crate) async fn read_whole_body(&mut self, length: usize) -> Result<Range<usize>, BodyError> {
+    /// Waits until the body has arrived or fills the room that there is, which costs no memory: before more is set aside
+    /// for it, the sender has to show that it sends.
+    pub(crate) async fn body_shows(&mut self) -> Result<(), BodyError> {
+        let body_bytes = match &self.remaining {
+            Remaining::Length(left) => usize::try_from(*left).unwrap_or(usize::MAX),
+            Remaining::Chunked(_) => 1,
+        };
+        while self.received.len() < self.received.capacity() && self.received.len() - self.consumed < body_bytes {
+            self.fill_some(0).await?;
+        }
+        Ok(())
+    }
+
+    /// Reads the first `length` bytes of a body of known length behind the head and says where in [`Sender::bytes`] they
+    /// stand. They are still to be taken until [`Sender::body_is_read`] says otherwise.
+    pub(crate) async fn read_body(&mut self, length: usize) -> Result<Range<usize>, BodyError> {
         let end = self.request.length + length;
         while self.received.len() < end {
             let missing = end - self.received.len();
             // More room than needed: see `READ_BYTES` of the exchange for why.
-            if self.fill(missing + SLACK_BYTES).await.map_err(|_| BodyError::Gone)? == 0 {
-                return Err(BodyError::Gone);
-            }
+            self.fill_some(missing + SLACK_BYTES).await?;
         }
-        self.consumed = end;
-        self.remaining = Remaining::Length(0);
         Ok(self.request.length..end)
     }
 
+    /// The body of the request under way is `range` of [`Sender::bytes`], and nothing else is to be taken of it.
+    pub(crate) fn body_is_read(&mut self, range: &Range<usize>) {
+        self.consumed = range.end;
+        self.remaining = Remaining::Length(0);
+    }
+
     /// Resolves when the sender has hung up; for while it waits for an answer. Costs no system call until something
-    /// arrives. A sender that sends ahead is not watched: what it sent hides its end.
+    /// arrives. A sender that sends ahead in the clear is not watched: what it sent hides its end, and it may have closed
+    /// its side in good order.
     pub(crate) async fn hung_up(&self) {
-        if self.stream.peek(&mut [0]).await.is_ok_and(|ahead| ahead > 0) {
-            std::future::pending::<()>().await;
+        let socket = self.stream.socket();
+        if !socket.peek(&mut [0]).await.is_ok_and(|ahead| ahead > 0) {
+            return;
+        }
+        if matches!(self.stream, Stream::Plain(_)) {
+            return std::future::pending().await;
+        }
+        // Inside TLS the end of the session comes as bytes like others. Whether the end of the connection is behind them
+        // the system knows, but wakes nobody for it.
+        while socket.ready(Interest::READABLE).await.is_ok_and(|ready| !ready.is_read_closed()) {
+            sleep(HANG_UP_LOOK).await;
         }
     }
 
-    /// The buffer into which [`Sender::read_whole_body`] points.
+    /// The buffer into which [`Sender::read_body`] points.
     pub(crate) fn bytes(&self) -> &[u8] {
         &self.received
     }
@@ -227,9 +266,7 @@ impl Sender {
             if self.consumed == self.received.len() {
                 self.received.truncate(self.request.length);
                 self.consumed = self.request.length;
-                if self.fill(PIECE_BYTES).await.map_err(|_| BodyError::Gone)? == 0 {
-                    return Err(BodyError::Gone);
-                }
+                self.fill_some(PIECE_BYTES).await?;
             }
             let input = &self.received[self.consumed..];
             self.consumed += match &mut self.remaining {
@@ -252,10 +289,7 @@ impl Sender {
     /// Forgets the request under way; what arrived behind it is the beginning of the next.
     pub(crate) fn finish_request(&mut self) {
         if self.consumed == self.received.len() {
-            self.received.clear();
-            if self.received.capacity() > BUFFER_KEPT_BYTES_MAX {
-                self.received = Vec::new();
-            }
+            self.return_buffers();
         } else {
             self.received.drain(..self.consumed);
         }
@@ -264,9 +298,9 @@ impl Sender {
 
     /// Closes so that the sender can read the last answer although it is still sending: a socket closed with unread
     /// bytes resets the connection, and the answer is lost.
-    pub(crate) async fn linger(mut self) {
+    pub(crate) async fn linger(&mut self) {
         let _ = self.stream.shutdown().await;
-        let mut sink = vec![0; READ_BYTES];
+        let mut sink = vec![0; LINGER_READ_BYTES];
         let drained = async {
             let mut left = LINGER_BYTES_MAX;
             while left > 0 {
@@ -279,9 +313,20 @@ impl Sender {
         let _ = timeout(LINGER, drained).await;
     }
 
+    /// Reads what is there, or waits for something. Where there is no room left, makes `room`.
     async fn fill(&mut self, room: usize) -> io::Result<usize> {
-        self.received.reserve(room);
+        if self.received.len() == self.received.capacity() {
+            self.received.reserve(room);
+        }
         self.stream.read_buf(&mut self.received).await
+    }
+
+    /// The same within a body, which the end of the connection cuts off.
+    async fn fill_some(&mut self, room: usize) -> Result<(), BodyError> {
+        match self.fill(room).await {
+            Ok(1..) => Ok(()),
+            Ok(0) | Err(_) => Err(BodyError::Gone),
+        }
     }
 }
 
@@ -296,12 +341,14 @@ fn malformed(error: HeadError) -> Refusal {
     Refusal::new(status, code, error.to_string())
 }
 
-const READ_BYTES: usize = 4 << 10;
+/// Room for the first read into a buffer that has none yet: enough for a usual head, little for a sender that drips.
+const FIRST_READ_BYTES: usize = 1 << 10;
+/// Room for more of a head that is longer.
+const HEAD_READ_BYTES: usize = 4 << 10;
 const PIECE_BYTES: usize = 64 << 10;
 const SLACK_BYTES: usize = 512;
-/// A buffer that grew beyond this is not kept for the next request.
-const BUFFER_KEPT_BYTES_MAX: usize = 256 << 10;
-/// A connection that rests longer than this gives its buffer back.
-const BUFFER_REST: Duration = Duration::from_secs(2);
 const LINGER: Duration = Duration::from_secs(1);
 const LINGER_BYTES_MAX: usize = 4 << 20;
+const LINGER_READ_BYTES: usize = 4 << 10;
+/// How often a sender that sent ahead is looked after.
+const HANG_UP_LOOK: Duration = Duration::from_millis(250);

@@ -1,7 +1,5 @@
-//! The listener: accepts senders, bounds them, reports every minute, and drains at the end.
+//! A proxy put together: what all connections share, the report of every minute, and the drain at the end.
 
-use std::io;
-use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -9,20 +7,25 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use delivery::Delivery;
 use environment::{Clock, Monotonic, UnixTime};
 use host::Connector;
+use http_serving::TlsAcceptor;
 use identity::TokenCache;
 use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
 use url::Url;
 
-use crate::conversation::Conversation;
+use crate::budget::Budget;
+use crate::buffers::{Inbound, Pool, Working};
+use crate::complaints::{self, Complaints, Withheld};
 use crate::forward::{Destination, Kind, excerpt};
 use crate::handle::Reloads;
+use crate::listen_token::ListenToken;
+use crate::listener::{self, Listen};
 use crate::metrics::Metrics;
 use crate::published::{self, Published};
 use crate::queue::Queue;
 use crate::refusal::Refusal;
 use crate::route::{QueryPeers, Routing};
-use crate::sender::Sender;
-use crate::stopping::{Stop, Stopping};
+use crate::stopping::Stop;
 use crate::target::TargetParts;
 use crate::upstream::{Upstream, UpstreamError};
 use crate::{Limits, ProxyHandle, QueueParts};
@@ -41,6 +44,8 @@ pub struct Parts {
     pub clock: Arc<dyn Clock>,
     /// Bounds.
     pub limits: Limits,
+    /// What the listener asks of senders.
+    pub listen: Listen,
     /// The queue, if write requests are to be kept and delivered instead of passed through.
     pub queue: Option<QueueParts>,
     /// What `/status` gives as the version.
@@ -74,28 +79,27 @@ pub(crate) struct Shared {
     pub(crate) reloads: Reloads,
     pub(crate) metrics: Arc<Metrics>,
     published: Arc<Published>,
-    /// Bytes left for bodies that are kept.
-    pub(crate) kept_bytes_left: AtomicUsize,
-    /// Places left for connections that are about to be turned away.
-    pub(crate) turned_away_left: AtomicUsize,
-    complaints: Mutex<Complaints>,
+    /// Takes TLS handshakes, if the listener speaks TLS.
+    pub(crate) acceptor: Option<TlsAcceptor>,
+    /// What writes and queries have to bring, if anything.
+    pub(crate) listen_token: Option<Arc<ListenToken>>,
+    /// Memory for requests whose body is kept.
+    pub(crate) kept: Budget,
+    /// Places for requests whose body passes through.
+    pub(crate) streams: Semaphore,
+    /// Places for connections that are about to be turned away.
+    pub(crate) turned_away_places: Arc<Semaphore>,
+    /// Memory for requests under way.
+    pub(crate) inbound: Arc<Pool<Inbound>>,
+    pub(crate) working: Pool<Working>,
+    last_failure: Mutex<Option<LastFailure>>,
+    pub(crate) complaints: Complaints,
 }
 
 /// The query endpoint and who may ask it.
 pub(crate) struct Queries {
     pub(crate) destination: Destination,
     pub(crate) peers: QueryPeers,
-}
-
-/// Failures, of which only some are logged: an upstream that is down fails many requests a second.
-#[derive(Default)]
-struct Complaints {
-    last: Option<LastFailure>,
-    /// The text of the last one.
-    last_text: String,
-    logged_at: Option<Monotonic>,
-    /// Failures since then that were not logged.
-    withheld: u64,
 }
 
 /// A failed request as everyone may read of it.
@@ -140,9 +144,15 @@ impl Proxy {
             reloads: Reloads::default(),
             metrics,
             published,
-            kept_bytes_left: AtomicUsize::new(parts.limits.kept_bytes_total_max),
-            turned_away_left: AtomicUsize::new(parts.limits.turned_away_max),
-            complaints: Mutex::default(),
+            acceptor: parts.listen.acceptor(),
+            listen_token: parts.listen.token,
+            kept: Budget::new(parts.limits.kept_bytes_total_max),
+            streams: Semaphore::new(parts.limits.streams_max),
+            turned_away_places: Arc::new(Semaphore::new(parts.limits.turned_away_max)),
+            inbound: Arc::default(),
+            working: Pool::default(),
+            last_failure: Mutex::default(),
+            complaints: Complaints::default(),
             limits: ArcSwap::from_pointee(parts.limits),
             clock: parts.clock,
         })))
@@ -164,7 +174,7 @@ impl Proxy {
     /// then has [`Limits::drain_head_timeout`] and [`Limits::drain_body_timeout`].
     pub async fn serve(self, listener: TcpListener, shutdown: impl Future<Output = ()>) {
         let (stop, stopping) = Stop::new();
-        let accepting = accept(&self.0, &listener, stopping);
+        let accepting = listener::accept(&self.0, &listener, stopping);
         tokio::select! {
             () = accepting => {}
             () = report(&self.0) => {}
@@ -179,57 +189,6 @@ impl Proxy {
     }
 }
 
-async fn accept(shared: &Arc<Shared>, listener: &TcpListener, stopping: Stopping) {
-    loop {
-        let (stream, peer) = match listener.accept().await {
-            Ok(accepted) => accepted,
-            Err(error) => {
-                if !is_about_one_connection(&error) {
-                    tracing::error!("cannot accept connections: {error}");
-                    shared.clock.sleep(ACCEPT_PAUSE).await;
-                }
-                continue;
-            }
-        };
-        let _ = stream.set_nodelay(true);
-        let conversation = Conversation::new(Arc::clone(shared), Sender::new(stream, peer.ip()), stopping.clone());
-        if shared.metrics.connections.get() >= shared.limits.load().connections_max as u64 {
-            shared.metrics.limited_connections.increment();
-            tokio::spawn(conversation.turn_away());
-            continue;
-        }
-        let counted = CountedConnection::new(Arc::clone(shared));
-        tokio::spawn(async move {
-            conversation.run().await;
-            drop(counted);
-        });
-    }
-}
-
-/// Counts a connection until it is dropped, however the connection ends.
-struct CountedConnection(Arc<Shared>);
-
-impl CountedConnection {
-    fn new(shared: Arc<Shared>) -> Self {
-        shared.metrics.connections.increment();
-        Self(shared)
-    }
-}
-
-impl Drop for CountedConnection {
-    fn drop(&mut self) {
-        self.0.metrics.connections.decrement();
-    }
-}
-
-/// Errors that `accept` reports of a connection that broke before it was accepted; the listener is well.
-fn is_about_one_connection(error: &io::Error) -> bool {
-    matches!(
-        error.kind(),
-        io::ErrorKind::ConnectionRefused | io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    )
-}
-
 /// Writes the line of every minute, traffic or not, and closes what has rested too long.
 async fn report(shared: &Shared) {
     let mut due = shared.clock.monotonic().plus(published::INTERVAL);
@@ -237,6 +196,7 @@ async fn report(shared: &Shared) {
         shared.clock.sleep(due.since(shared.clock.monotonic())).await;
         due = due.plus(published::INTERVAL);
         shared.published.take_line().log();
+        shared.tell_withheld();
         shared.ingestion.load().upstream.drop_old();
         if let Some(query) = &*shared.query.load() {
             query.destination.upstream.drop_old();
@@ -280,7 +240,7 @@ impl Shared {
 
     /// The latest failure of a request.
     pub(crate) fn last_failure(&self) -> Option<LastFailure> {
-        self.complaints().last
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Logs an answer of the upstream that is no success.
@@ -304,27 +264,22 @@ impl Shared {
         }
     }
 
-    /// Remembers a failure; says how many were withheld before it if it is to be logged.
+    /// Remembers a failure; says how many of its kind were withheld before it if it is to be logged.
     fn complain(&self, status: u16, reason: &'static str, text: &str) -> Option<u64> {
-        let now = self.clock.monotonic();
-        let mut complaints = self.complaints();
-        let recent = complaints.logged_at.is_some_and(|at| now.since(at) < COMPLAINT_INTERVAL);
-        let same = complaints.last.is_some_and(|last| (last.status, last.reason) == (status, reason));
-        let again = same && complaints.last_text == text;
-        complaints.last = Some(LastFailure { at: self.clock.now(), status, reason });
-        text.clone_into(&mut complaints.last_text);
-        if recent && (again || complaints.withheld > 0) {
-            complaints.withheld += 1;
-            return None;
-        }
-        complaints.logged_at = Some(now);
-        Some(std::mem::take(&mut complaints.withheld))
+        let failure = LastFailure { at: self.clock.now(), status, reason };
+        *self.last_failure.lock().unwrap_or_else(PoisonError::into_inner) = Some(failure);
+        self.complaints.admit(self.clock.monotonic(), complaints::Kind { status, reason }, text)
     }
 
-    fn complaints(&self) -> std::sync::MutexGuard<'_, Complaints> {
-        self.complaints.lock().unwrap_or_else(PoisonError::into_inner)
+    /// Logs how many failures were not logged, so that a flood that ended is told whole.
+    fn tell_withheld(&self) {
+        for Withheld { kind, count } in self.complaints.take_withheld() {
+            tracing::warn!(
+                statusCode = kind.status,
+                code = kind.reason,
+                withheld = count,
+                "Failures that were not logged"
+            );
+        }
     }
 }
-
-const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
-const COMPLAINT_INTERVAL: Duration = Duration::from_secs(10);

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use delivery::{Answer, SendError, Shipment, Target};
 use environment::{BoxFuture, Clock, HttpErrorKind};
-use host::{ConnectError, Connection};
+use host::ConnectError;
 use remote_write::WrittenCounts;
 use remote_write::negotiation::{CONTENT_ENCODING, VERSION_HEADER};
 use tokio::time::timeout;
@@ -24,7 +24,7 @@ use crate::fields::field_text;
 use crate::forward::AnswerStream;
 use crate::metrics::Metrics;
 use crate::published::Published;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, UpstreamConnection};
 
 mod retry_after;
 
@@ -100,7 +100,7 @@ impl HttpTarget {
     /// Reads the rest of an answer whose head is there.
     async fn finish(
         &self,
-        mut connection: Connection,
+        mut connection: UpstreamConnection,
         answer: &AnswerHead,
         mut incoming: Vec<u8>,
     ) -> Result<Answer, Failed> {

@@ -1,5 +1,6 @@
 //! One upstream: where it is, and its connections that rest between requests.
 
+use std::ops::{Deref, DerefMut};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
@@ -86,12 +87,34 @@ pub(crate) struct Upstream {
     clock: Arc<dyn Clock>,
     idle_max: usize,
     idle_timeout: std::time::Duration,
+    /// A connection leads to where the name pointed when it was opened; names change.
+    age_max: std::time::Duration,
     /// The connection used last is used next, so that those not needed grow old together.
     idle: Mutex<Vec<Idle>>,
 }
 
-struct Idle {
+/// A connection to an upstream.
+pub(crate) struct UpstreamConnection {
     connection: Connection,
+    opened: Monotonic,
+}
+
+impl Deref for UpstreamConnection {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+impl DerefMut for UpstreamConnection {
+    fn deref_mut(&mut self) -> &mut Connection {
+        &mut self.connection
+    }
+}
+
+struct Idle {
+    connection: UpstreamConnection,
     since: Monotonic,
 }
 
@@ -110,42 +133,50 @@ impl Upstream {
             clock,
             idle_max: limits.upstream_idle_max,
             idle_timeout: limits.upstream_idle_timeout,
+            age_max: limits.upstream_age_max,
             idle: Mutex::new(Vec::new()),
         })
     }
 
     /// A connection that rested, if one is young enough and still open as far as is known without asking the peer.
-    pub(crate) fn take_idle(&self) -> Option<Connection> {
+    pub(crate) fn take_idle(&self) -> Option<UpstreamConnection> {
         loop {
             let mut idle = self.idle().pop()?;
-            if self.clock.monotonic().since(idle.since) < self.idle_timeout && is_quiet(&mut idle.connection) {
+            if self.is_young(&idle, self.clock.monotonic()) && is_quiet(&mut idle.connection) {
                 return Some(idle.connection);
             }
         }
     }
 
-    pub(crate) async fn connect(&self) -> Result<Connection, ConnectError> {
-        let mut connection = self.connector.connect(&self.target.origin).await?;
+    pub(crate) async fn connect(&self) -> Result<UpstreamConnection, ConnectError> {
+        let opened = self.clock.monotonic();
+        // Boxed: it is rare, and larger than everything else that a request waits for.
+        let mut connection = Box::pin(self.connector.connect(&self.target.origin)).await?;
         if let Connection::Tls(session) = &mut connection {
             // A usual request is encrypted whole and then leaves in one system call.
             session.get_mut().1.set_buffer_limit(Some(TLS_BUFFER_BYTES_MAX));
         }
-        Ok(connection)
+        Ok(UpstreamConnection { connection, opened })
     }
 
     /// Gives back a connection on which a request has been answered completely.
-    pub(crate) fn put_idle(&self, connection: Connection) {
+    pub(crate) fn put_idle(&self, connection: UpstreamConnection) {
         let since = self.clock.monotonic();
+        let resting = Idle { connection, since };
         let mut idle = self.idle();
-        if idle.len() < self.idle_max {
-            idle.push(Idle { connection, since });
+        if idle.len() < self.idle_max && self.is_young(&resting, since) {
+            idle.push(resting);
         }
     }
 
-    /// Closes connections that have rested too long.
+    /// Closes connections that have rested or lived too long.
     pub(crate) fn drop_old(&self) {
         let now = self.clock.monotonic();
-        self.idle().retain(|idle| now.since(idle.since) < self.idle_timeout);
+        self.idle().retain(|idle| self.is_young(idle, now));
+    }
+
+    fn is_young(&self, idle: &Idle, now: Monotonic) -> bool {
+        now.since(idle.since) < self.idle_timeout && now.since(idle.connection.opened) < self.age_max
     }
 
     fn idle(&self) -> std::sync::MutexGuard<'_, Vec<Idle>> {

@@ -3,7 +3,6 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use host::Connection;
 use identity::AccessToken;
 use tokio::time::timeout;
 
@@ -15,11 +14,16 @@ use crate::forward::{AnswerStream, Destination, ForwardError, excerpt, write_req
 use crate::refusal::Refusal;
 use crate::request_head::RequestBody;
 use crate::sender::{BodyError, Sender};
+use crate::upstream::UpstreamConnection;
 
 impl Conversation {
     /// Sends the request, with a new token once more if the first is refused, until there is an answer to pass on; its
     /// head is then in `answer`.
-    pub(super) async fn attempt(&mut self, destination: &Destination, body: Body) -> Result<Connection, Refusal> {
+    pub(super) async fn attempt(
+        &mut self,
+        destination: &Destination,
+        body: Body,
+    ) -> Result<UpstreamConnection, Refusal> {
         let mut token = self.token_while_awaited(destination).await?;
         let connection = self.exchange(destination, &body, &token).await?;
         if self.answer.status != 401 {
@@ -78,7 +82,7 @@ impl Conversation {
     }
 
     /// Keeps the connection of an answer that is not passed on, if its body is short.
-    async fn reuse_refused(&mut self, destination: &Destination, mut connection: Connection) {
+    async fn reuse_refused(&mut self, destination: &Destination, mut connection: UpstreamConnection) {
         let mut stream = AnswerStream::new(self.answer.body);
         let reusable = self.answer.keeps_alive
             && matches!(self.answer.body, AnswerBody::None | AnswerBody::Length(0..=SHORT_BODY_BYTES));
@@ -108,7 +112,7 @@ impl Conversation {
         destination: &Destination,
         body: &Body,
         token: &AccessToken,
-    ) -> Result<Connection, Refusal> {
+    ) -> Result<UpstreamConnection, Refusal> {
         let allowed = self.limits.answer_timeout;
         let exchanged = if matches!(body, Body::Streaming) {
             self.exchange_streaming(destination, token).await
@@ -133,7 +137,7 @@ impl Conversation {
         destination: &Destination,
         body: &Body,
         token: &AccessToken,
-    ) -> Result<Connection, Stopped> {
+    ) -> Result<UpstreamConnection, Stopped> {
         let mut idle = destination.upstream.take_idle();
         loop {
             let reused = idle.is_some();
@@ -180,7 +184,7 @@ impl Conversation {
         &mut self,
         destination: &Destination,
         token: &AccessToken,
-    ) -> Result<Connection, Stopped> {
+    ) -> Result<UpstreamConnection, Stopped> {
         let (limits, mut stopping) = (Arc::clone(&self.limits), self.stopping.clone());
         let mut connection = self.connect(destination).await?;
         let framing = self.sender.request.body;
@@ -238,7 +242,7 @@ impl Conversation {
         }
     }
 
-    async fn connect(&self, destination: &Destination) -> Result<Connection, Stopped> {
+    async fn connect(&self, destination: &Destination) -> Result<UpstreamConnection, Stopped> {
         self.shared.metrics.upstream_connections.increment();
         destination.upstream.connect().await.map_err(|error| Stopped::Upstream(error.into()))
     }

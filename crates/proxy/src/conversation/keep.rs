@@ -15,11 +15,14 @@ use spool::{AppendError, Appended, NewEntry};
 use tokio::time::timeout;
 
 use super::{After, Conversation, Ended, too_long, within};
+use crate::Shared;
+use crate::budget::Share;
 use crate::fields::field_text;
-use crate::forward::{Kind, Share};
+use crate::forward::Kind;
 use crate::queue::Queue;
 use crate::refusal::Refusal;
 use crate::remote_write_2::{Admission, admit};
+use crate::request_head::RequestBody;
 use crate::sender::{BodyError, WholeBodyError};
 
 /// Why a request is not kept.
@@ -57,8 +60,7 @@ impl Conversation {
             admitted(admit(&self.shared, queue).await)?;
         }
         let shared = Arc::clone(&self.shared);
-        let mut share = Share::nothing(&shared.kept_bytes_left);
-        let body = self.take_body_to_keep(&mut share).await?;
+        let (body, _held) = self.take_body_to_keep(&shared).await?;
         let surveyed = queue.surveyor.lock().survey(version, &body, &remote_write::Limits::default())?;
         if surveyed.is_empty {
             return Ok((version, WrittenCounts::default()));
@@ -87,22 +89,24 @@ impl Conversation {
             .map_err(|unsupported: UnsupportedMedia| Refusal::unsupported(unsupported.to_string()))
     }
 
-    async fn take_body_to_keep(&mut self, share: &mut Share<'_>) -> Result<Vec<u8>, NotKept> {
+    async fn take_body_to_keep<'a>(&mut self, shared: &'a Shared) -> Result<(Vec<u8>, Share<'a>), NotKept> {
         self.sender.invite_body().await.map_err(|_| NotKept::Body(BodyError::Gone))?;
         let limits = Arc::clone(&self.limits);
+        // More could never be held, however often it came again.
+        let bytes_max = limits.body_bytes_max.min(shared.kept.bytes_max() as u64 / 2);
         let mut stopping = self.stopping.clone();
         let taken = tokio::select! {
             biased;
-            taken = timeout(limits.body_timeout, self.sender.take_whole_body(limits.body_bytes_max, share)) => {
+            taken = timeout(limits.body_timeout, self.take_whole_body(shared, bytes_max)) => {
                 taken.unwrap_or(Err(WholeBodyError::Body(BodyError::Timeout)))
             }
             () = stopping.over(limits.drain_body_timeout) => Err(WholeBodyError::Body(BodyError::Stopping)),
         };
-        let body = taken.map_err(|error| match error {
+        let (body, share) = taken.map_err(|error| match error {
             WholeBodyError::Body(error) => NotKept::Body(error),
             WholeBodyError::TooLong => {
                 self.shared.metrics.limited_bodies.increment();
-                too_long(limits.body_bytes_max).into()
+                too_long(bytes_max).into()
             }
             WholeBodyError::NoMemory => {
                 self.shared.metrics.limited_kept_bytes.increment();
@@ -111,7 +115,24 @@ impl Conversation {
             }
         })?;
         self.body_bytes = body.len() as u64;
-        Ok(body)
+        Ok((body, share))
+    }
+
+    /// Reads the body once there is memory for it.
+    async fn take_whole_body<'a>(
+        &mut self,
+        shared: &'a Shared,
+        bytes_max: u64,
+    ) -> Result<(Vec<u8>, Share<'a>), WholeBodyError> {
+        let length = match self.sender.request.body {
+            RequestBody::Length(length) if length > bytes_max => return Err(WholeBodyError::TooLong),
+            RequestBody::Length(length) => usize::try_from(length).map_err(|_| WholeBodyError::TooLong)?,
+            RequestBody::Chunked => usize::MAX,
+        };
+        let share = self.set_memory_aside(shared, length).await?;
+        let mut share = share.ok_or(WholeBodyError::NoMemory)?;
+        let body = self.sender.take_whole_body(bytes_max, &mut share).await?;
+        Ok((body, share))
     }
 
     async fn answer_kept(&mut self, version: Version, written: WrittenCounts) -> Ended {

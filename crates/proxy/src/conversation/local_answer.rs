@@ -51,6 +51,9 @@ impl Conversation {
         if let Some(secs) = refusal.and_then(|refusal| refusal.retry_after_secs) {
             head.push_str(&format!("Retry-After: {secs}\r\n"));
         }
+        if content.status == 401 {
+            head.push_str("WWW-Authenticate: Bearer\r\n");
+        }
         head.push_str(if closes { "Connection: close\r\n\r\n" } else { "\r\n" });
         self.outgoing.clear();
         self.outgoing.extend_from_slice(head.as_bytes());

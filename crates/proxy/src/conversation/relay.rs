@@ -5,10 +5,11 @@ use host::Connection;
 use super::{After, Conversation, Ended, within};
 use crate::answer_head::AnswerBody;
 use crate::forward::{AnswerStream, Destination, Kind, end_frame, frame, write_answer_head};
+use crate::upstream::UpstreamConnection;
 
 impl Conversation {
     /// Passes the answer whose head is in `answer` to the sender, unchanged but for the headers of the connection.
-    pub(super) async fn relay(&mut self, destination: &Destination, mut connection: Connection) -> Ended {
+    pub(super) async fn relay(&mut self, destination: &Destination, mut connection: UpstreamConnection) -> Ended {
         let status = self.answer.status;
         if status >= 300 && destination.kind == Kind::Write {
             self.shared.complain_of_answer(status, self.incoming.get(self.answer.length..).unwrap_or_default());

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tokio::time::timeout;
 
 use super::Conversation;
-use crate::forward::{Kind, Share};
+use crate::forward::Kind;
 use crate::pages;
 use crate::refusal::Refusal;
 use crate::route::Route;
@@ -16,15 +16,8 @@ use crate::sender::Waited;
 
 impl Conversation {
     /// Serves the connection to its end, which is near.
-    pub(crate) async fn turn_away(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let full =
-            Refusal::unavailable("TooManyConnections", format!("{} connections are open", self.limits.connections_max));
-        // Beyond this bound, looking at what comes would be unbounded work itself.
-        let Some(_place) = Share::take(&shared.turned_away_left, 1) else {
-            let _ = self.answer_refusal_closing(Kind::Write, &full).await;
-            return;
-        };
+    pub(crate) async fn turn_away(mut self: Box<Self>) {
+        let full = self.full();
         let waiting = self.sender.next_request(&self.limits, &mut self.stopping);
         match timeout(self.limits.turned_away_timeout, waiting).await {
             Ok(Waited::Request) => self.answer_turned_away(full).await,
@@ -33,6 +26,22 @@ impl Conversation {
             Err(_) => drop(self.answer_refusal_closing(Kind::Write, &full).await),
         }
         self.sender.linger().await;
+    }
+
+    /// The same where so many are being turned away that looking at what comes would be unbounded work itself.
+    pub(crate) async fn turn_away_unread(mut self: Box<Self>) {
+        let _ = self.answer_refusal_closing(Kind::Write, &self.full()).await;
+    }
+
+    /// Answers whatever comes with `refusal`.
+    pub(crate) async fn refuse_unread(mut self: Box<Self>, refusal: &Refusal) {
+        let _ = self.answer_refusal_closing(Kind::Write, refusal).await;
+        self.sender.linger().await;
+    }
+
+    fn full(&self) -> Refusal {
+        let message = format!("{} connections are open", self.limits.connections_max);
+        Refusal::unavailable("TooManyConnections", message)
     }
 
     async fn answer_turned_away(&mut self, full: Refusal) {

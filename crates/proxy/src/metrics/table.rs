@@ -19,6 +19,9 @@ pub const METRICS: &[(&str, &str, &str)] = &[
     ("remora_sidecar_query_requests", "counter", "Requests passed to the query endpoint."),
     ("remora_sidecar_malformed_requests", "counter", "Requests that are not valid HTTP."),
     ("remora_sidecar_connections", "gauge", "Connections of senders open now."),
+    ("remora_sidecar_accept_errors", "counter", "Times that a connection of a sender could not be accepted."),
+    ("remora_sidecar_tls_handshake_failures", "counter", "TLS handshakes of senders that came to nothing."),
+    ("remora_sidecar_unauthenticated_requests", "counter", "Requests without the token that the listener asks for."),
     ("remora_sidecar_limited", "counter", "Times that a bound was hit."),
     // requests to upstreams
     ("remora_sidecar_repeats", "counter", "Requests sent to an upstream again."),

@@ -3,7 +3,7 @@
 use tokio::io::AsyncReadExt as _;
 
 use super::{BodyError, Remaining, SLACK_BYTES, Sender};
-use crate::forward::Share;
+use crate::budget::Share;
 
 /// Why there is no whole body.
 #[derive(Debug)]
@@ -18,7 +18,10 @@ pub(crate) enum WholeBodyError {
 
 impl From<BodyError> for WholeBodyError {
     fn from(error: BodyError) -> Self {
-        Self::Body(error)
+        match error {
+            BodyError::NoMemory => Self::NoMemory,
+            error => Self::Body(error),
+        }
     }
 }
 

@@ -9,7 +9,7 @@ use std::time::Duration;
 use environment::{BoxFuture, Clock};
 use host::{Connector, HostClock, HostRng};
 use identity::{AccessToken, Credential, Scope, TokenCache, TokenError, TokenErrorKind};
-use proxy::{Limits, Parts, Proxy, QueryUpstream};
+use proxy::{Limits, Listen, Parts, Proxy, QueryUpstream};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -206,6 +206,7 @@ async fn read_body(stream: &mut TcpStream, buffer: &mut Vec<u8>, head: &str) -> 
 pub struct Setup {
     pub issuer: Issuer,
     pub limits: Limits,
+    pub listen: Listen,
     pub query: Option<(String, bool)>,
     pub ingestion_url: Option<String>,
     pub clock: Arc<dyn Clock>,
@@ -214,7 +215,14 @@ pub struct Setup {
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { answer_timeout: Duration::from_millis(1500), ..Limits::default() };
-        Self { issuer: Issuer::Renews, limits, query: None, ingestion_url: None, clock: Arc::new(HostClock::new()) }
+        Self {
+            issuer: Issuer::Renews,
+            limits,
+            listen: Listen::default(),
+            query: None,
+            ingestion_url: None,
+            clock: Arc::new(HostClock::new()),
+        }
     }
 }
 
@@ -247,6 +255,7 @@ impl Setup {
             clock: Arc::clone(&clock),
             limits: self.limits,
             queue: None,
+            listen: self.listen,
             version: "1.2.3",
         })
         .unwrap();
