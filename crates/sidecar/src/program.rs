@@ -1,10 +1,11 @@
 //! The sidecar as a program: arguments, environment, signals, exit codes. `remora-sidecar` is this alone, `remora sidecar`
 //! is the same under another name.
 //!
-//! One thread: everything it does is moving bytes between sockets.
+//! One thread: everything it does is moving bytes between sockets. The queue has a thread of its own for its files.
 
 use std::ffi::OsString;
 use std::iter::once;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,15 +13,31 @@ use std::time::Duration;
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 use identity::{Scope, TokenCache};
 
-use crate::{InvalidSettings, Settings, Sidecar, host_environment, variables};
-use tokio::signal::unix::{SignalKind, signal};
+use crate::ledger::{self, Ledger};
+use crate::outgoing::environment_for;
+use crate::settings::LedgerSettings;
+use crate::{InvalidSettings, Settings, effective, serve, variables};
 
-/// Takes Prometheus remote write on this machine and passes it on with an Entra token.
+/// Takes Prometheus remote write on this machine and delivers it with an Entra token.
+///
+/// Without a queue, requests pass straight through. With REMORA_QUEUE_DIR they are kept on disk first, and delivered from
+/// there until it is settled what became of every sample.
 #[derive(Parser)]
-#[command(name = "remora-sidecar", version, after_help = "All settings are environment variables: --help explains each.", after_long_help = variables::help())]
+#[command(
+    name = "remora-sidecar",
+    version,
+    after_help = "All settings are environment variables or keys of a settings file: --help explains each.",
+    after_long_help = variables::help()
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Option<Command>,
+    /// The settings file (YAML) [default: REMORA_CONFIG, else none]
+    #[arg(long, value_name = "FILE", global = true)]
+    config: Option<PathBuf>,
+    /// /ready is red also while the queue refuses requests, as REMORA_READY_STRICT=true
+    #[arg(long)]
+    ready_strict: bool,
     /// Bytes of a request's body up to which it is kept, so that it can be sent again after a 401
     #[arg(long, value_name = "BYTES", default_value_t = 1 << 20)]
     kept_body_bytes: usize,
@@ -35,13 +52,23 @@ enum Command {
         resource: Option<String>,
     },
     /// Check the configuration: exit 0 when it is right, 2 with every mistake named when not
-    CheckConfig,
+    CheckConfig {
+        /// Print the settings in force and where each comes from, without secrets
+        #[arg(long)]
+        print: bool,
+    },
+    /// What became of every sample: the account, refused series, and sending those again
+    Ledger {
+        #[command(subcommand)]
+        asked: Ledger,
+    },
 }
 
 /// Runs the sidecar, or the subcommand that `arguments` (without the program's name) ask for, until it ends. `name` is what
 /// the program is called in help and messages.
 ///
-/// Exit codes: 0 when all went well, 1 when it could not start, 2 when arguments or environment are wrong.
+/// Exit codes: 0 when all went well, 1 when it could not start or what was asked for did not succeed, 2 when arguments or
+/// settings are wrong.
 pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = Arguments::command().name(name).bin_name(name);
     let matches = command.get_matches_from(once(OsString::from(name)).chain(arguments));
@@ -49,19 +76,9 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
         Ok(arguments) => arguments,
         Err(error) => error.exit(),
     };
-    #[expect(clippy::disallowed_methods, reason = "this is the program; settings are read here, once")]
-    let settings = Settings::from_env(|name| std::env::var(name).ok());
-    let mut settings = match settings {
-        Ok(settings) => settings,
-        Err(invalid) => {
-            eprintln!("{}", misconfigured(name, &invalid));
-            return ExitCode::from(2);
-        }
-    };
-    settings.limits.kept_body_bytes_max = arguments.kept_body_bytes;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
-        // Names are resolved on a thread of its own, now and then.
+        // Names are resolved and settings read anew on threads of their own, now and then.
         .max_blocking_threads(2)
         .thread_keep_alive(Duration::from_secs(1))
         .build();
@@ -69,37 +86,47 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
         Ok(runtime) => runtime,
         Err(error) => return failed(name, &format!("cannot start: {error}")),
     };
-    match arguments.command {
-        None => runtime.block_on(serve(name, &settings)),
-        Some(Command::Token { resource }) => runtime.block_on(print_token(name, &settings, resource.as_deref())),
-        Some(Command::CheckConfig) => {
-            eprintln!("{name}: the configuration is right ({} identity)", settings.identity.name());
-            ExitCode::SUCCESS
+    let Arguments { command, config, ready_strict, kept_body_bytes } = arguments;
+    if let Some(Command::Ledger { asked }) = command {
+        let settings = LedgerSettings::load(&variable, config.as_deref());
+        return runtime.block_on(ledger::run(name, asked, settings));
+    }
+    let load = move || {
+        let (contents, settings) = Settings::load_watched(&variable, config.as_deref());
+        let with_arguments = |mut settings: Settings| {
+            settings.limits.kept_body_bytes_max = kept_body_bytes;
+            settings.ready_strict |= ready_strict;
+            settings
+        };
+        (contents, settings.map(with_arguments))
+    };
+    let settings = match load().1 {
+        Ok(settings) => settings,
+        Err(invalid) => {
+            eprintln!("{}", misconfigured(name, &invalid));
+            return ExitCode::from(2);
         }
+    };
+    match command {
+        Some(Command::Token { resource }) => runtime.block_on(print_token(name, &settings, resource.as_deref())),
+        Some(Command::CheckConfig { print }) => check_config(name, &settings, print),
+        Some(Command::Ledger { .. }) | None => runtime.block_on(serve::serve(name, settings, Arc::new(load))),
     }
 }
 
-async fn serve(name: &str, settings: &Settings) -> ExitCode {
-    let filter = if settings.trace { TRACE_FILTER } else { "info" };
-    if let Err(error) = host::logging::init(filter) {
-        return failed(name, &error.to_string());
-    }
-    log_settings(settings);
-    let (Ok(mut terminated), Ok(mut interrupted)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return failed(name, "cannot listen for signals");
-    };
-    let sidecar = match Sidecar::bind(settings, host_environment(Arc::clone(&settings.roots))).await {
-        Ok(sidecar) => sidecar,
-        Err(error) => return failed(name, &error.to_string()),
-    };
-    let shutdown = async move {
-        tokio::select! {
-            _ = terminated.recv() => {}
-            _ = interrupted.recv() => {}
+#[expect(clippy::disallowed_methods, reason = "this is the program; settings are read here")]
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok()
+}
+
+fn check_config(name: &str, settings: &Settings, print: bool) -> ExitCode {
+    if print {
+        #[expect(clippy::print_stdout, reason = "the settings are what was asked for")]
+        {
+            print!("{}", effective::show(settings));
         }
-    };
-    sidecar.run(shutdown).await;
+    }
+    eprintln!("{name}: the configuration is right ({} identity)", settings.identity.name());
     ExitCode::SUCCESS
 }
 
@@ -108,7 +135,7 @@ async fn print_token(name: &str, settings: &Settings, resource: Option<&str>) ->
         Ok(scope) => scope.unwrap_or_else(|| settings.ingestion_scope.clone()),
         Err(error) => return failed(name, &error.to_string()),
     };
-    let environment = host_environment(Arc::clone(&settings.roots));
+    let environment = environment_for(settings);
     let (clock, rng) = (Arc::clone(&environment.clock), Arc::clone(&environment.rng));
     let credential = match settings.identity.credential(environment) {
         Ok(credential) => credential,
@@ -126,32 +153,14 @@ async fn print_token(name: &str, settings: &Settings, resource: Option<&str>) ->
     }
 }
 
-/// Names as the sidecar that this replaces logs them; no secrets.
-fn log_settings(settings: &Settings) {
-    tracing::info!(
-        CLOUD = %settings.cloud,
-        CLUSTER = settings.cluster,
-        IDENTITY_TYPE = settings.identity.name(),
-        INGESTION_AAD_AUDIENCE = %settings.ingestion_scope,
-        INGESTION_URL = %settings.ingestion_url,
-        LISTENING_PORT = settings.listen.port(),
-        REMORA_LISTEN_ADDRESS = %settings.listen.ip(),
-        REMORA_QUERY_URL = settings.query.as_ref().map(|query| query.url.as_str()),
-        version = env!("CARGO_PKG_VERSION"),
-        "Configuration settings loaded:"
-    );
-}
-
 fn misconfigured(name: &str, invalid: &InvalidSettings) -> String {
     format!("{name}: {invalid}\n\n`{name} --help` explains every variable.")
 }
 
-fn failed(name: &str, message: &str) -> ExitCode {
+pub(crate) fn failed(name: &str, message: &str) -> ExitCode {
     eprintln!("{name}: {message}");
     ExitCode::FAILURE
 }
-
-const TRACE_FILTER: &str = "debug,proxy=trace,identity=trace,sidecar=trace,hyper=info,hyper_util=info,rustls=info";
 
 #[cfg(test)]
 mod tests {

@@ -1,21 +1,40 @@
-//! Settings: strings of the environment in, checked values out, or everything that is wrong with them.
+//! Settings: strings of the environment and of the settings file in, checked values out, or everything that is wrong with
+//! them.
+//!
+//! A file's key is read as the variable that it stands for; the variable outranks it. There is one target today. Several
+//! would be a list beside `target`, each with an identity of its own: then what is read here under `target` and `identity`
+//! is read once for each.
 
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::collections::BTreeSet;
+use std::hash::{Hash as _, Hasher as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
+use host::OutboundProxy;
+use http_serving::{Certificate, CertificateError};
 use identity::{
     Application, ClientCertificate, ClientSecret, Cloud, Credential, DefaultCredential, DefaultSettings, Environment,
     IdentitySelector, IdentitySource, ManagedIdentity, Scope, SettingError, WorkloadIdentity,
 };
-use proxy::{Limits, check_upstream_url};
+use proxy::{Limits, Medium, RemoteWrite2};
 use rustls::RootCertStore;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
 use url::Url;
 
-use crate::mistake::{InvalidSettings, Mistake};
+use crate::mistake::InvalidSettings;
+use crate::variables;
+pub(crate) use ledger::LedgerSettings;
+pub(crate) use reader::{Given, Reader};
+use reader::{parse_bool, read_bounded};
 
 mod credential;
+mod ledger;
+mod listener;
+mod queue;
+mod reader;
+mod target;
 
 /// Everything the sidecar is told.
 #[derive(Clone, Debug)]
@@ -36,10 +55,112 @@ pub struct Settings {
     pub query: Option<QuerySettings>,
     /// Whom to trust.
     pub roots: Arc<RootCertStore>,
+    /// The forward proxy on the way to targets and Entra, if any.
+    pub outbound_proxy: Option<OutboundProxy>,
+    /// What senders must bring.
+    pub listener: ListenerSettings,
+    /// The queue; without one requests pass straight through.
+    pub queue: Option<QueueSettings>,
+    /// How the queue is emptied.
+    pub delivery: DeliverySettings,
+    /// Whether `/ready` is red also while the queue refuses requests.
+    pub ready_strict: bool,
     /// Whether to log everything.
     pub trace: bool,
     /// Bounds of the proxy.
     pub limits: Limits,
+    /// The settings file, if there is one.
+    pub config: Option<PathBuf>,
+    /// Everything that was given, and where.
+    pub(crate) given: Vec<Given>,
+    /// The files whose content is part of the settings.
+    pub(crate) contents: Contents,
+}
+
+/// What senders must bring.
+#[derive(Clone, Debug)]
+pub struct ListenerSettings {
+    /// With it the listener speaks TLS alone.
+    pub certificate: Option<Arc<CertificatePem>>,
+    /// The bearer token that writes and queries must bring.
+    pub token: Option<SecretString>,
+}
+
+/// A certificate with its chain and private key, both PEM.
+#[derive(Debug)]
+pub struct CertificatePem {
+    pub(crate) chain: Vec<u8>,
+    pub(crate) key: SecretSlice<u8>,
+}
+
+impl CertificatePem {
+    /// As the listener uses it.
+    pub(crate) fn certificate(&self) -> Result<Certificate, CertificateError> {
+        Certificate::from_pem(host::tls::provider(), &self.chain, self.key.expose_secret())
+    }
+}
+
+/// Where requests wait.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct QueueSettings {
+    /// On what.
+    pub medium: Medium,
+    /// Where on it.
+    pub directory: PathBuf,
+    /// Bounds and promises.
+    pub settings: spool::Settings,
+}
+
+/// How the queue is emptied.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct DeliverySettings {
+    /// Requests on their way at once.
+    pub in_flight_max: usize,
+    /// How long 401, 403 and 404 are taken for something that passes.
+    pub authorization_grace: Duration,
+    /// What becomes of remote write 2.0.
+    pub remote_write_2: RemoteWrite2,
+    /// How long the end may take.
+    pub drain_timeout: Duration,
+}
+
+/// Files that are part of the settings, each with a hash of what stood there: enough to notice a change, and nothing of a
+/// key or secret.
+#[derive(Clone, PartialEq, Eq, Default, Debug)]
+pub(crate) struct Contents(Vec<FileContent>);
+
+#[derive(Clone, PartialEq, Eq, Debug)]
+struct FileContent {
+    /// The variable that names it.
+    variable: &'static str,
+    path: PathBuf,
+    hash: u64,
+}
+
+impl Contents {
+    fn add(&mut self, variable: &'static str, path: &Path, content: &[u8]) {
+        self.0.push(FileContent { variable, path: path.to_owned(), hash: hash_of(content) });
+    }
+
+    /// The same files as they are now.
+    pub(crate) fn now(&self) -> Self {
+        let mut now = Self::default();
+        for FileContent { variable, path, .. } in &self.0 {
+            now.add(variable, path, &read_bounded(path).unwrap_or_default());
+        }
+        now
+    }
+
+    /// The variables whose files are not what they are in `other`.
+    fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static str> {
+        self.0.iter().filter(|file| !other.0.contains(file)).map(|file| file.variable)
+    }
+}
+
+fn hash_of(content: &[u8]) -> u64 {
+    let mut hasher = std::hash::DefaultHasher::new();
+    content.hash(&mut hasher);
+    hasher.finish()
 }
 
 /// Where queries go.
@@ -120,7 +241,8 @@ impl IdentitySettings {
 }
 
 impl Settings {
-    /// Reads the settings from what `lookup` gives for a variable's name. An empty value counts as none.
+    /// Reads the settings from what `lookup` gives for a variable's name, without a settings file. An empty value counts as
+    /// none.
     ///
     /// # Errors
     /// [`InvalidSettings`] names every mistake that can be seen from here; whether a credential works shows later.
@@ -128,15 +250,42 @@ impl Settings {
     /// Of the machine itself nothing decides but, for managed identities, whether it has Azure Arc's agent; that is not
     /// looked up when `AZURE_POD_IDENTITY_AUTHORITY_HOST` is set.
     pub fn from_env(lookup: impl Fn(&str) -> Option<String>) -> Result<Self, InvalidSettings> {
-        Self::from_env_on(lookup, &|| std::path::Path::new(identity::HIMDS_PATH).exists())
+        Self::read(&lookup, None, &has_arc_agent).1
+    }
+
+    /// The same with a settings file: `config`, else the one that `REMORA_CONFIG` names, if any. A variable outranks its key.
+    ///
+    /// # Errors
+    /// As [`Settings::from_env`].
+    pub fn load(lookup: impl Fn(&str) -> Option<String>, config: Option<&Path>) -> Result<Self, InvalidSettings> {
+        Self::load_watched(&lookup, config).1
+    }
+
+    /// The same, with the files that decided, also where the settings are wrong.
+    pub(crate) fn load_watched(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        config: Option<&Path>,
+    ) -> (Contents, Result<Self, InvalidSettings>) {
+        Self::read(lookup, config_path(lookup, config), &has_arc_agent)
     }
 
     /// The same on a machine of which `has_arc_agent` tells whether it has Azure Arc's agent; only asked if it matters.
-    fn from_env_on(
-        lookup: impl Fn(&str) -> Option<String>,
+    fn read(
+        lookup: &dyn Fn(&str) -> Option<String>,
+        config: Option<PathBuf>,
         has_arc_agent: &dyn Fn() -> bool,
-    ) -> Result<Self, InvalidSettings> {
-        let mut reader = Reader { lookup: &lookup, has_arc_agent, mistakes: Vec::new() };
+    ) -> (Contents, Result<Self, InvalidSettings>) {
+        let mut reader = Reader::new(lookup, config.as_deref(), has_arc_agent);
+        let settings = Self::read_all(&mut reader, config);
+        let contents = std::mem::take(&mut reader.contents);
+        let settings = settings.filter(|_| reader.mistakes.is_empty());
+        let settings = settings.ok_or_else(|| InvalidSettings(std::mem::take(&mut reader.mistakes)));
+        let given = reader.given.into_inner();
+        (contents.clone(), settings.map(|settings| Self { given, contents, ..settings }))
+    }
+
+    /// None if there is a mistake; there may be one all the same.
+    fn read_all(reader: &mut Reader<'_>, config: Option<PathBuf>) -> Option<Self> {
         let ingestion_url = reader.ingestion_url();
         let named_cloud = reader.cloud();
         let ingestion_scope = reader.ingestion_scope(named_cloud.unwrap_or_default());
@@ -145,216 +294,70 @@ impl Settings {
         let identity = reader.identity(cloud);
         let query = reader.query(cloud, ingestion_scope.as_ref());
         let roots = reader.roots();
+        let outbound_proxy = reader.outbound_proxy();
+        let listener = reader.listener();
+        let connections_max = reader.number("REMORA_CONNECTIONS_MAX", CONNECTIONS_MAX, (1, 1_000_000));
+        let queue = reader.queue();
+        let delivery = reader.delivery();
+        let ready_strict = reader.bool("REMORA_READY_STRICT");
         let cluster = reader.text("CLUSTER");
         // Its presence alone switched it on in the sidecar's open relative; only a clear no switches it off.
         let trace = reader.text("TRACE_LOGGING").is_some_and(|text| parse_bool(&text) != Some(false));
-        match (ingestion_url, ingestion_scope, listen, identity, roots) {
-            (Some(ingestion_url), Some(ingestion_scope), Some(listen), Some(identity), Some(roots))
-                if reader.mistakes.is_empty() =>
-            {
-                let limits = Limits::default();
-                Ok(Self {
-                    ingestion_url,
-                    ingestion_scope,
-                    listen,
-                    identity,
-                    cloud,
-                    cluster,
-                    query,
-                    roots,
-                    trace,
-                    limits,
-                })
-            }
-            _ => Err(InvalidSettings(reader.mistakes)),
-        }
-    }
-}
-
-/// Reads variables and collects what is wrong with them.
-struct Reader<'a> {
-    lookup: &'a dyn Fn(&str) -> Option<String>,
-    has_arc_agent: &'a dyn Fn() -> bool,
-    mistakes: Vec<Mistake>,
-}
-
-impl Reader<'_> {
-    fn text(&self, variable: &str) -> Option<String> {
-        (self.lookup)(variable).map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
-    }
-
-    fn secret(&self, variable: &str) -> Option<SecretString> {
-        self.text(variable).map(SecretString::from)
-    }
-
-    fn mistake(&mut self, variable: &'static str, message: impl Into<String>) {
-        self.mistakes.push(Mistake { variable, message: message.into() });
-    }
-
-    fn required(&mut self, variable: &'static str, mend: &str) -> Option<String> {
-        let text = self.text(variable);
-        if text.is_none() {
-            self.mistake(variable, format!("is missing: {mend}"));
-        }
-        text
-    }
-
-    fn mistake_of(&mut self, error: &SettingError) {
-        self.mistake(variable_of(error), error.to_string());
-    }
-
-    fn ok<T>(&mut self, result: Result<T, SettingError>) -> Option<T> {
-        result.map_err(|error| self.mistake_of(&error)).ok()
-    }
-
-    fn ingestion_url(&mut self) -> Option<Url> {
-        let mend = "set it to the metrics ingestion endpoint of the workspace, as its overview page shows it";
-        let text = self.required("INGESTION_URL", mend)?;
-        self.url("INGESTION_URL", &text)
-    }
-
-    fn url(&mut self, variable: &'static str, text: &str) -> Option<Url> {
-        let example = "give a whole URL such as https://name.region-1.metrics.ingest.monitor.azure.com/…";
-        let url = match Url::parse(text) {
-            Ok(url) => url,
-            // The text is not repeated: it may hold a password.
-            Err(error) => {
-                self.mistake(variable, format!("is not a URL ({error}): {example}"));
-                return None;
-            }
-        };
-        check_upstream_url(&url).map_err(|error| self.mistake(variable, error.to_string())).ok()?;
-        Some(url)
-    }
-
-    /// The cloud that `CLOUD` names; none when it names none.
-    fn cloud(&mut self) -> Option<Cloud> {
-        let parsed = self.text("CLOUD")?.parse();
-        self.ok(parsed)
-    }
-
-    /// The cloud that stands when the audience has been read: the named one, else that of the audience, else the public.
-    fn agreed_cloud(&mut self, named: Option<Cloud>, scope: Option<&Scope>) -> Cloud {
-        let told = scope.filter(|_| self.text("INGESTION_AAD_AUDIENCE").is_some());
-        let told = told.and_then(Cloud::of_ingestion_audience);
-        if let (Some(named), Some(told)) = (named, told)
-            && let Some(expected) = named.ingestion_audience().filter(|_| named != told)
-        {
-            let message = format!(
-                "it is the audience of {told}, but CLOUD is {named}: set CLOUD={}, or set this to {expected} or leave it out",
-                told.to_string().to_ascii_uppercase()
-            );
-            self.mistake("INGESTION_AAD_AUDIENCE", message);
-        }
-        named.or(told).unwrap_or_default()
-    }
-
-    fn ingestion_scope(&mut self, cloud: Cloud) -> Option<Scope> {
-        let audience = match (self.text("INGESTION_AAD_AUDIENCE"), cloud.ingestion_audience()) {
-            (Some(audience), _) => audience,
-            (None, Some(audience)) => audience.to_owned(),
-            (None, None) => {
-                let mend = "is missing: CLOUD=AZURECUSTOM has no audience of its own, set it to <audience>/.default";
-                self.mistake("INGESTION_AAD_AUDIENCE", mend);
-                return None;
-            }
-        };
-        self.ok(Scope::parse(&audience))
-    }
-
-    fn listen(&mut self) -> Option<SocketAddr> {
-        let port = match self.text("LISTENING_PORT") {
-            None => Some(DEFAULT_PORT),
-            Some(text) => {
-                let port = text.parse::<u16>().ok();
-                if port.is_none() {
-                    self.mistake(
-                        "LISTENING_PORT",
-                        format!("{text:?} is not a port: give a number from 0 to 65535, usually 8081"),
-                    );
-                }
-                port
-            }
-        };
-        let address = match self.text("REMORA_LISTEN_ADDRESS") {
-            None => Some(IpAddr::V6(Ipv6Addr::UNSPECIFIED)),
-            Some(text) => {
-                let address = text.trim_start_matches('[').trim_end_matches(']').parse::<IpAddr>().ok();
-                if address.is_none() {
-                    let mend = "give an IP address such as 127.0.0.1, without a port (that is LISTENING_PORT)";
-                    self.mistake("REMORA_LISTEN_ADDRESS", format!("{text:?} is not an IP address: {mend}"));
-                }
-                address
-            }
-        };
-        Some(SocketAddr::new(address?, port?))
-    }
-
-    fn roots(&mut self) -> Option<Arc<RootCertStore>> {
-        let path = self.text("SSL_CERT_FILE").map(PathBuf::from);
-        host::tls::roots(path.as_deref()).map_err(|error| self.mistake("SSL_CERT_FILE", error.to_string())).ok()
-    }
-
-    fn query(&mut self, cloud: Cloud, ingestion_scope: Option<&Scope>) -> Option<QuerySettings> {
-        let allow_remote = self.bool("REMORA_QUERY_ALLOW_REMOTE");
-        let text = self.text("REMORA_QUERY_URL")?;
-        let parsed = Url::parse(&text).ok();
-        let url = self.url("REMORA_QUERY_URL", &text);
-        if parsed.is_some_and(|url| url.query().is_some() || url.fragment().is_some()) {
-            self.mistake(
-                "REMORA_QUERY_URL",
-                "holds a query or fragment: give the endpoint's base, /api/v1/… is appended",
-            );
-        }
-        let scope = ingestion_scope.and_then(|ingestion| query_scope(cloud, ingestion));
-        if scope.is_none() && ingestion_scope.is_some() {
-            let mend = "leave it out, or use an INGESTION_AAD_AUDIENCE of the form https://monitor.<domain>";
-            self.mistake("REMORA_QUERY_URL", format!("the audience for queries is not known in this cloud: {mend}"));
-        }
-        Some(QuerySettings { url: url?, scope: scope?, allow_remote })
-    }
-
-    fn bool(&mut self, variable: &'static str) -> bool {
-        let Some(text) = self.text(variable) else { return false };
-        parse_bool(&text).unwrap_or_else(|| {
-            self.mistake(variable, format!("{text:?} is neither true nor false: set it to one of them"));
-            false
+        let limits = Limits { connections_max, drain_timeout: delivery.drain_timeout, ..Limits::default() };
+        Some(Self {
+            ingestion_url: ingestion_url?,
+            ingestion_scope: ingestion_scope?,
+            listen: listen?,
+            identity: identity?,
+            cloud,
+            cluster,
+            query,
+            roots: roots?,
+            outbound_proxy,
+            listener,
+            queue,
+            delivery,
+            ready_strict,
+            trace,
+            limits,
+            config,
+            given: Vec::new(),
+            contents: Contents::default(),
         })
     }
-}
 
-/// The audience of queries beside that of ingestion: a known cloud's, else formed as every cloud forms it.
-fn query_scope(cloud: Cloud, ingestion: &Scope) -> Option<Scope> {
-    let known = Cloud::of_ingestion_audience(ingestion).unwrap_or(cloud).query_audience().map(str::to_owned);
-    let formed = || {
-        let domain = ingestion.resource().strip_prefix("https://monitor.")?;
-        Some(format!("https://prometheus.monitor.{domain}"))
-    };
-    Scope::parse(&known.or_else(formed)?).ok()
-}
+    /// What was given for a variable, and where.
+    pub(crate) fn given(&self, variable: &str) -> Option<&Given> {
+        self.given.iter().find(|given| given.variable == variable)
+    }
 
-fn parse_bool(text: &str) -> Option<bool> {
-    match text.to_ascii_lowercase().as_str() {
-        "true" | "1" | "yes" | "on" => Some(true),
-        "false" | "0" | "no" | "off" => Some(false),
-        _ => None,
+    /// The variables that mean something else than in `other`, themselves or by the file that they name.
+    pub(crate) fn changed(&self, other: &Self) -> BTreeSet<&'static str> {
+        let text = |settings: &Self, variable| settings.given(variable).map(|given| given.text.clone());
+        variables::all()
+            .map(|variable| variable.name)
+            .filter(|name| text(self, name) != text(other, name))
+            .chain(self.contents.changed(&other.contents).filter(|name| *name != CONFIG))
+            .collect()
     }
 }
 
-/// The variable to change when a part of the identity cannot be used.
-fn variable_of(error: &SettingError) -> &'static str {
-    match error {
-        SettingError::Cloud(_) => "CLOUD",
-        SettingError::Scope(_) => "INGESTION_AAD_AUDIENCE",
-        SettingError::Authority { .. } => "AZURE_AUTHORITY_HOST",
-        SettingError::Tenant(_) => "AZURE_TENANT_ID",
-        SettingError::ClientId(_) => "AZURE_CLIENT_ID",
-        SettingError::Endpoint { variable, .. } | SettingError::UnsupportedSource { variable, .. } => variable,
-        SettingError::NothingConfigured => "IDENTITY_TYPE",
-    }
+/// The settings file: the one given, else the one that its variable names.
+pub(crate) fn config_path(lookup: &dyn Fn(&str) -> Option<String>, config: Option<&Path>) -> Option<PathBuf> {
+    config.map(Path::to_owned).or_else(|| {
+        let named = lookup(CONFIG)?;
+        (!named.trim().is_empty()).then(|| PathBuf::from(named.trim()))
+    })
 }
 
-const DEFAULT_PORT: u16 = 8081;
+fn has_arc_agent() -> bool {
+    Path::new(identity::HIMDS_PATH).exists()
+}
+
+const CONFIG: &str = "REMORA_CONFIG";
+
+/// The program raises the system's limit of open files itself.
+const CONNECTIONS_MAX: usize = 12_000;
 
 #[cfg(test)]
 mod tests;

@@ -1,26 +1,36 @@
-//! A sidecar put together: credential, token caches, proxy, listener.
+//! A sidecar put together: credential, token caches, queue, proxy, listener.
+//!
+//! The order of its end, which loses nothing: senders are answered and let go → the queue hands over what it can → delivery
+//! ends → the queue is closed. All of it within the drain timeout.
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use environment::Clock;
-use host::{Connector, HostClock, HostDisk, HostHttp, HostRng};
-use identity::{Environment, Scope, SettingError, TokenCache};
-use proxy::{Parts, Proxy, QueryUpstream, UpstreamError};
-use rustls::RootCertStore;
+use http_serving::CertificateError;
+use identity::{Environment, SettingError};
+use parking_lot::Mutex;
+use proxy::{Listen, ListenToken, ListenTokenError, Medium, Parts, Proxy, UpstreamError};
+use spool::{OpenError, Spool};
 use tokio::net::TcpListener;
+use tokio::sync::oneshot;
 
-use crate::Settings;
+use crate::outgoing::{Outgoing, Refreshing};
+use crate::{ListenerSettings, Settings, SidecarHandle, queue};
 
 /// A sidecar that listens, and serves once it runs.
 pub struct Sidecar {
     listener: TcpListener,
     address: SocketAddr,
     proxy: Proxy,
-    token_caches: Vec<Arc<TokenCache>>,
-    clock: Arc<dyn Clock>,
+    queue: Option<(Spool, Medium)>,
+    listen: Listen,
+    outgoing: Outgoing,
+    refreshing: Refreshing,
+    environment: Environment,
+    drain_timeout: Arc<Mutex<Duration>>,
 }
 
 /// Why there is no sidecar.
@@ -34,47 +44,67 @@ pub enum BindError {
         /// As the system says.
         source: io::Error,
     },
-    /// A URL; [`Settings::from_env`] has checked them.
+    /// The queue.
+    #[error("cannot open the queue in {}: {source}; {}", directory.display(), queue::mend(directory))]
+    Queue {
+        /// Where.
+        directory: PathBuf,
+        /// Why not.
+        source: OpenError,
+    },
+    /// The listener's certificate; [`Settings::load`] has checked it.
+    #[error(transparent)]
+    Certificate(#[from] CertificateError),
+    /// The listener's token; [`Settings::load`] has checked it.
+    #[error(transparent)]
+    ListenToken(#[from] ListenTokenError),
+    /// A URL; [`Settings::load`] has checked them.
     #[error(transparent)]
     Upstream(#[from] UpstreamError),
-    /// The credential; [`Settings::from_env`] has checked it.
+    /// The credential; [`Settings::load`] has checked it.
     #[error(transparent)]
     Identity(#[from] SettingError),
 }
 
 impl Sidecar {
-    /// Puts the parts together and opens the listener.
+    /// Puts the parts together, opens the queue and the listener.
     ///
     /// # Errors
-    /// [`BindError`], above all when the port is taken.
+    /// [`BindError`], above all when the port is taken or the queue's directory cannot be used.
     pub async fn bind(settings: &Settings, environment: Environment) -> Result<Self, BindError> {
         let clock = Arc::clone(&environment.clock);
-        // One credential for both audiences: certificates are parsed and authorities discovered once.
-        let credential = settings.identity.credential(environment.clone())?;
-        let cache = |scope: &Scope| {
-            let rng = Arc::clone(&environment.rng);
-            Arc::new(TokenCache::new(Arc::clone(&credential), scope.clone(), Arc::clone(&clock), rng))
+        let outgoing = Outgoing::new(settings, &environment)?;
+        // Before the listener: nobody is to be answered by a sidecar that cannot keep what it is sent.
+        let queue = match &settings.queue {
+            Some(queue) => Some((queue::open(queue, &clock)?, queue)),
+            None => None,
         };
-        let ingestion_tokens = cache(&settings.ingestion_scope);
-        let mut token_caches = vec![Arc::clone(&ingestion_tokens)];
-        let query = settings.query.as_ref().map(|query| {
-            let tokens = cache(&query.scope);
-            token_caches.push(Arc::clone(&tokens));
-            QueryUpstream { url: query.url.clone(), tokens, allow_remote: query.allow_remote }
-        });
+        let listen_for = what_is_asked(&settings.listener)?;
         let proxy = Proxy::new(Parts {
             ingestion_url: settings.ingestion_url.clone(),
-            ingestion_tokens,
-            query,
-            connector: Connector::new(host::tls::client_config(Arc::clone(&settings.roots), &["http/1.1"])),
-            clock: Arc::clone(&clock),
-            limits: settings.limits.clone(),
+            ingestion_tokens: Arc::clone(&outgoing.ingestion_tokens),
+            query: outgoing.query(settings),
+            connector: outgoing.connector.clone(),
+            clock,
+            limits: limits(settings),
+            listen: listen_for.clone(),
+            queue: queue.as_ref().map(|(spool, queue)| queue::parts(settings, queue, spool, &environment)),
             version: env!("CARGO_PKG_VERSION"),
         })?;
         let listener =
             listen(settings.listen).await.map_err(|source| BindError::Listen { address: settings.listen, source })?;
         let address = listener.local_addr().map_err(|source| BindError::Listen { address: settings.listen, source })?;
-        Ok(Self { listener, address, proxy, token_caches, clock })
+        Ok(Self {
+            listener,
+            address,
+            proxy,
+            queue: queue.map(|(spool, queue)| (spool, queue.medium)),
+            listen: listen_for,
+            outgoing,
+            refreshing: Refreshing::default(),
+            environment,
+            drain_timeout: Arc::new(Mutex::new(settings.delivery.drain_timeout)),
+        })
     }
 
     /// Where it listens; tells the port when 0 was asked for.
@@ -82,44 +112,70 @@ impl Sidecar {
         self.address
     }
 
-    /// Serves until `shutdown` resolves and requests under way have ended.
-    pub async fn run(self, shutdown: impl Future<Output = ()>) {
-        let refreshing: Vec<_> = self
-            .token_caches
-            .iter()
-            .map(|cache| {
-                let cache = Arc::clone(cache);
-                tokio::spawn(async move {
-                    cache.run().await;
-                })
-            })
-            .collect();
-        let announcing = tokio::spawn(announce_first_token(Arc::clone(&self.token_caches[0]), self.clock));
-        tracing::info!(address = %self.address, "Listening");
-        self.proxy.serve(self.listener, shutdown).await;
-        tracing::info!("Stopped");
-        announcing.abort();
-        for task in refreshing {
-            task.abort();
+    /// For changes while it runs.
+    pub fn handle(&self) -> SidecarHandle {
+        SidecarHandle {
+            proxy: self.proxy.handle(),
+            queue: self.queue.clone(),
+            listen: self.listen.clone(),
+            refreshing: self.refreshing.clone(),
+            environment: self.environment.clone(),
+            drain_timeout: Arc::clone(&self.drain_timeout),
         }
     }
-}
 
-/// The real outside world, trusting `roots`.
-pub fn host_environment(roots: Arc<RootCertStore>) -> Environment {
-    Environment {
-        clock: Arc::new(HostClock::new()),
-        rng: Arc::new(HostRng),
-        disk: Arc::new(HostDisk),
-        http: Arc::new(HostHttp::new(roots, None)),
+    /// Serves until `shutdown` resolves, requests under way have ended, and the queue has handed over what it can.
+    pub async fn run(self, shutdown: impl Future<Output = ()>) {
+        let clock = Arc::clone(&self.environment.clock);
+        self.refreshing.start(&self.outgoing, &clock);
+        tracing::info!(address = %self.address, "Listening");
+        let Some((spool, medium)) = self.queue else {
+            self.proxy.serve(self.listener, shutdown).await;
+            tracing::info!("Stopped");
+            return;
+        };
+        let delivery = self.proxy.delivery().expect("a proxy with a queue delivers from it");
+        let (end_delivery, delivery_ends) = oneshot::channel::<()>();
+        let delivering = tokio::spawn({
+            let delivery = delivery.clone();
+            let ordered = async {
+                let _dropped = delivery_ends.await;
+            };
+            // The deadline is kept below, as it may have changed by then.
+            async move { delivery.run(ordered, DRAIN_MAX).await }
+        });
+        let ordered_at = Mutex::new(clock.monotonic());
+        let shutdown = async {
+            shutdown.await;
+            *ordered_at.lock() = clock.monotonic();
+        };
+        self.proxy.serve(self.listener, shutdown).await;
+        let deadline = ordered_at.lock().plus(*self.drain_timeout.lock());
+        queue::emptied(&spool, &delivery, medium, &*clock, deadline).await;
+        let _already_ended = end_delivery.send(());
+        let left = deadline.since(clock.monotonic()).max(DRAIN_MIN);
+        if tokio::time::timeout(left, delivering).await.is_err() {
+            tracing::warn!("stopping although requests to the ingestion endpoint are under way; they are sent again");
+        }
+        queue::close(spool, medium).await;
+        tracing::info!("Stopped");
     }
 }
 
-async fn announce_first_token(cache: Arc<TokenCache>, clock: Arc<dyn Clock>) {
-    while !cache.state().usable {
-        clock.sleep(Duration::from_secs(1)).await;
+/// What the listener asks of senders.
+fn what_is_asked(settings: &ListenerSettings) -> Result<Listen, BindError> {
+    let certificate = settings.certificate.as_ref().map(|pem| pem.certificate()).transpose()?;
+    let token = settings.token.as_ref().map(ListenToken::new).transpose()?;
+    Ok(Listen { certificate: certificate.map(Arc::new), token: token.map(Arc::new) })
+}
+
+/// The proxy's bounds. With a queue a request under way is soon on disk, and the time is rather left to delivery.
+pub(crate) fn limits(settings: &Settings) -> proxy::Limits {
+    let limits = settings.limits.clone();
+    match settings.queue {
+        Some(_) => proxy::Limits { drain_timeout: (limits.drain_timeout / 4).min(SENDERS_DRAIN_MAX), ..limits },
+        None => limits,
     }
-    tracing::info!(credential = cache.describe_credential(), "Initialization successful");
 }
 
 /// All addresses means IPv6 and IPv4 on one socket; where there is no IPv6, IPv4 alone.
@@ -137,3 +193,10 @@ fn is_about_ipv6(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::AddrNotAvailable | io::ErrorKind::Unsupported)
         || error.raw_os_error() == Some(97)
 }
+
+/// Longer than any drain timeout can be set to.
+const DRAIN_MAX: Duration = Duration::from_secs(2 * 3600);
+/// What delivery has in any case to end what is on its way.
+const DRAIN_MIN: Duration = Duration::from_millis(200);
+/// What senders have at most to end their requests.
+const SENDERS_DRAIN_MAX: Duration = Duration::from_secs(5);

@@ -9,6 +9,8 @@ use identity::{
     SettingError,
 };
 
+use secrecy::SecretString;
+
 use super::{IdentitySettings, Reader};
 
 impl Reader<'_> {
@@ -45,7 +47,7 @@ impl Reader<'_> {
         if let Some(path) = self.text("AZURE_CLIENT_CERTIFICATE_PATH") {
             return Some(IdentitySettings::Certificate { application: application?, path: path.into() });
         }
-        let Some(secret) = self.secret("AZURE_CLIENT_SECRET") else {
+        let Some(secret) = self.client_secret() else {
             let mend = "set it to the file with the application's certificate and key (or set AZURE_CLIENT_SECRET)";
             self.mistake("AZURE_CLIENT_CERTIFICATE_PATH", format!("is missing: {mend}"));
             return None;
@@ -93,7 +95,7 @@ impl Reader<'_> {
     /// As the Azure libraries have it, and unlike `aadApplication`: a secret outranks a certificate.
     fn environment_credential(&mut self, cloud: Cloud) -> Option<IdentitySettings> {
         let application = self.application(cloud);
-        if let Some(secret) = self.secret("AZURE_CLIENT_SECRET") {
+        if let Some(secret) = self.client_secret() {
             return Some(IdentitySettings::Secret { application: application?, secret });
         }
         let Some(path) = self.text("AZURE_CLIENT_CERTIFICATE_PATH") else {
@@ -109,7 +111,7 @@ impl Reader<'_> {
         let tenant_id = self.tenant();
         let authority = self.authority(cloud);
         let managed_identity = self.managed_settings();
-        let client_secret = self.secret("AZURE_CLIENT_SECRET");
+        let client_secret = self.client_secret();
         let client_certificate_path = self.text("AZURE_CLIENT_CERTIFICATE_PATH").map(PathBuf::from);
         let federated_token_file = self.text("AZURE_FEDERATED_TOKEN_FILE").map(PathBuf::from);
         let has_proof = client_secret.is_some() || client_certificate_path.is_some() || federated_token_file.is_some();
@@ -130,6 +132,11 @@ impl Reader<'_> {
             federated_token_file,
             managed_identity,
         })))
+    }
+
+    /// The secret itself, else what stands in the file that is named for it.
+    fn client_secret(&mut self) -> Option<SecretString> {
+        self.secret("AZURE_CLIENT_SECRET").or_else(|| self.secret_content("REMORA_CLIENT_SECRET_FILE"))
     }
 
     fn required_client_id(&mut self, mend: &str) -> Option<String> {

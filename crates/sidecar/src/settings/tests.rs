@@ -15,7 +15,7 @@ fn read_on(variables: &str, has_arc_agent: impl Fn() -> bool) -> Result<Settings
         .split_whitespace()
         .map(|assignment| assignment.split_once('=').map(|(name, text)| (name, value(text))).unwrap())
         .collect();
-    Settings::from_env_on(|name| variables.get(name).cloned(), &has_arc_agent)
+    Settings::read(&|name| variables.get(name).cloned(), None, &has_arc_agent).1
 }
 
 const URL: &str = "INGESTION_URL=https://d.westus-1.metrics.ingest.monitor.azure.com/dataCollectionRules/dcr-1/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24";
@@ -252,12 +252,12 @@ fn every_mistake_is_named_at_once() {
         ),
     ] {
         let invalid = read(&variables).unwrap_err();
-        let named: Vec<_> = invalid.0.iter().map(|mistake| mistake.variable).collect();
+        let named: Vec<_> = invalid.0.iter().map(|mistake| mistake.variable().unwrap()).collect();
         assert_eq!(named, mistaken, "{variables}: {invalid}");
         let text = invalid.to_string();
         assert!(mistaken.iter().all(|variable| text.contains(variable)) && !text.contains("geheim"), "{text}");
         // Every message tells the mend after what is wrong.
-        assert!(invalid.0.iter().all(|mistake| mistake.message.contains(": ") || mistake.variable == "SSL_CERT_FILE"), "{text}");
+        assert!(invalid.0.iter().all(|mistake| mistake.message.contains(": ") || mistake.variable() == Some("SSL_CERT_FILE")), "{text}");
     }
 }
 
@@ -323,9 +323,12 @@ fn what_is_read_is_explained() {
             (name == "IDENTITY_TYPE").then(|| kind.to_owned())
         });
     }
-    let listed: std::collections::BTreeSet<String> = crate::variables::GROUPS
-        .iter()
-        .flat_map(|(_, variables)| variables.iter().map(|variable| variable.name.to_owned()))
+    // The program itself looks for the settings file.
+    let listed: std::collections::BTreeSet<String> = crate::variables::all()
+        .flat_map(|variable| [Some(variable.name), variable.alias])
+        .flatten()
+        .filter(|name| *name != "REMORA_CONFIG")
+        .map(str::to_owned)
         .collect();
     assert_eq!(asked.into_inner(), listed);
 }
@@ -336,4 +339,229 @@ fn secrets_are_not_shown() {
         "{URL} IDENTITY_TYPE=aadApplication AZURE_CLIENT_ID={GUID} AZURE_TENANT_ID={GUID} AZURE_CLIENT_SECRET=geheim"
     );
     assert!(!format!("{:?}", read(&variables).unwrap()).contains("geheim"));
+}
+
+/// Reads the settings file `text` with `A=1 B=2` in the environment.
+fn read_file(text: &str, variables: &str) -> Result<Settings, InvalidSettings> {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("sidecar.yaml");
+    std::fs::write(&path, text).unwrap();
+    let variables: HashMap<&str, &str> =
+        variables.split_whitespace().map(|assignment| assignment.split_once('=').unwrap()).collect();
+    Settings::read(&|name| variables.get(name).map(|text| (*text).to_owned()), Some(path), &|| false).1
+}
+
+const MINIMAL: &str = "target: {ingestion_url: 'https://d/w'}\nidentity: {type: systemAssigned}\n";
+
+#[test]
+fn a_file_and_variables_mean_the_same() {
+    let every_key = "\
+target: {ingestion_url: 'https://d/w', audience: 'https://monitor.azure.us'}
+listen: {port: 9000, address: 127.0.0.1, connections_max: 77}
+identity: {type: workloadIdentity, client_id: GUID, tenant_id: GUID, token_file: /t, authority_host: 'https://l.example'}
+queue: {directory: /q, bytes_max: 2GiB, age_max: 2d, when_full: drop-oldest, sync: every-request, refusals_bytes_max: 1MiB}
+delivery: {in_flight_max: 3, authorization_grace: 1h, remote_write_2: transcode, drain_timeout: 5s}
+query: {url: 'https://q/ws', allow_remote: true}
+outbound: {https_proxy: 'proxy:3128', no_proxy: [a.example, 10.0.0.0/8]}
+cloud: AZUREGOVERNMENT
+cluster: aks-1
+ready_strict: true
+log: {trace: true}
+";
+    let variables = format!(
+        "INGESTION_URL=https://d/w INGESTION_AAD_AUDIENCE=https://monitor.azure.us LISTENING_PORT=9000 \
+         REMORA_LISTEN_ADDRESS=127.0.0.1 REMORA_CONNECTIONS_MAX=77 IDENTITY_TYPE=workloadIdentity AZURE_CLIENT_ID={GUID} \
+         AZURE_TENANT_ID={GUID} AZURE_FEDERATED_TOKEN_FILE=/t AZURE_AUTHORITY_HOST=https://l.example REMORA_QUEUE_DIR=/q \
+         REMORA_QUEUE_BYTES_MAX=2GiB REMORA_QUEUE_AGE_MAX=2d REMORA_QUEUE_WHEN_FULL=drop-oldest \
+         REMORA_QUEUE_SYNC=every-request REMORA_QUEUE_REFUSALS_BYTES_MAX=1MiB REMORA_IN_FLIGHT_MAX=3 \
+         REMORA_AUTHORIZATION_GRACE=1h REMORA_REMOTE_WRITE_2=transcode REMORA_DRAIN_TIMEOUT=5s \
+         REMORA_QUERY_URL=https://q/ws REMORA_QUERY_ALLOW_REMOTE=true https_proxy=proxy:3128 \
+         NO_PROXY=a.example,10.0.0.0/8 CLOUD=AZUREGOVERNMENT CLUSTER=aks-1 REMORA_READY_STRICT=true TRACE_LOGGING=true"
+    );
+    let from_file = read_file(&every_key.replace("GUID", GUID), "").unwrap();
+    let from_variables = read(&variables).unwrap();
+    let shown = |settings: &Settings| {
+        let mut settings = settings.clone();
+        settings.config = None;
+        settings.given.clear();
+        settings.contents = Contents::default();
+        format!("{settings:#?}")
+    };
+    assert_eq!(shown(&from_file), shown(&from_variables));
+    let queue = from_file.queue.unwrap();
+    assert_eq!(
+        (queue.medium, queue.settings.bytes_max, queue.settings.age_max.as_secs()),
+        (Medium::Disk, 2 << 30, 172_800)
+    );
+    let outbound = from_file.outbound_proxy.unwrap();
+    assert!(outbound.covers("b.example") && !outbound.covers("x.a.example") && !outbound.covers("10.1.2.3"));
+    assert_eq!((from_file.limits.connections_max, from_file.limits.drain_timeout.as_secs()), (77, 5));
+}
+
+#[test]
+fn a_variable_outranks_the_file() {
+    let settings = read_file(&format!("{MINIMAL}listen: {{port: 1}}\n"), "LISTENING_PORT=2").unwrap();
+    assert_eq!(settings.listen.port(), 2);
+    let settings = read_file(&format!("{MINIMAL}listen: {{port: 1}}\n"), "LISTENING_PORT=").unwrap();
+    assert_eq!(settings.listen.port(), 1, "an empty variable is none");
+}
+
+#[test]
+fn without_new_variables_nothing_is_new() {
+    let settings = read(&format!("{URL} IDENTITY_TYPE=systemAssigned")).unwrap();
+    assert!(settings.queue.is_none() && settings.outbound_proxy.is_none() && !settings.ready_strict);
+    assert!(settings.listener.certificate.is_none() && settings.listener.token.is_none());
+    let expected = DeliverySettings {
+        in_flight_max: 16,
+        authorization_grace: Duration::from_secs(2700),
+        remote_write_2: RemoteWrite2::Probe,
+        drain_timeout: Duration::from_secs(20),
+    };
+    assert_eq!(settings.delivery, expected);
+}
+
+#[test]
+fn the_queue_is_switched_on_by_its_directory_or_by_name() {
+    let queue = |variables: &str| read(&format!("{URL} IDENTITY_TYPE=systemAssigned {variables}")).unwrap().queue;
+    for (variables, expected) in [
+        ("", None),
+        ("REMORA_QUEUE=off", None),
+        ("REMORA_QUEUE_DIR=/q", Some((Medium::Disk, 1 << 30))),
+        ("REMORA_QUEUE_DIR=/q REMORA_QUEUE=disk", Some((Medium::Disk, 1 << 30))),
+        ("REMORA_QUEUE_DIR=/q REMORA_QUEUE=off", None),
+        ("REMORA_QUEUE_DIR=/q REMORA_QUEUE=Memory", Some((Medium::Memory, 64 << 20))),
+        ("REMORA_QUEUE=memory", Some((Medium::Memory, 64 << 20))),
+        ("REMORA_QUEUE=memory REMORA_QUEUE_BYTES_MAX=5MiB", Some((Medium::Memory, 5 << 20))),
+    ] {
+        let found = queue(variables).map(|queue| (queue.medium, queue.settings.bytes_max));
+        assert_eq!(found, expected, "{variables}");
+    }
+    let small = queue("REMORA_QUEUE_DIR=/q REMORA_QUEUE_BYTES_MAX=1MiB").unwrap().settings;
+    assert!(small.segment_bytes_max <= small.bytes_max / 4, "room comes back a segment at a time");
+}
+
+#[test]
+fn mistakes_of_the_new_settings_are_named() {
+    for (variables, mistaken) in [
+        ("REMORA_QUEUE=disk", vec!["REMORA_QUEUE_DIR"]),
+        (
+            "REMORA_QUEUE=tape REMORA_QUEUE_BYTES_MAX=1Gi REMORA_QUEUE_AGE_MAX=24 REMORA_QUEUE_WHEN_FULL=drop REMORA_QUEUE_SYNC=always REMORA_QUEUE_REFUSALS_BYTES_MAX=1kB",
+            vec![
+                "REMORA_QUEUE",
+                "REMORA_QUEUE_BYTES_MAX",
+                "REMORA_QUEUE_AGE_MAX",
+                "REMORA_QUEUE_WHEN_FULL",
+                "REMORA_QUEUE_SYNC",
+                "REMORA_QUEUE_REFUSALS_BYTES_MAX",
+            ],
+        ),
+        (
+            "REMORA_QUEUE_AGE_MAX=1ms REMORA_DRAIN_TIMEOUT=2h REMORA_AUTHORIZATION_GRACE=8d REMORA_IN_FLIGHT_MAX=0 REMORA_REMOTE_WRITE_2=yes REMORA_CONNECTIONS_MAX=many REMORA_READY_STRICT=perhaps",
+            vec![
+                "REMORA_CONNECTIONS_MAX",
+                "REMORA_QUEUE_AGE_MAX",
+                "REMORA_IN_FLIGHT_MAX",
+                "REMORA_AUTHORIZATION_GRACE",
+                "REMORA_REMOTE_WRITE_2",
+                "REMORA_DRAIN_TIMEOUT",
+                "REMORA_READY_STRICT",
+            ],
+        ),
+        ("HTTPS_PROXY=socks5://u:geheim@p:1", vec!["HTTPS_PROXY"]),
+        ("REMORA_LISTEN_TLS_CERTIFICATE=/none", vec!["REMORA_LISTEN_TLS_KEY", "REMORA_LISTEN_TLS_CERTIFICATE"]),
+        (
+            "REMORA_LISTEN_TLS_KEY=/none REMORA_LISTEN_TOKEN_FILE=/none",
+            vec!["REMORA_LISTEN_TLS_CERTIFICATE", "REMORA_LISTEN_TLS_KEY", "REMORA_LISTEN_TOKEN_FILE"],
+        ),
+    ] {
+        let invalid = read(&format!("{URL} IDENTITY_TYPE=systemAssigned {variables}")).unwrap_err();
+        let named: Vec<_> = invalid.0.iter().map(|mistake| mistake.variable().unwrap()).collect();
+        assert_eq!(named, mistaken, "{variables}: {invalid}");
+        assert!(!invalid.to_string().contains("geheim"), "{invalid}");
+        assert!(invalid.0.iter().all(|mistake| mistake.message.contains(": ")), "{invalid}");
+    }
+}
+
+#[test]
+fn mistakes_of_a_file_are_named_with_their_lines_beside_those_of_variables() {
+    let text = "target:\n  ingestion_url: http://example.com/\nidentity:\n  type: userAssigned\nqueue:\n  age_max: 24\n  byte_max: 1\n";
+    let invalid = read_file(text, "LISTENING_PORT=x").unwrap_err().to_string();
+    let expected = [
+        ("queue.byte_max (", "line 7): is not known: did you mean queue.bytes_max?"),
+        ("target.ingestion_url (", "line 2): plain http"),
+        ("LISTENING_PORT: ", "\"x\" is not a port"),
+        ("AZURE_CLIENT_ID or identity.client_id: ", "is missing: set it to the client id"),
+        ("queue.age_max (", "line 6): \"24\" has no unit: write for example"),
+    ];
+    let lines: Vec<&str> = invalid.lines().skip(1).map(str::trim).collect();
+    assert_eq!(lines.len(), expected.len(), "{invalid}");
+    for (line, (start, wrong)) in lines.iter().zip(expected) {
+        assert!(line.starts_with(start) && line.contains(wrong), "{line}");
+    }
+    let broken = read_file("target: [", "").unwrap_err();
+    assert!(broken.to_string().contains("sidecar.yaml: is not YAML"), "{broken}");
+}
+
+#[test]
+fn files_that_settings_name_are_read_with_them() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str, content: &str| {
+        let path = directory.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        path.display().to_string()
+    };
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let other = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    let certificate = file("tls.crt", &signed.cert.pem());
+    let key = file("tls.key", &signed.signing_key.serialize_pem());
+    let wrong_key = file("other.key", &other.signing_key.serialize_pem());
+    let token = file("token", "geheim-0123456789\n");
+    let two_lines = file("two", "a\nb\n");
+    let empty = file("empty", " \n");
+    let with = |variables: &str| {
+        read(&format!("{URL} IDENTITY_TYPE=aadApplication AZURE_CLIENT_ID={GUID} AZURE_TENANT_ID={GUID} {variables}"))
+    };
+    let settings = with(&format!(
+        "REMORA_CLIENT_SECRET_FILE={token} REMORA_LISTEN_TOKEN_FILE={token} REMORA_LISTEN_TLS_CERTIFICATE={certificate} REMORA_LISTEN_TLS_KEY={key}"
+    ))
+    .unwrap();
+    assert!(matches!(settings.identity, IdentitySettings::Secret { .. }));
+    assert!(settings.listener.token.is_some() && settings.listener.certificate.is_some());
+    assert_eq!(settings.contents.0.len(), 4, "{:?}", settings.contents);
+    assert_eq!(settings.contents.now(), settings.contents);
+    std::fs::write(&token, "another").unwrap();
+    let changed: Vec<_> = settings.contents.now().changed(&settings.contents).collect();
+    assert_eq!(changed, ["REMORA_CLIENT_SECRET_FILE", "REMORA_LISTEN_TOKEN_FILE"]);
+    assert!(!format!("{settings:?}").contains("geheim"));
+    for (variables, mistaken, wrong) in [
+        (format!("REMORA_CLIENT_SECRET_FILE={empty}"), "REMORA_CLIENT_SECRET_FILE", "holds no secret"),
+        (
+            format!("AZURE_CLIENT_SECRET=s REMORA_LISTEN_TOKEN_FILE={two_lines}"),
+            "REMORA_LISTEN_TOKEN_FILE",
+            "holds no secret",
+        ),
+        (
+            format!(
+                "AZURE_CLIENT_SECRET=s REMORA_LISTEN_TLS_CERTIFICATE={certificate} REMORA_LISTEN_TLS_KEY={wrong_key}"
+            ),
+            "REMORA_LISTEN_TLS_KEY",
+            "the key does not fit the certificate",
+        ),
+        (
+            format!("AZURE_CLIENT_SECRET=s REMORA_LISTEN_TLS_CERTIFICATE={key} REMORA_LISTEN_TLS_KEY={key}"),
+            "REMORA_LISTEN_TLS_CERTIFICATE",
+            "holds no CERTIFICATE section",
+        ),
+        (
+            format!(
+                "AZURE_CLIENT_SECRET=s REMORA_LISTEN_TLS_CERTIFICATE={certificate} REMORA_LISTEN_TLS_KEY={certificate}"
+            ),
+            "REMORA_LISTEN_TLS_KEY",
+            "cannot be read as a private key",
+        ),
+    ] {
+        let invalid = with(&variables).unwrap_err();
+        let named = invalid.0.iter().find(|mistake| mistake.variable() == Some(mistaken)).unwrap();
+        assert!(named.message.contains(wrong), "{invalid}");
+    }
 }

@@ -1,0 +1,7 @@
+//! The program `remora-sidecar` as it is started.
+#![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
+
+mod check_config;
+mod program;
+mod reload;
+mod support;
