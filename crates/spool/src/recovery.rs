@@ -171,8 +171,9 @@ impl Reading {
     fn scan(&mut self, number: u64, path: PathBuf, bytes: &[u8], limit: Option<u64>) {
         let limit = limit.map(|limit| usize::try_from(limit).unwrap_or(usize::MAX));
         let valid = &bytes[..limit.map_or(bytes.len(), |limit| limit.min(bytes.len()))];
-        // Shorter than the next segment knows it: lost at its end.
-        let mut damaged = limit.is_some_and(|limit| limit > bytes.len());
+        // A segment shorter than the next one knows it lost its end in a power cut; then a torn tail is no damage either.
+        let answered = limit.is_some_and(|limit| limit <= bytes.len());
+        let mut damaged = false;
         let before = Checkpoint {
             next_id: self.recovered.next_id,
             previous: self.recovered.last,
@@ -186,7 +187,7 @@ impl Reading {
             let record = read_frame(number, at as u64, &valid[at..]).ok().flatten();
             let (end, record) = match record.as_ref().and_then(|frame| Some((frame, parse(frame)?))) {
                 Some((frame, record)) => (at + crate::frame::HEADER_BYTES + frame.payload.len(), Some(record)),
-                None => match self.damage(number, valid, at, limit.is_some()) {
+                None => match self.damage(number, valid, at, answered) {
                     Some(end) => {
                         damaged = true;
                         (end, None)

@@ -151,7 +151,7 @@ fn put_refusal(out: &mut Vec<u8>, refusal: &Refusal, body: &[u8]) {
     out.extend_from_slice(&refusal.status.unwrap_or(0).to_le_bytes());
     put_counts(out, refusal.tally);
     for text in [&refusal.answer, &refusal.series] {
-        put_bytes(out, text[..text.floor_char_boundary(TEXT_BYTES_MAX)].as_bytes());
+        put_bytes(out, &text.as_bytes()[..text.floor_char_boundary(TEXT_BYTES_MAX)]);
     }
     put_bytes(out, body);
 }

@@ -287,7 +287,7 @@ impl Writer {
     fn free(&mut self, shared: &Shared) -> bool {
         let mut state = shared.state.lock();
         let drops = state.settings.when_full == WhenFull::DropOldest;
-        if !drops && !self.batch.is_empty() {
+        if !drops && (!self.batch.is_empty() || self.outcomes.is_empty()) {
             // A request must not take the room that outcomes need.
             return false;
         }

@@ -26,6 +26,8 @@ struct Files {
     reads: u64,
     read_fault: Option<Fault>,
     locked: BTreeSet<PathBuf>,
+    /// Bytes that fit; none is no bound.
+    capacity: Option<usize>,
 }
 
 #[derive(Clone, Default)]
@@ -62,6 +64,11 @@ impl MemoryDisk {
     /// Makes reads through [`DiskRead`] fail from now on as `fault` says.
     pub fn inject_read(&self, fault: Fault) {
         self.lock_files().read_fault = Some(fault);
+    }
+
+    /// Lets only so many bytes fit from now on, or any number. An append that does not fit is torn where the disk is full.
+    pub fn set_capacity(&self, bytes: Option<usize>) {
+        self.lock_files().capacity = bytes;
     }
 
     /// Ends all faults.
@@ -134,6 +141,16 @@ impl Files {
         }
     }
 
+    /// How many of so many bytes fit, and what the system says of the rest.
+    fn fit(&self, bytes: usize) -> (usize, io::Result<()>) {
+        let used: usize = self.files.values().map(|file| file.bytes.len()).sum();
+        let free = self.capacity.map_or(usize::MAX, |capacity| capacity.saturating_sub(used));
+        match bytes <= free {
+            true => (bytes, Ok(())),
+            false => (free, Err(io::ErrorKind::StorageFull.into())),
+        }
+    }
+
     fn change_whole(&mut self) -> io::Result<()> {
         self.change().map_err(|(error, _)| error)
     }
@@ -199,7 +216,7 @@ impl DiskFile for OpenFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
         let mut files = self.disk.lock_files();
         let (written, result) = match files.change() {
-            Ok(()) => (bytes.len(), Ok(())),
+            Ok(()) => files.fit(bytes.len()),
             Err((error, torn)) => (torn.min(bytes.len()), Err(error)),
         };
         files.file(&self.path)?.bytes.extend_from_slice(&bytes[..written]);

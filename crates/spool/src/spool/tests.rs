@@ -299,9 +299,9 @@ fn refused_series_are_kept_in_a_ring() {
 
     let (again, _) = open(&disk.after_process_crash(), &clock, settings);
     assert_eq!(again.stats().refusals, kept.len() as u64);
-    let huge = Refusal { body: Bytes::from(vec![7; 9000]), ..refusal(1) };
-    again.refuse(huge.clone());
-    drop(again);
+    again.refuse(Refusal { body: Bytes::from(vec![7; 9000]), ..refusal(1) });
+    let last = read_refusals(&*again.0.shared.disk, Path::new(DIRECTORY)).unwrap().pop().unwrap();
+    assert_eq!(last, Refusal { body: Bytes::new(), ..refusal(1) }, "what is too large is kept without its request");
 }
 
 #[test]
@@ -351,3 +351,5 @@ fn threads_do_the_same() {
         );
     }
 }
+
+mod faults;
