@@ -32,6 +32,18 @@ pub enum RemoteWrite2 {
     Refuse,
 }
 
+impl RemoteWrite2 {
+    /// The word of settings and pages.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Probe => "probe",
+            Self::Accept => "accept",
+            Self::Transcode => "transcode",
+            Self::Refuse => "refuse",
+        }
+    }
+}
+
 /// Whether a request of version 2.0 is let in.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Admission {

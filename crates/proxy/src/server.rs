@@ -117,7 +117,12 @@ impl Proxy {
     ///
     /// # Errors
     /// [`UpstreamError`] when one of the URLs must not or cannot be sent tokens.
-    pub fn new(parts: Parts) -> Result<Self, UpstreamError> {
+    pub fn new(mut parts: Parts) -> Result<Self, UpstreamError> {
+        if let Some(queue) = &parts.queue {
+            // Otherwise every burst would open connections to close them again.
+            let in_flight_max = queue.settings.policy.in_flight_max;
+            parts.limits.upstream_idle_max = parts.limits.upstream_idle_max.max(in_flight_max);
+        }
         let connect = &parts.connector;
         let query = parts
             .query

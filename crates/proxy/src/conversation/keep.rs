@@ -28,6 +28,8 @@ use crate::sender::{BodyError, WholeBodyError};
 /// Why a request is not kept.
 enum NotKept {
     Refused(Refusal),
+    /// The rest of its body is not worth waiting for.
+    RefusedWithin(Refusal),
     /// Its body did not arrive.
     Body(BodyError),
 }
@@ -44,11 +46,16 @@ impl Conversation {
         match self.take_in(queue).await {
             Ok((version, written)) => self.answer_kept(version, written).await,
             Err(NotKept::Body(error)) => self.body_failed(Kind::Write, &error).await,
+            // Logged whatever the status: a sender drops what 4xx answers, and the ledger does not know of it.
             Err(NotKept::Refused(refusal)) => {
-                // Whatever the status: a sender drops what 4xx answers, and the ledger does not know of it.
                 self.shared.complain_of_refusal(&refusal);
                 let status = refusal.status;
                 Ended { status, after: self.refuse(Kind::Write, refusal).await }
+            }
+            Err(NotKept::RefusedWithin(refusal)) => {
+                self.shared.complain_of_refusal(&refusal);
+                let _ = self.answer_refusal_closing(Kind::Write, &refusal).await;
+                Ended { status: refusal.status, after: After::Linger }
             }
         }
     }
@@ -106,12 +113,12 @@ impl Conversation {
             WholeBodyError::Body(error) => NotKept::Body(error),
             WholeBodyError::TooLong => {
                 self.shared.metrics.limited_bodies.increment();
-                too_long(bytes_max).into()
+                NotKept::RefusedWithin(too_long(bytes_max))
             }
             WholeBodyError::NoMemory => {
                 self.shared.metrics.limited_kept_bytes.increment();
                 let message = "the requests that are being received take the memory there is for them";
-                Refusal::retry_after(PASSES_SOON_SECS, "TooManyBytes", message).into()
+                NotKept::RefusedWithin(Refusal::retry_after(PASSES_SOON_SECS, "TooManyBytes", message))
             }
         })?;
         self.body_bytes = body.len() as u64;

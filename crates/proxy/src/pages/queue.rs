@@ -8,7 +8,6 @@ use spool::{Counts, Ledger};
 use super::time;
 use crate::metrics::queue::{sync, when_full};
 use crate::queue::Queue;
-use crate::remote_write_2::RemoteWrite2;
 
 /// Adds the sections `queue`, `ledger` and `delivery`.
 pub(super) fn add_status(status: &mut Value, queue: &Queue, now: UnixTime) {
@@ -41,7 +40,7 @@ fn queue_section(queue: &Queue, now: UnixTime) -> Value {
         "set_aside_files": stats.set_aside,
         "refused_series_kept": stats.refusals,
         "remote_write_2": {
-            "setting": setting(remote_write_2),
+            "setting": remote_write_2.name(),
             "target_takes": target_takes,
         },
     })
@@ -89,13 +88,4 @@ fn blocked(blocked: &Blocked) -> Value {
 
 fn counts(counts: Counts) -> Value {
     json!({ "floats": counts.samples, "histograms": counts.histograms, "exemplars": counts.exemplars })
-}
-
-fn setting(setting: RemoteWrite2) -> &'static str {
-    match setting {
-        RemoteWrite2::Probe => "probe",
-        RemoteWrite2::Accept => "accept",
-        RemoteWrite2::Transcode => "transcode",
-        RemoteWrite2::Refuse => "refuse",
-    }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use environment::{BoxFuture, Clock};
 use host::{Connector, HostClock, HostRng};
 use identity::{AccessToken, Credential, Scope, TokenCache, TokenError, TokenErrorKind};
-use proxy::{Limits, Listen, Parts, Proxy, QueryUpstream};
+use proxy::{Limits, Listen, Parts, Proxy, ProxyHandle, QueryUpstream, QueueParts};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
@@ -207,21 +207,26 @@ pub struct Setup {
     pub issuer: Issuer,
     pub limits: Limits,
     pub listen: Listen,
+    pub connector: Option<Connector>,
     pub query: Option<(String, bool)>,
     pub ingestion_url: Option<String>,
     pub clock: Arc<dyn Clock>,
+    pub queue: Option<QueueParts>,
 }
 
 impl Default for Setup {
     fn default() -> Self {
         let limits = Limits { answer_timeout: Duration::from_millis(1500), ..Limits::default() };
+        let (clock, listen) = (Arc::new(HostClock::new()), Listen::default());
         Self {
             issuer: Issuer::Renews,
             limits,
-            listen: Listen::default(),
+            listen,
+            connector: None,
             query: None,
             ingestion_url: None,
-            clock: Arc::new(HostClock::new()),
+            clock,
+            queue: None,
         }
     }
 }
@@ -230,18 +235,13 @@ pub struct Running {
     pub address: SocketAddr,
     pub stop: oneshot::Sender<()>,
     pub served: JoinHandle<()>,
+    pub handle: ProxyHandle,
 }
 
 impl Setup {
     pub async fn start(self, upstream: SocketAddr) -> Running {
         let clock = self.clock;
-        let tokens = |audience: &str| {
-            let credential =
-                CountingCredential { clock: Arc::clone(&clock), count: AtomicU64::new(0), issuer: self.issuer };
-            let scope = Scope::parse(audience).unwrap();
-            Arc::new(TokenCache::new(Arc::new(credential), scope, Arc::clone(&clock), Arc::new(HostRng)))
-        };
-        let tls = host::tls::client_config(host::tls::roots(None).unwrap(), &["http/1.1"]);
+        let tokens = |audience: &str| tokens(self.issuer, audience, &clock);
         let ingestion_url = self.ingestion_url.unwrap_or_else(|| format!("http://{upstream}/rules/x/api/v1/write?v=1"));
         let proxy = Proxy::new(Parts {
             ingestion_url: ingestion_url.parse().unwrap(),
@@ -251,10 +251,10 @@ impl Setup {
                 tokens: tokens("https://prometheus.monitor.azure.com"),
                 allow_remote,
             }),
-            connector: Connector::new(tls).with_timeout(Duration::from_millis(1000)),
+            connector: self.connector.unwrap_or_else(connector),
             clock: Arc::clone(&clock),
             limits: self.limits,
-            queue: None,
+            queue: self.queue,
             listen: self.listen,
             version: "1.2.3",
         })
@@ -262,9 +262,33 @@ impl Setup {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (stop, stopped) = oneshot::channel::<()>();
-        let served = tokio::spawn(proxy.serve(listener, async move { drop(stopped.await) }));
-        Running { address, stop, served }
+        let (handle, delivery) = (proxy.handle(), proxy.delivery());
+        let (stop_delivery, delivery_stopped) = oneshot::channel::<()>();
+        let delivering = async move {
+            if let Some(delivery) = delivery {
+                delivery.run(async move { drop(delivery_stopped.await) }, Duration::from_secs(2)).await;
+            }
+        };
+        let delivering = tokio::spawn(delivering);
+        let served = tokio::spawn(async move {
+            proxy.serve(listener, async move { drop(stopped.await) }).await;
+            drop(stop_delivery);
+            delivering.await.unwrap();
+        });
+        Running { address, stop, served, handle }
     }
+}
+
+/// Tokens of `issuer`, which nobody keeps fresh.
+pub fn tokens(issuer: Issuer, audience: &str, clock: &Arc<dyn Clock>) -> Arc<TokenCache> {
+    let credential = CountingCredential { clock: Arc::clone(clock), count: AtomicU64::new(0), issuer };
+    let scope = Scope::parse(audience).unwrap();
+    Arc::new(TokenCache::new(Arc::new(credential), scope, Arc::clone(clock), Arc::new(HostRng)))
+}
+
+pub fn connector() -> Connector {
+    let tls = host::tls::client_config(host::tls::roots(None).unwrap(), &["http/1.1"]);
+    Connector::new(tls).with_timeout(Duration::from_millis(1000))
 }
 
 /// An answer as the sender read it.
