@@ -12,7 +12,7 @@ use environment::{Monotonic, UnixTime};
 pub(crate) struct Ages {
     wall: UnixTime,
     monotonic: Monotonic,
-    /// Steps forward: what was received before that time, on the clock of then, is younger by that much.
+    /// Steps forward: what bears a time before that one was received before the step, and is younger by that much.
     steps: Vec<(UnixTime, Duration)>,
 }
 
@@ -28,14 +28,15 @@ impl Ages {
             if self.steps.len() == STEPS_MAX {
                 self.steps.remove(0);
             }
-            self.steps.push((wall.minus(step), step));
+            // Whatever comes after the step bears at least the time of the last look and the step.
+            self.steps.push((self.wall.plus(step), step));
         }
         (self.wall, self.monotonic) = (wall, monotonic);
     }
 
     /// The age of what was received at that time.
     pub(crate) fn of(&self, received_at: UnixTime) -> Duration {
-        let stepped = self.steps.iter().filter(|(before, _)| received_at <= *before).map(|(_, step)| *step).sum();
+        let stepped = self.steps.iter().filter(|(before, _)| received_at < *before).map(|(_, step)| *step).sum();
         self.wall.since(received_at).saturating_sub(stepped)
     }
 }
@@ -79,7 +80,9 @@ mod tests {
         ages.look(wall(1010), monotonic(10));
         assert_eq!((age(&ages, 100_000), age(&ages, 1005)), (0, 5));
         ages.look(wall(100_020), monotonic(20));
-        assert_eq!((age(&ages, 100_000), age(&ages, 1005)), (20, 15));
+        assert_eq!((age(&ages, 100_000), age(&ages, 1005)), (0, 15));
+        ages.look(wall(900_030), monotonic(30));
+        assert_eq!((age(&ages, 100_000), age(&ages, 1005)), (0, 25));
     }
 
     #[test]

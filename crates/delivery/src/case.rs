@@ -22,10 +22,12 @@ use crate::bisection::{Bisection, requests_max};
 use crate::counts::{is_none, less};
 use crate::judge::may_have_stored;
 use crate::message::{Cause, refusal, with_message};
+use crate::poison::Poison;
 use crate::sections::Sections;
 use crate::{Answer, Attempt, SendError, Verdict};
 
 mod apart;
+mod failing;
 #[cfg(test)]
 mod tests;
 
@@ -44,6 +46,8 @@ pub(crate) struct Case {
     sections: Option<Sections>,
     /// Chunks made because of 500.
     cuts: u32,
+    /// A unit that the target took.
+    taken: Option<usize>,
     account: Account,
     refusals: Vec<Refusal>,
     /// The part on its way.
@@ -67,8 +71,12 @@ struct Chunk {
     /// Attempts at the part at hand.
     attempts: u32,
     server_errors: u32,
-    /// How many requests had been delivered when this, or what it is a part of, was first answered 500.
-    failing_since: Option<u64>,
+    /// How many of these came although something had been delivered since the one before.
+    amid_deliveries: u32,
+    /// How many requests had been delivered when this, or what it is a part of, was last answered 500.
+    deliveries_at_failure: Option<u64>,
+    /// When this, or what it is a part of, was first answered 500.
+    failing_since: Option<Monotonic>,
     part_of_failing: bool,
     sent_before: bool,
 }
@@ -82,6 +90,8 @@ struct Flying {
     tally: Counts,
     bytes: usize,
     divisible: bool,
+    /// Something that the target has already, sent to see whether it takes anything.
+    canary: bool,
 }
 
 /// A request to be sent.
@@ -99,6 +109,10 @@ pub(crate) struct Shape<'a> {
     pub(crate) transcode: bool,
     pub(crate) limits: &'a Limits,
     pub(crate) now: UnixTime,
+    /// Requests that the target took since the start.
+    pub(crate) deliveries: u64,
+    /// Series that the target answers 500 to.
+    pub(crate) poison: &'a Poison,
 }
 
 /// What a case cannot know itself about an attempt.
@@ -112,6 +126,7 @@ pub(crate) struct Circumstances {
     pub(crate) since_success: Duration,
     pub(crate) token_fresh: bool,
     pub(crate) chance: f64,
+    pub(crate) now: Monotonic,
 }
 
 /// What became of an entry.
@@ -132,6 +147,7 @@ impl Case {
             chunks: VecDeque::from([Chunk { sent_before: recovered, ..Chunk::default() }]),
             sections: None,
             cuts: 0,
+            taken: None,
             account: Account::new(tally),
             refusals: Vec::new(),
             flying: None,
@@ -153,6 +169,9 @@ impl Case {
         if shape.transcode && self.load.version == Version::V2 {
             self.transcode(shape);
         }
+        if let Some(canary) = self.canary(shape) {
+            return Some(canary);
+        }
         loop {
             let units = self.units_to_send(shape)?;
             let (body, tally) = match &units {
@@ -169,7 +188,7 @@ impl Case {
             let divisible = several && !self.load.solid && (!chunk.part_of_failing || self.cuts < cuts_max);
             chunk.attempts += 1;
             let version = self.load.version;
-            self.flying = Some(Flying { units, version, tally, bytes: body.len(), divisible });
+            self.flying = Some(Flying { units, version, tally, bytes: body.len(), divisible, canary: false });
             return Some(Parcel { version, body });
         }
     }
@@ -193,20 +212,31 @@ impl Case {
 
     /// The parcel was not sent after all.
     pub(crate) fn take_back(&mut self) {
-        self.flying = None;
-        if let Some(chunk) = self.chunks.front_mut() {
+        let flying = self.flying.take();
+        if let (Some(Flying { canary: false, .. }), Some(chunk)) = (flying, self.chunks.front_mut()) {
             chunk.attempts -= 1;
         }
     }
 
     /// The attempt that was answered.
-    pub(crate) fn attempt(&mut self, answer: &Result<Answer, SendError>, around: Circumstances) -> Attempt {
+    pub(crate) fn attempt(
+        &mut self,
+        answer: &Result<Answer, SendError>,
+        around: Circumstances,
+        poison: &Poison,
+    ) -> Attempt {
+        let holds_known_poison = self.holds_poison(poison);
         let (Some(flying), Some(chunk)) = (&self.flying, self.chunks.front_mut()) else {
             unreachable!("an answer comes to a parcel");
         };
-        if matches!(answer, Ok(Answer { status: 500, .. })) {
+        let mut amid_deliveries_now = false;
+        if matches!(answer, Ok(Answer { status: 500, .. })) && !flying.canary {
+            // What was delivered while this was on its way may have come after it failed.
+            amid_deliveries_now = chunk.deliveries_at_failure.is_some_and(|before| around.deliveries_before > before);
             chunk.server_errors += 1;
-            chunk.failing_since.get_or_insert(around.deliveries);
+            chunk.amid_deliveries += u32::from(amid_deliveries_now);
+            chunk.deliveries_at_failure = Some(around.deliveries);
+            chunk.failing_since.get_or_insert(around.now);
         }
         Attempt {
             number: chunk.attempts,
@@ -217,7 +247,10 @@ impl Case {
             sent_before: chunk.sent_before,
             part_of_failing: chunk.part_of_failing,
             server_errors: chunk.server_errors,
-            others_delivered: chunk.failing_since.is_some_and(|before| around.deliveries > before),
+            amid_deliveries: chunk.amid_deliveries,
+            amid_deliveries_now,
+            failing_for: chunk.failing_since.map_or(Duration::ZERO, |since| around.now.since(since)),
+            holds_known_poison,
             delivered_meanwhile: around.deliveries > around.deliveries_before,
             target_failures: around.target_failures,
             since_success: around.since_success,
@@ -227,15 +260,13 @@ impl Case {
     }
 
     /// Does what the verdict on the parcel's answer says, as far as it concerns this entry. Answers what was delivered.
-    pub(crate) fn follow(
-        &mut self,
-        verdict: &Verdict,
-        answer: &Result<Answer, SendError>,
-        deliveries: u64,
-        shape: Shape<'_>,
-    ) -> Counts {
+    pub(crate) fn follow(&mut self, verdict: &Verdict, answer: &Result<Answer, SendError>, shape: Shape<'_>) -> Counts {
         let Some(flying) = self.flying.take() else { unreachable!("a verdict is about a parcel") };
         let Some(chunk) = self.chunks.front_mut() else { unreachable!("a parcel is of a chunk") };
+        if flying.canary {
+            self.account.resent(if may_have_stored(answer) { flying.tally } else { Counts::default() });
+            return Counts::default();
+        }
         if may_have_stored(answer) {
             if chunk.sent_before {
                 self.account.resent(flying.tally);
@@ -254,6 +285,7 @@ impl Case {
                 delivered = less(less(flying.tally, *missing), *unconfirmed);
                 self.account.deliver(delivered);
                 delivered += *unconfirmed;
+                self.taken = flying.units.map(|units| units.start).or(self.taken);
                 self.part_taken();
             }
             Verdict::Quarantine { reason, written } => {
@@ -271,8 +303,8 @@ impl Case {
                 delivered = *written;
                 self.part_settled();
             }
-            Verdict::Bisect => self.bisect(flying, answer, deliveries, shape),
-            Verdict::Split if chunk.search.is_some() => self.bisect(flying, answer, deliveries, shape),
+            Verdict::Bisect => self.bisect(flying, answer, shape),
+            Verdict::Split if chunk.search.is_some() => self.bisect(flying, answer, shape),
             Verdict::Split => drop(self.split(shape.limits)),
             Verdict::Transcode => self.transcode(shape),
             Verdict::Retry { .. } if matches!(answer, Ok(Answer { status: 500, .. })) => self.chunks.rotate_left(1),
@@ -343,8 +375,8 @@ impl Chunk {
     /// Another part of it is next.
     fn start_anew(&mut self) {
         self.attempts = 0;
-        self.server_errors = 0;
-        self.failing_since = None;
+        (self.server_errors, self.amid_deliveries) = (0, 0);
+        (self.deliveries_at_failure, self.failing_since) = (None, None);
     }
 }
 

@@ -89,8 +89,9 @@ impl Delivery {
         }))
     }
 
-    /// Delivers until `shutdown` resolves; then goes on for at most `drain`, until the queue is empty or the target cannot be
-    /// expected to take anything in that time. What is not settled by then stays in the queue.
+    /// Delivers until `shutdown` resolves; then starts no new request, lets those on their way end for at most `drain`, and
+    /// returns. What is not settled by then stays in the queue. Whoever wants the queue handed over before waits for
+    /// [`Spool::stats`] to say that it is empty, and then shuts down.
     ///
     /// To be run once.
     pub async fn run(&self, shutdown: impl Future<Output = ()>, drain: Duration) {
@@ -105,18 +106,19 @@ impl Delivery {
         };
         let mut desk = Desk::new(Arc::clone(clock), Arc::clone(rng), spool.clone(), policy, Arc::clone(state));
         loop {
-            if let Some(deadline) = deadline
-                && (clock.monotonic() >= deadline || desk.is_handed_over(deadline))
-            {
+            if deadline.is_some_and(|deadline| clock.monotonic() >= deadline || journeys.is_empty()) {
                 break;
             }
             self.take_orders(&mut desk, &mut way);
             desk.sweep();
-            while let Some(departure) = desk.depart() {
+            while deadline.is_none()
+                && let Some(departure) = desk.depart()
+            {
                 journeys.push(journey(departure, way.clone(), Arc::clone(clock)));
             }
             desk.publish();
             if reading.is_terminated()
+                && deadline.is_none()
                 && let Some(after) = desk.wants_entry()
             {
                 reading = spool.next(after).boxed().fuse();

@@ -15,6 +15,7 @@ use crate::ages::Ages;
 use crate::case::{Case, Parcel, Settled, Shape};
 use crate::gate::{Admission, Gate};
 use crate::message::{Cause, refusal};
+use crate::poison::Poison;
 use crate::quiet::Quiet;
 use crate::window::Window;
 use crate::{Answer, Policy, SendError, State};
@@ -42,13 +43,21 @@ pub(crate) struct Desk {
     in_flight: usize,
     /// The entry that tried last while the gate was closed.
     probed: Option<EntryId>,
-    /// Requests that the target took.
-    deliveries: u64,
     /// Counts targets.
     target: u64,
+    learned: Learned,
+    poison: Poison,
+}
+
+/// What is known of the target.
+#[derive(Clone, Copy, Default)]
+struct Learned {
+    /// The largest body that it takes, once it refused one for its size.
     body_bytes_max: Option<u64>,
-    /// Whether the target turned out not to take 2.0.
+    /// Whether it turned out not to take 2.0.
     transcode: bool,
+    /// Requests that it took.
+    deliveries: u64,
 }
 
 /// A request that leaves.
@@ -105,10 +114,9 @@ impl Desk {
             read_all: false,
             in_flight: 0,
             probed: None,
-            deliveries: 0,
             target: 0,
-            body_bytes_max: None,
-            transcode: false,
+            learned: Learned::default(),
+            poison: Poison::default(),
         }
     }
 
@@ -120,7 +128,10 @@ impl Desk {
     pub(crate) fn forget_target(&mut self) {
         self.gate.reset(self.clock.monotonic());
         self.target += 1;
-        (self.body_bytes_max, self.transcode, self.probed) = (None, false, None);
+        self.probed = None;
+        self.poison.clear();
+        // The count goes on, since requests on their way remember it.
+        self.learned = Learned { deliveries: self.learned.deliveries, ..Learned::default() };
     }
 
     /// Where to read on in the queue, if there is room for an entry and one may be read now.
@@ -176,12 +187,7 @@ impl Desk {
                 self.window.remove(id);
                 continue;
             }
-            let shape = Shape {
-                body_bytes_max: self.body_bytes_max,
-                transcode: self.transcode || self.policy.transcode,
-                limits: &self.policy.limits,
-                now: now.wall,
-            };
+            let shape = shape(&self.learned, &self.policy, &self.poison, now.wall);
             let parcel = self.window.get_mut(id).and_then(|case| case.parcel(shape));
             let Some(parcel) = parcel else {
                 self.settle(id, now);
@@ -191,7 +197,7 @@ impl Desk {
                 self.probed = Some(id);
             }
             self.in_flight += 1;
-            let (epoch, target, deliveries) = (self.gate.leave(), self.target, self.deliveries);
+            let (epoch, target, deliveries) = (self.gate.leave(), self.target, self.learned.deliveries);
             let ticket = Ticket { id, epoch, target, deliveries };
             return Some(Departure { ticket, parcel });
         }
@@ -231,21 +237,12 @@ impl Desk {
         Some(wake.since(now).max(WAKE_MIN))
     }
 
-    /// Whether nothing is left to hand over, or nothing can be before that time.
-    pub(crate) fn is_handed_over(&self, deadline: Monotonic) -> bool {
-        if self.in_flight > 0 {
-            return false;
-        }
-        let empty = self.window.is_empty() && (self.read_all || self.spool.stats().entries == 0);
-        empty || self.gate.closed_until().is_some_and(|until| until >= deadline)
-    }
-
     /// Shows how things are.
     pub(crate) fn publish(&self) {
         let mut state = self.state.lock();
         state.in_flight = self.in_flight as u64;
         state.blocked = self.gate.blocked();
-        state.body_bytes_limit = self.body_bytes_max;
+        state.body_bytes_limit = self.learned.body_bytes_max;
     }
 
     fn now(&mut self) -> Now {
@@ -270,7 +267,7 @@ impl Desk {
 
     fn give_up(&mut self, id: EntryId, cause: &Cause, now: Now) {
         if let Some(case) = self.window.remove(id) {
-            let shape = Shape { body_bytes_max: None, transcode: false, limits: &self.policy.limits, now: now.wall };
+            let shape = shape(&self.learned, &self.policy, &self.poison, now.wall);
             let settled = case.give_up(cause, shape);
             self.put_down(id, settled, now);
         }
@@ -293,6 +290,17 @@ impl Desk {
         let rejected = if tally == Counts::default() { vec![] } else { vec![(Rejection::Damaged, tally)] };
         let outcome = Outcome { rejected, ..Outcome::default() };
         self.put_down(id, Settled { outcome, refusals: vec![refusal] }, now);
+    }
+}
+
+fn shape<'a>(learned: &Learned, policy: &'a Policy, poison: &'a Poison, now: UnixTime) -> Shape<'a> {
+    Shape {
+        body_bytes_max: learned.body_bytes_max,
+        transcode: learned.transcode || policy.transcode,
+        limits: &policy.limits,
+        now,
+        deliveries: learned.deliveries,
+        poison,
     }
 }
 

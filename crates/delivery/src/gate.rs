@@ -78,11 +78,6 @@ impl Gate {
         self.closed.is_some()
     }
 
-    /// When it is tried again, if it is closed.
-    pub(crate) fn closed_until(&self) -> Option<Monotonic> {
-        self.closed.as_ref().map(|closed| closed.until)
-    }
-
     /// A request leaves; answers its epoch.
     pub(crate) fn leave(&mut self) -> u64 {
         self.probing = self.closed.is_some();

@@ -34,8 +34,14 @@ pub struct Attempt {
     pub part_of_failing: bool,
     /// How often this body was answered 500, this time included.
     pub server_errors: u32,
-    /// Whether anything was delivered since this body, or what it is a part of, was first answered 500.
-    pub others_delivered: bool,
+    /// How many of these came although something else had been delivered since the one before.
+    pub amid_deliveries: u32,
+    /// Whether this one did.
+    pub amid_deliveries_now: bool,
+    /// Since this body, or what it is a part of, was first answered 500.
+    pub failing_for: Duration,
+    /// Whether it holds a series that was given up before for being answered 500.
+    pub holds_known_poison: bool,
     /// Whether anything was delivered since this attempt was sent.
     pub delivered_meanwhile: bool,
     /// Failures of the target in a row, this one included.
@@ -223,19 +229,21 @@ impl Case<'_> {
         self.wait(reason, retry_after)
     }
 
-    /// A 500 may be the target's trouble or the body's. Cutting does no harm, so it needs little; giving up needs others that
-    /// were delivered.
+    /// A 500 may be the target's trouble or the body's. Cutting does no harm, so it needs little. Giving up needs others that
+    /// get through again and again, for long.
     fn server_error(&self, answer: &Answer) -> Verdict {
-        let Attempt { server_errors, others_delivered, part_of_failing, divisible, .. } = *self.attempt;
-        let enough = match (others_delivered, part_of_failing) {
-            (true, true) => 1,
-            (true, false) => POISON_SUSPECTED_AFTER,
-            (false, _) => CUT_ALONE_AFTER,
+        let Attempt { server_errors, amid_deliveries, part_of_failing, holds_known_poison, .. } = *self.attempt;
+        let enough = match amid_deliveries {
+            _ if holds_known_poison => 1,
+            0 => CUT_ALONE_AFTER,
+            _ if part_of_failing => 1,
+            _ => POISON_SUSPECTED_AFTER,
         };
-        if divisible && server_errors >= enough {
+        if self.attempt.divisible && server_errors >= enough {
             return Verdict::Bisect;
         }
-        if !divisible && others_delivered && server_errors >= POISON_CERTAIN_AFTER {
+        let long = amid_deliveries >= POISON_CERTAIN_AFTER && self.attempt.failing_for >= POISON_CERTAIN_TIME;
+        if !self.attempt.divisible && self.attempt.amid_deliveries_now && (long || holds_known_poison) {
             return refused(Rejection::Invalid);
         }
         self.failing("unavailable", answer.retry_after)
@@ -272,8 +280,10 @@ pub(crate) fn may_have_stored(answer: &Result<Answer, SendError>) -> bool {
 pub(crate) const SMALL_BODY_BYTES: usize = 4 << 10;
 /// So many 500 for one body while others are delivered, and it is cut.
 const POISON_SUSPECTED_AFTER: u32 = 3;
-/// So many for what cannot be cut, and it is given up.
-const POISON_CERTAIN_AFTER: u32 = 5;
+/// So many for what cannot be cut, each after others were delivered, and over this time, and it is given up: a target that
+/// fails at random does not fail one series alone for so long.
+const POISON_CERTAIN_AFTER: u32 = 3;
+const POISON_CERTAIN_TIME: Duration = Duration::from_secs(10 * 60);
 /// So many without anything delivered, and it is cut: everything else may be waiting behind this one.
 const CUT_ALONE_AFTER: u32 = 8;
 /// `Retry-After` is stretched by at most this, so that not everybody comes back at once.

@@ -18,6 +18,7 @@ mod desk;
 mod gate;
 mod judge;
 mod message;
+mod poison;
 mod policy;
 mod quiet;
 mod sections;

@@ -30,28 +30,17 @@ impl Case {
         if !self.make_sections(limits) {
             return false;
         }
-        self.halve(|_| {})
+        self.halve(None, |_| {})
     }
 
-    /// Cuts the chunk at hand in two after it was answered 500, to see whether one of them gets through.
-    fn cut_failing(&mut self, deliveries: u64) {
-        let halved = self.halve(|half| {
-            half.part_of_failing = true;
-            // From the last 500 of the whole: what is delivered after it shows that the target is not down.
-            half.failing_since = Some(deliveries);
-        });
-        if halved {
-            self.cuts += 1;
-        }
-    }
-
-    fn halve(&mut self, change: impl Fn(&mut Chunk)) -> bool {
+    /// Makes two chunks of the one at hand, in the middle if not `cut_at` some place. Answers whether it can be.
+    pub(super) fn halve(&mut self, cut_at: Option<usize>, change: impl Fn(&mut Chunk)) -> bool {
         let Some(chunk) = self.chunks.front() else { return false };
         let units = chunk.units.clone();
         if units.len() < 2 || chunk.search.is_some() {
             return false;
         }
-        let middle = units.start + units.len() / 2;
+        let middle = cut_at.unwrap_or(units.start + units.len() / 2);
         let half = |units| {
             let Chunk { part_of_failing, sent_before, .. } = *chunk;
             let mut half = Chunk { units, part_of_failing, sent_before, ..Chunk::default() };
@@ -66,20 +55,14 @@ impl Case {
     }
 
     /// The part on its way was refused although there must be something good in it.
-    pub(super) fn bisect(
-        &mut self,
-        flying: Flying,
-        answer: &Result<Answer, SendError>,
-        deliveries: u64,
-        shape: Shape<'_>,
-    ) {
+    pub(super) fn bisect(&mut self, flying: Flying, answer: &Result<Answer, SendError>, shape: Shape<'_>) {
         if !self.make_sections(shape.limits) {
             return;
         }
         let Some(chunk) = self.chunks.front() else { return };
         let first = chunk.search.is_none();
         if first && matches!(answer, Ok(Answer { status: 500, .. })) {
-            return self.cut_failing(deliveries);
+            return self.cut_failing(shape);
         }
         let units = flying.units.unwrap_or_else(|| chunk.units.clone());
         let cut_at = self.set_suspects_apart(units.clone(), answer, first, shape);
@@ -172,7 +155,7 @@ impl Case {
         }
         let body = Bytes::from(framing::encode(&message));
         self.load = Load { version: Version::V1, body, tally: less(tally, lost), solid: false };
-        self.sections = None;
+        (self.sections, self.taken) = (None, None);
         self.chunks.clear();
         self.chunks.push_back(Chunk { sent_before, ..Chunk::default() });
     }
@@ -201,7 +184,7 @@ impl Case {
         if self.sections.is_some() {
             return true;
         }
-        let opened = self.opened(limits, |message| (Sections::of(&message.hashes()), message.tally(&message.all())));
+        let opened = self.opened(limits, |message| (Sections::of(message.hashes()), message.tally(&message.all())));
         match opened {
             Some((sections, tally)) if sections.len() > 1 && tally == self.load.tally => {
                 if let Some(chunk) = self.chunks.front_mut() {

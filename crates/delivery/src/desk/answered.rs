@@ -6,9 +6,10 @@ use identity::{AccessToken, TokenCache, TokenError};
 use remote_write::Version;
 use spool::{Counts, Rejection};
 
-use super::{Arrival, Desk, Now, Ticket};
-use crate::case::{Circumstances, Shape};
+use super::{Arrival, Desk, Now, Ticket, shape};
+use crate::case::Circumstances;
 use crate::message::Cause;
+use crate::poison::Poison;
 use crate::{Answer, Scope, SendError, Verdict, backoff, judge};
 
 impl Desk {
@@ -46,31 +47,28 @@ impl Desk {
         now: Now,
     ) {
         let around = Circumstances {
-            deliveries: self.deliveries,
+            deliveries: self.learned.deliveries,
             deliveries_before: ticket.deliveries,
             target_failures: self.gate.failures_with(ticket.epoch),
             since_success: self.gate.since_success(now.monotonic),
             token_fresh: self.gate.is_token_fresh(ticket.epoch, now.monotonic),
             chance: self.rng.next_f64(),
+            now: now.monotonic,
         };
         let Some(case) = self.window.get_mut(ticket.id) else { return };
         let age = self.ages.of(case.received_at);
-        let attempt = case.attempt(answer, around);
+        let attempt = case.attempt(answer, around, &self.poison);
         let verdict = judge(answer, &attempt, age, &self.policy);
         if ticket.target == self.target {
             self.learn(answer, &verdict, attempt.bytes, attempt.version, now);
         }
-        let shape = Shape {
-            body_bytes_max: self.body_bytes_max,
-            transcode: self.transcode || self.policy.transcode,
-            limits: &self.policy.limits,
-            now: now.wall,
-        };
         let given_up = gives_up_target(&verdict);
-        let mut delivered = Counts::default();
+        let shape = shape(&self.learned, &self.policy, &self.poison, now.wall);
         let case = self.window.get_mut(ticket.id).expect("seen above");
+        let flying = if concerns_poison(&self.poison, &verdict, answer) { case.flying_hashes() } else { Vec::new() };
+        let mut delivered = Counts::default();
         if given_up.is_none() {
-            delivered = case.follow(&verdict, answer, self.deliveries, shape);
+            delivered = case.follow(&verdict, answer, shape);
         }
         if let Verdict::Retry { after, scope: Scope::Entry, .. } = verdict {
             case.not_before = Some(now.monotonic.plus(after));
@@ -78,6 +76,7 @@ impl Desk {
             case.not_before = None;
         }
         let done = case.is_done();
+        self.learn_poison(&verdict, flying);
         self.count(answer, &verdict, delivered, age, took, now);
         self.move_gate(ticket, answer, &verdict, token, tokens, now);
         match (given_up, verdict) {
@@ -104,13 +103,25 @@ impl Desk {
         match (verdict, answer) {
             (Verdict::Split, Ok(Answer { status: 413, .. })) => {
                 let smaller = (bytes as u64).saturating_sub(1);
-                let known = self.body_bytes_max.map_or(smaller, |known| known.min(smaller));
-                self.body_bytes_max = Some(known);
+                let known = self.learned.body_bytes_max.map_or(smaller, |known| known.min(smaller));
+                self.learned.body_bytes_max = Some(known);
                 self.say_body_limit(known, now);
             }
-            (Verdict::Transcode, Ok(answer)) if version == Version::V2 && !self.transcode => {
-                self.transcode = true;
+            (Verdict::Transcode, Ok(answer)) if version == Version::V2 && !self.learned.transcode => {
+                self.learned.transcode = true;
                 self.say_transcode(answer.status, now);
+            }
+            _ => {}
+        }
+    }
+
+    fn learn_poison(&mut self, verdict: &Verdict, mut hashes: Vec<u32>) {
+        match verdict {
+            // Several that were not told apart are not all poison.
+            Verdict::Quarantine { .. } if hashes.len() == 1 => self.poison.add(hashes),
+            Verdict::Delivered { .. } => {
+                hashes.sort_unstable();
+                self.poison.forget(&hashes);
             }
             _ => {}
         }
@@ -198,7 +209,7 @@ impl Desk {
         }
         let wrote = delivered != Counts::default();
         if wrote || matches!(verdict, Verdict::Delivered { .. }) {
-            self.deliveries += 1;
+            self.learned.deliveries += 1;
             state.last_delivery = Some(now.wall);
         }
         if matches!(verdict, Verdict::Delivered { .. }) {
@@ -208,6 +219,15 @@ impl Desk {
         if age > self.policy.late_after {
             state.late += delivered;
         }
+    }
+}
+
+/// Whether there is something to learn, or to forget, of what is answered 500.
+fn concerns_poison(poison: &Poison, verdict: &Verdict, answer: &Result<Answer, SendError>) -> bool {
+    match verdict {
+        Verdict::Quarantine { .. } => matches!(answer, Ok(Answer { status: 500, .. })),
+        Verdict::Delivered { .. } => !poison.is_empty(),
+        _ => false,
     }
 }
 

@@ -31,7 +31,10 @@ fn first() -> Attempt {
         sent_before: false,
         part_of_failing: false,
         server_errors: 0,
-        others_delivered: false,
+        amid_deliveries: 0,
+        amid_deliveries_now: false,
+        failing_for: Duration::ZERO,
+        holds_known_poison: false,
         delivered_meanwhile: false,
         target_failures: 1,
         since_success: MINUTE,
@@ -78,8 +81,12 @@ fn rows() -> Vec<Row> {
     let v2 = || Attempt { version: Version::V2, ..first() };
     let single = || Attempt { divisible: false, tally: Counts { samples: 1, ..Counts::default() }, ..first() };
     let failing = |server_errors| Attempt { number: server_errors, server_errors, target_failures: 1, ..first() };
-    let poison =
-        |server_errors| Attempt { others_delivered: true, delivered_meanwhile: true, ..failing(server_errors) };
+    let poison = |server_errors: u32| Attempt {
+        amid_deliveries: server_errors - 1,
+        amid_deliveries_now: server_errors > 1,
+        delivered_meanwhile: true,
+        ..failing(server_errors)
+    };
     let listed = "refused 3 of 1900 samples; everything else is stored. up{job=\"a\"}: too many labels; and 2 more";
     let listed_old = "refused 3 of 1900 samples; everything else is stored. up: out of order sample at 1; and 2 more";
     let long_refused = Attempt { since_success: HOUR, ..first() };
@@ -188,20 +195,32 @@ fn rows() -> Vec<Row> {
         row(
             status(500),
             "part of such a request, while others are delivered",
-            Attempt { part_of_failing: true, ..poison(1) },
+            Attempt { part_of_failing: true, ..poison(2) },
             "`bisect`",
         ),
         row(status(500), "the eighth time, nothing else can be delivered", failing(8), "`bisect`"),
         row(
             status(500),
-            "one series, the fifth time while others are delivered",
-            Attempt { divisible: false, ..poison(5) },
+            "with a series that was given up for this before",
+            Attempt { holds_known_poison: true, ..failing(1) },
+            "`bisect`",
+        ),
+        row(
+            status(500),
+            "one series, while others are delivered, for ten minutes",
+            Attempt { divisible: false, failing_for: 10 * MINUTE, ..poison(20) },
+            "`quarantine`: `rejected{invalid}`",
+        ),
+        row(
+            status(500),
+            "one series that was given up for this before, while others are delivered",
+            Attempt { divisible: false, holds_known_poison: true, ..poison(2) },
             "`quarantine`: `rejected{invalid}`",
         ),
         row(
             status(500),
             "one series, nothing else is delivered",
-            Attempt { divisible: false, ..failing(500) },
+            Attempt { divisible: false, failing_for: 10 * HOUR, ..failing(500) },
             "`retry` after 125–250 ms: everything waits",
         ),
         row(status(425), "", first(), "`retry` after 125–250 ms: everything waits"),
