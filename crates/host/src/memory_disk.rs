@@ -21,7 +21,12 @@ struct Tree {
 }
 
 /// Shared by the tree and by everyone who has the file open, so that it can be read on after it was removed.
-type Content = Arc<RwLock<Vec<u8>>>;
+type Content = Arc<RwLock<Chunks>>;
+
+/// The bytes of a file, in pieces of which all but the last are full: what is there never moves when more comes, and none of
+/// it is held twice meanwhile.
+#[derive(Default)]
+struct Chunks(Vec<Vec<u8>>);
 
 impl MemoryDisk {
     /// An empty one.
@@ -36,7 +41,7 @@ impl MemoryDisk {
 
 impl Disk for MemoryDisk {
     fn read(&self, path: &Path) -> io::Result<Vec<u8>> {
-        Ok(self.content(path)?.read().clone())
+        Ok(self.content(path)?.read().0.concat())
     }
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
@@ -145,11 +150,59 @@ impl Tree {
     }
 }
 
+impl Chunks {
+    fn len(&self) -> usize {
+        self.0.last().map_or(0, |last| (self.0.len() - 1) * CHUNK_BYTES + last.len())
+    }
+
+    fn append(&mut self, mut bytes: &[u8]) {
+        while !bytes.is_empty() {
+            if self.0.last().is_none_or(|last| last.len() == CHUNK_BYTES) {
+                self.0.push(Vec::new());
+            }
+            let last = self.0.last_mut().expect("it was just pushed");
+            let (taken, rest) = bytes.split_at(bytes.len().min(CHUNK_BYTES - last.len()));
+            let needed = last.len() + taken.len();
+            if needed > last.capacity() {
+                // A small file holds little, a large one nothing beyond its chunks.
+                last.reserve_exact(needed.next_power_of_two().min(CHUNK_BYTES) - last.len());
+            }
+            last.extend_from_slice(taken);
+            bytes = rest;
+        }
+    }
+
+    fn resize(&mut self, len: usize) {
+        while self.len() < len {
+            let missing = len - self.len();
+            self.append(&[0; 512][..missing.min(512)]);
+        }
+        self.0.truncate(len.div_ceil(CHUNK_BYTES));
+        if let Some(last) = self.0.last_mut() {
+            last.truncate(len - (len - 1) / CHUNK_BYTES * CHUNK_BYTES);
+        }
+    }
+
+    fn read_at(&self, buffer: &mut [u8], offset: usize) -> usize {
+        let mut read = 0;
+        while read < buffer.len()
+            && let Some(at) = offset.checked_add(read)
+            && let Some(chunk) = self.0.get(at / CHUNK_BYTES)
+            && let Some(rest) = chunk.get(at % CHUNK_BYTES..).filter(|rest| !rest.is_empty())
+        {
+            let count = rest.len().min(buffer.len() - read);
+            buffer[read..read + count].copy_from_slice(&rest[..count]);
+            read += count;
+        }
+        read
+    }
+}
+
 struct MemoryFile(Content);
 
 impl DiskFile for MemoryFile {
     fn append(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.0.write().extend_from_slice(bytes);
+        self.0.write().append(bytes);
         Ok(())
     }
 
@@ -158,7 +211,8 @@ impl DiskFile for MemoryFile {
     }
 
     fn truncate(&mut self, len: u64) -> io::Result<()> {
-        self.0.write().resize(usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?, 0);
+        let len = usize::try_from(len).map_err(|_| ErrorKind::FileTooLarge)?;
+        self.0.write().resize(len);
         Ok(())
     }
 
@@ -167,21 +221,11 @@ impl DiskFile for MemoryFile {
     }
 }
 
-impl Drop for MemoryFile {
-    /// What grows by doubling holds up to as much again for nothing; once nobody appends, that is given back.
-    fn drop(&mut self) {
-        self.0.write().shrink_to_fit();
-    }
-}
-
 struct MemoryRead(Content);
 
 impl DiskRead for MemoryRead {
     fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let content = self.0.read();
-        let start = usize::try_from(offset).unwrap_or(usize::MAX).min(content.len());
-        let count = buffer.len().min(content.len() - start);
-        buffer[..count].copy_from_slice(&content[start..start + count]);
+        let count = self.0.read().read_at(buffer, usize::try_from(offset).unwrap_or(usize::MAX));
         Ok(count)
     }
 
@@ -202,6 +246,8 @@ impl Drop for MemoryLock {
         self.tree.lock().locked.remove(&self.path);
     }
 }
+
+const CHUNK_BYTES: usize = 64 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -276,9 +322,35 @@ mod tests {
             file.append(&[7; 1000]).unwrap();
         }
         let content = disk.content(path).unwrap();
-        drop(file);
-        assert_eq!(content.read().capacity(), 1_000_000);
+        let held: usize = content.read().0.iter().map(Vec::capacity).sum();
+        assert!((1_000_000..1_000_000 + CHUNK_BYTES).contains(&held), "{held}");
         disk.remove_file(path).unwrap();
         assert_eq!(Arc::strong_count(&content), 1);
+    }
+
+    #[test]
+    fn files_across_chunks_grow_are_cut_and_read_anywhere() {
+        for sizes in [&[1, 2, 3][..], &[CHUNK_BYTES], &[CHUNK_BYTES - 1, 2, CHUNK_BYTES * 3, 5]] {
+            let (mut chunks, mut expected) = (Chunks::default(), Vec::new());
+            for (number, size) in sizes.iter().enumerate() {
+                let bytes: Vec<u8> = (0..*size).map(|at| (at % 251 + number) as u8).collect();
+                chunks.append(&bytes);
+                expected.extend_from_slice(&bytes);
+            }
+            for offset in [0, 1, CHUNK_BYTES - 1, CHUNK_BYTES, CHUNK_BYTES + 1, expected.len(), usize::MAX] {
+                let mut buffer = vec![0; CHUNK_BYTES + 3];
+                let count = chunks.read_at(&mut buffer, offset);
+                let rest = expected.get(offset..).unwrap_or_default();
+                assert_eq!(buffer[..count], rest[..rest.len().min(CHUNK_BYTES + 3)], "{sizes:?} from {offset}");
+            }
+            for len in [expected.len() + 9, CHUNK_BYTES + 1, CHUNK_BYTES, CHUNK_BYTES - 1, 1, 0] {
+                chunks.resize(len);
+                expected.resize(len, 0);
+                assert_eq!((chunks.len(), chunks.0.concat()), (len, expected.clone()));
+                chunks.append(b"x");
+                expected.push(b'x');
+                assert_eq!(chunks.0.concat(), expected, "resized to {len}");
+            }
+        }
     }
 }
