@@ -324,6 +324,7 @@ mod tests {
         let content = disk.content(path).unwrap();
         let held: usize = content.read().0.iter().map(Vec::capacity).sum();
         assert!((1_000_000..1_000_000 + CHUNK_BYTES).contains(&held), "{held}");
+        drop(file);
         disk.remove_file(path).unwrap();
         assert_eq!(Arc::strong_count(&content), 1);
     }
