@@ -5,13 +5,13 @@
 //! processor time is not counted.
 
 mod check;
-mod fleet;
+pub(crate) mod fleet;
 mod issuer;
 mod load;
 mod receivers;
-mod request;
+pub(crate) mod request;
 mod restart;
-mod values;
+pub(crate) mod values;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

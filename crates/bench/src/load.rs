@@ -1,4 +1,4 @@
-//! Senders: keep-alive connections that write the same request over and over, at full speed or at a steady rate.
+//! Senders: keep-alive connections that write the same requests over and over, at full speed or at a steady rate.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -17,6 +17,15 @@ pub(crate) enum Pace {
     PerSecond(f64),
 }
 
+/// When a run ends.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Until {
+    /// After this time.
+    Passed(Duration),
+    /// When every request was sent this many times.
+    Sent(usize),
+}
+
 /// What was measured of one run.
 pub(crate) struct Measured {
     pub(crate) requests: u64,
@@ -24,25 +33,29 @@ pub(crate) struct Measured {
     pub(crate) latencies_ms: Vec<f64>,
 }
 
-/// A write request with a body of `body_bytes` bytes that do not compress.
-pub(crate) fn write_request(body_bytes: usize) -> Vec<u8> {
+/// A write request with this body, as Prometheus sends it.
+pub(crate) fn write_request(body: &[u8]) -> Vec<u8> {
     let mut request = format!(
         "POST /api/v1/write HTTP/1.1\r\nHost: localhost:8081\r\nUser-Agent: Prometheus/2.42.0\r\n\
-         Content-Length: {body_bytes}\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
-         X-Prometheus-Remote-Write-Version: 0.1.0\r\n\r\n"
+         Content-Length: {}\r\nContent-Encoding: snappy\r\nContent-Type: application/x-protobuf\r\n\
+         X-Prometheus-Remote-Write-Version: 0.1.0\r\n\r\n",
+        body.len()
     )
     .into_bytes();
-    let mut state = 0x2545_f491_4f6c_dd1d_u64;
-    request.extend(
-        std::iter::repeat_with(|| {
-            state ^= state << 13;
-            state ^= state >> 7;
-            state ^= state << 17;
-            state.to_le_bytes()[3]
-        })
-        .take(body_bytes),
-    );
+    request.extend_from_slice(body);
     request
+}
+
+/// So many bytes that do not compress.
+pub(crate) fn noise(bytes: usize) -> Vec<u8> {
+    let mut state = 0x2545_f491_4f6c_dd1d_u64;
+    let noise = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()[3]
+    });
+    noise.take(bytes).collect()
 }
 
 /// Connections that stay open from run to run, as those of real senders do.
@@ -62,10 +75,12 @@ impl Senders {
         Ok(Self { streams: (0..count).map(connect).collect::<anyhow::Result<_>>()? })
     }
 
-    /// Sends `request` over all connections for `span`.
-    pub(crate) fn run(&mut self, request: &[u8], pace: Pace, span: Duration) -> anyhow::Result<Measured> {
+    /// Sends `requests` in turns: the first of them over the first connection and so on, then the next so many, and from
+    /// the start again.
+    pub(crate) fn run(&mut self, requests: &[Vec<u8>], pace: Pace, until: Until) -> anyhow::Result<Measured> {
         let started = Instant::now();
-        let connections = self.streams.len() as f64;
+        let count = self.streams.len();
+        let connections = count as f64;
         let per_connection = std::thread::scope(|scope| {
             let senders: Vec<_> = (0..)
                 .zip(&mut self.streams)
@@ -78,7 +93,16 @@ impl Senders {
                             Some(Schedule { first: interval.mul_f64(f64::from(index) / connections), interval })
                         }
                     };
-                    scope.spawn(move || send(stream, request, schedule, started, span))
+                    let (first, total) = match until {
+                        Until::Passed(_) => (index as usize, usize::MAX),
+                        Until::Sent(times) => (index as usize, times * requests.len()),
+                    };
+                    let turns = (first..total).step_by(count).map(|turn| &requests[turn % requests.len()][..]);
+                    let end = match until {
+                        Until::Passed(span) => Some(started + span),
+                        Until::Sent(_) => None,
+                    };
+                    scope.spawn(move || send(stream, turns, schedule, started, end))
                 })
                 .collect();
             senders
@@ -98,16 +122,20 @@ struct Schedule {
     interval: Duration,
 }
 
-fn send(
+/// Sends one request after the other until `end`; returns how long each took.
+fn send<'r>(
     stream: &mut TcpStream,
-    request: &[u8],
+    requests: impl Iterator<Item = &'r [u8]>,
     schedule: Option<Schedule>,
     started: Instant,
-    span: Duration,
+    end: Option<Instant>,
 ) -> anyhow::Result<Vec<f64>> {
     let mut latencies_ms = Vec::new();
     let mut due = started + schedule.map_or(Duration::ZERO, |schedule| schedule.first);
-    while started.elapsed() < span {
+    for request in requests {
+        if end.is_some_and(|end| Instant::now() >= end) {
+            break;
+        }
         if let Some(schedule) = schedule {
             pause(due.saturating_duration_since(Instant::now()));
             due += schedule.interval;

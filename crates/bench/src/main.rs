@@ -4,12 +4,15 @@
 #![allow(clippy::print_stdout, reason = "tables for people are what this program makes")]
 #![allow(clippy::disallowed_methods, reason = "real time is what is measured")]
 
+mod comparison;
 mod http_client;
 mod ingest;
 mod load;
 mod machine;
+mod peers;
 mod process;
 mod proxy;
+mod sidecar;
 mod sink;
 mod start;
 mod statistics;
@@ -31,6 +34,8 @@ enum Benchmark {
     Proxy(proxy::Arguments),
     /// Ingestion against VictoriaMetrics and Prometheus
     Ingest(ingest::Arguments),
+    /// The sidecar with its durable queue: cost, memory, catching up
+    Sidecar(sidecar::Arguments),
     /// The start of `remora up`
     Start(start::Arguments),
 }
@@ -40,6 +45,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::All => all(),
         Benchmark::Proxy(arguments) => proxy::run(&arguments),
         Benchmark::Ingest(arguments) => ingest::run(&arguments),
+        Benchmark::Sidecar(arguments) => sidecar::run(&arguments),
         Benchmark::Start(arguments) => start::run(&arguments),
     }
 }
@@ -48,6 +54,7 @@ fn main() -> anyhow::Result<()> {
 fn all() -> anyhow::Result<()> {
     let results = [
         ("proxy", proxy::run(&proxy::Arguments::default())),
+        ("sidecar", sidecar::run(&sidecar::Arguments::default())),
         ("ingest", ingest::run(&ingest::Arguments::standard())),
         ("ingest --restart", ingest::run(&ingest::Arguments::standard_restart())),
         ("start", start::run(&start::Arguments::default())),

@@ -1,4 +1,4 @@
-//! The two proxies, set up alike.
+//! Proxies, set up alike: nginx and ours.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -22,6 +22,16 @@ pub(crate) struct Peer {
 pub(crate) struct Programs {
     nginx: PathBuf,
     sidecar: PathBuf,
+}
+
+/// How ours is started.
+pub(crate) struct Sidecar<'a> {
+    /// Where it sends to.
+    pub(crate) upstream: SocketAddr,
+    /// The upstream's certificate, in PEM; without one the upstream speaks no TLS.
+    pub(crate) ca: Option<&'a str>,
+    /// Variables beside those that every one needs.
+    pub(crate) environment: &'a [(&'a str, String)],
 }
 
 impl Programs {
@@ -74,35 +84,32 @@ pub(crate) fn nginx(programs: &Programs, directory: &Path, upstream: SocketAddr,
     Ok(Peer { name: "nginx", address, process })
 }
 
-pub(crate) fn sidecar(
-    programs: &Programs,
-    directory: &Path,
-    upstream: SocketAddr,
-    tls: bool,
-    ca: &str,
-) -> anyhow::Result<Peer> {
+pub(crate) fn sidecar(programs: &Programs, directory: &Path, with: &Sidecar<'_>) -> anyhow::Result<Peer> {
     let directory = directory.join("sidecar");
     fs::create_dir_all(&directory)?;
-    let ca_file = directory.join("ca.pem");
-    fs::write(&ca_file, ca)?;
     let body = format!("{{\"access_token\":\"{}\",\"expires_in\":\"86399\",\"token_type\":\"Bearer\"}}", token());
     let answer =
         format!("HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     let identity = sink::serve(answer, None)?;
     let address = free_address()?;
-    let scheme = if tls { "https" } else { "http" };
+    let scheme = if with.ca.is_some() { "https" } else { "http" };
     let log = fs::File::create(directory.join("log"))?;
     let mut command = Command::new(&programs.sidecar);
     command
         .env_clear()
-        .env("INGESTION_URL", format!("{scheme}://localhost:{}/dataCollectionRules/dcr-00000000000000000000000000000000/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24", upstream.port()))
+        .env("INGESTION_URL", format!("{scheme}://localhost:{}/dataCollectionRules/dcr-00000000000000000000000000000000/streams/Microsoft-PrometheusMetrics/api/v1/write?api-version=2023-04-24", with.upstream.port()))
         .env("IDENTITY_TYPE", "systemAssigned")
         .env("AZURE_POD_IDENTITY_AUTHORITY_HOST", format!("http://{identity}"))
         .env("LISTENING_PORT", address.port().to_string())
         .env("REMORA_LISTEN_ADDRESS", "127.0.0.1")
-        .env("SSL_CERT_FILE", &ca_file)
+        .envs(with.environment.iter().map(|(name, value)| (*name, value)))
         .stdin(Stdio::null())
         .stderr(log);
+    if let Some(ca) = with.ca {
+        let file = directory.join("ca.pem");
+        fs::write(&file, ca)?;
+        command.env("SSL_CERT_FILE", &file);
+    }
     let mut process = Process::start(&mut command)?;
     process.wait_until_listening(address)?;
     wait_until_ready(address).with_context(|| fs::read_to_string(directory.join("log")).unwrap_or_default())?;
