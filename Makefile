@@ -1,6 +1,6 @@
 # Two commands do everything: `make run` and `make test`. The rest is for those who change the code.
 
-.PHONY: help run test lint format bench fuzz peers
+.PHONY: help run test static soak lint format bench fuzz peers
 
 help:            ## what there is
 	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 12
@@ -10,6 +10,12 @@ run:             ## build and start everything on this machine (RUN_ARGS are giv
 
 test: peers      ## every test: units, properties, conformance, end to end with real peers
 	cargo test --workspace --quiet
+
+soak: peers      ## the faults of `make test` for longer: see scripts/soak for how long
+	@scripts/soak
+
+static:          ## remora-sidecar as one file without libraries, in target/static, for images and machines
+	@scripts/static-build
 
 peers:           ## fetch the programs that tests run beside ours (cached in target/peers)
 	@scripts/peers

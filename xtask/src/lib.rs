@@ -4,4 +4,5 @@
 //! [`layers`] is the one place that says so; ARCHITECTURE.md tells the reasons.
 
 pub mod layers;
+pub mod licences;
 pub mod metadata;
