@@ -10,6 +10,7 @@
 //! Invariant: links nothing of the service (`tsdb`, `promql`, `catalog`); a test reads the dependency graph.
 
 mod effective;
+mod examine;
 mod ledger;
 mod mistake;
 mod outgoing;

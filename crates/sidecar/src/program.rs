@@ -16,7 +16,7 @@ use identity::{Scope, TokenCache};
 use crate::ledger::{self, Ledger};
 use crate::outgoing::environment_for;
 use crate::settings::LedgerSettings;
-use crate::{InvalidSettings, Settings, effective, serve, variables};
+use crate::{InvalidSettings, Settings, effective, examine, serve, variables};
 
 /// Takes Prometheus remote write on this machine and delivers it with an Entra token.
 ///
@@ -57,6 +57,8 @@ enum Command {
         #[arg(long)]
         print: bool,
     },
+    /// Follow the way of a sample link by link, and say what to mend first
+    Doctor(examine::Doctor),
     /// What became of every sample: the account, refused series, and sending those again
     Ledger {
         #[command(subcommand)]
@@ -68,7 +70,7 @@ enum Command {
 /// the program is called in help and messages.
 ///
 /// Exit codes: 0 when all went well, 1 when it could not start or what was asked for did not succeed, 2 when arguments or
-/// settings are wrong.
+/// settings are wrong; 3 when `doctor` has warnings alone.
 pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
     let command = Arguments::command().name(name).bin_name(name);
     let matches = command.get_matches_from(once(OsString::from(name)).chain(arguments));
@@ -87,6 +89,14 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
         Err(error) => return failed(name, &format!("cannot start: {error}")),
     };
     let Arguments { command, config, ready_strict, kept_body_bytes } = arguments;
+    let given_url = match &command {
+        Some(Command::Doctor(doctor)) => doctor.query_url.clone(),
+        _ => None,
+    };
+    let variable = move |name: &str| match name {
+        "REMORA_QUERY_URL" if given_url.is_some() => given_url.clone(),
+        name => variable(name),
+    };
     if let Some(Command::Ledger { asked }) = command {
         let settings = LedgerSettings::load(&variable, config.as_deref());
         return runtime.block_on(ledger::run(name, asked, settings));
@@ -100,7 +110,11 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
         };
         (contents, settings.map(with_arguments))
     };
-    let settings = match load().1 {
+    let settings = load().1;
+    if let Some(Command::Doctor(doctor)) = &command {
+        return runtime.block_on(examine::run(name, doctor, settings));
+    }
+    let settings = match settings {
         Ok(settings) => settings,
         Err(invalid) => {
             eprintln!("{}", misconfigured(name, &invalid));
@@ -110,7 +124,7 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
     match command {
         Some(Command::Token { resource }) => runtime.block_on(print_token(name, &settings, resource.as_deref())),
         Some(Command::CheckConfig { print }) => check_config(name, &settings, print),
-        Some(Command::Ledger { .. }) | None => runtime.block_on(serve::serve(name, settings, Arc::new(load))),
+        _ => runtime.block_on(serve::serve(name, settings, Arc::new(load))),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The queue put to work: opened, announced, emptied at the end, closed.
 
-use std::path::Path;
+use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use environment::{Clock, Disk, Monotonic};
 use host::{HostDisk, MemoryDisk};
 use identity::Environment;
 use proxy::{Medium, QueueParts};
-use spool::{Spool, WhenFull};
+use spool::{OpenError, Spool, WhenFull};
 
 use crate::quantity::{show_duration, show_size};
 use crate::settings::QueueSettings;
@@ -22,7 +22,7 @@ pub(crate) fn open(settings: &QueueSettings, clock: &Arc<dyn Clock>) -> Result<S
         Medium::Memory => Arc::new(MemoryDisk::new()),
     };
     let (spool, recovery) = Spool::open(disk, Arc::clone(clock), &settings.directory, settings.settings.clone())
-        .map_err(|source| BindError::Queue { directory: settings.directory.clone(), source })?;
+        .map_err(BindError::Queue)?;
     match settings.medium {
         Medium::Disk => tracing::info!(
             directory = %settings.directory.display(),
@@ -116,13 +116,22 @@ pub(crate) async fn close(spool: Spool, medium: Medium) {
     }
 }
 
-/// What to do about a queue that cannot be opened.
-pub(crate) fn mend(directory: &Path) -> String {
-    format!(
-        "REMORA_QUEUE_DIR must be a directory that this user may write, on a file system that is not read-only, and that \
-         no other process uses as its queue: check `ls -ld {}` and the container's securityContext and volumeMounts",
-        directory.display()
-    )
+/// What to do about a queue that cannot be opened, beside what the error itself says.
+pub(crate) fn mend(error: &OpenError) -> &'static str {
+    let kind = match error {
+        OpenError::Directory { error, .. } | OpenError::Read { error, .. } => error.kind(),
+        _ => return "",
+    };
+    match kind {
+        ErrorKind::PermissionDenied => {
+            " (in Kubernetes set securityContext.fsGroup so that the volume belongs to the user of the container; elsewhere \
+             give the directory to that user with chown)"
+        }
+        ErrorKind::ReadOnlyFilesystem => {
+            " (mount a writable volume there: the root file system of the container is read-only on purpose)"
+        }
+        _ => "",
+    }
 }
 
 fn when_full(when_full: WhenFull) -> &'static str {

@@ -5,7 +5,6 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -45,13 +44,8 @@ pub enum BindError {
         source: io::Error,
     },
     /// The queue.
-    #[error("cannot open the queue in {}: {source}; {}", directory.display(), queue::mend(directory))]
-    Queue {
-        /// Where.
-        directory: PathBuf,
-        /// Why not.
-        source: OpenError,
-    },
+    #[error("REMORA_QUEUE_DIR: {0}{mend}", mend = queue::mend(.0))]
+    Queue(#[source] OpenError),
     /// The listener's certificate; [`Settings::load`] has checked it.
     #[error(transparent)]
     Certificate(#[from] CertificateError),

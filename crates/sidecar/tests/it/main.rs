@@ -3,5 +3,6 @@
 
 mod check_config;
 mod program;
+mod queue;
 mod reload;
 mod support;

@@ -74,9 +74,30 @@ pub(crate) fn counting_endpoint() -> (SocketAddr, Arc<Mutex<usize>>) {
 }
 
 pub(crate) fn ask(address: SocketAddr, request: &str) -> String {
+    ask_bytes(address, request.as_bytes())
+}
+
+/// Waits until `is_so`.
+#[track_caller]
+pub(crate) fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    for _ in 0..600 {
+        if is_so() {
+            return;
+        }
+        pause(Duration::from_millis(50));
+    }
+    panic!("waited in vain for {what}");
+}
+
+#[expect(clippy::disallowed_methods, reason = "a test of a process waits for it in real time")]
+fn pause(span: Duration) {
+    std::thread::sleep(span);
+}
+
+pub(crate) fn ask_bytes(address: SocketAddr, request: &[u8]) -> String {
     let mut stream = TcpStream::connect(address).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
-    stream.write_all(request.as_bytes()).unwrap();
+    stream.write_all(request).unwrap();
     let mut answer = Vec::new();
     stream.read_to_end(&mut answer).unwrap();
     String::from_utf8_lossy(&answer).into_owned()
