@@ -42,8 +42,18 @@ impl Certificate {
     /// # Errors
     /// [`CertificateError`] when they are not a certificate and the key to it.
     pub fn from_pem(provider: Arc<CryptoProvider>, chain: &[u8], key: &[u8]) -> Result<Self, CertificateError> {
-        let current = ArcSwap::from_pointee(parse(&provider, chain, key)?);
-        Ok(Self { provider, current })
+        let current = Arc::new(parse(&provider, chain, key)?);
+        Ok(Self::of(provider, current))
+    }
+
+    /// One that has been read already.
+    pub fn of(provider: Arc<CryptoProvider>, current: Arc<CertifiedKey>) -> Self {
+        Self { provider, current: ArcSwap::new(current) }
+    }
+
+    /// Exchanges it for another that has been read already.
+    pub fn set(&self, other: Arc<CertifiedKey>) {
+        self.current.store(other);
     }
 
     /// Exchanges it for another. On an error the old one stays.

@@ -120,7 +120,7 @@ impl Conversation {
             self.sender.finish_request();
             match after {
                 After::Continue => {}
-                After::Close => return,
+                After::Close => return self.sender.close().await,
                 After::Linger => return self.sender.linger().await,
             }
         }

@@ -296,6 +296,13 @@ impl Sender {
         self.consumed = 0;
     }
 
+    /// Closes in good order: inside TLS, the end of the connection without that of the session is an error.
+    pub(crate) async fn close(&mut self) {
+        if let Stream::Tls(session) = &mut self.stream {
+            let _ = timeout(LINGER, session.shutdown()).await;
+        }
+    }
+
     /// Closes so that the sender can read the last answer although it is still sending: a socket closed with unread
     /// bytes resets the connection, and the answer is lost.
     pub(crate) async fn linger(&mut self) {
