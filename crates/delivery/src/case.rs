@@ -46,6 +46,9 @@ pub(crate) struct Case {
     sections: Option<Sections>,
     /// Chunks made because of 500.
     cuts: u32,
+    /// How often any part was answered 500, and what had happened to others when it was for the first time.
+    server_errors: u64,
+    before_server_errors: Option<Tried>,
     /// A unit that the target took.
     taken: Option<usize>,
     account: Account,
@@ -115,12 +118,20 @@ pub(crate) struct Shape<'a> {
     pub(crate) poison: &'a Poison,
 }
 
+/// How requests fared, since the start.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Tried {
+    /// Taken.
+    pub(crate) deliveries: u64,
+    /// Answered 500.
+    pub(crate) server_errors: u64,
+}
+
 /// What a case cannot know itself about an attempt.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Circumstances {
-    /// Requests that the target took since the start.
-    pub(crate) deliveries: u64,
-    /// The same when the attempt was sent.
+    pub(crate) tried: Tried,
+    /// Deliveries when the attempt was sent.
     pub(crate) deliveries_before: u64,
     pub(crate) target_failures: u32,
     pub(crate) since_success: Duration,
@@ -147,6 +158,8 @@ impl Case {
             chunks: VecDeque::from([Chunk { sent_before: recovered, ..Chunk::default() }]),
             sections: None,
             cuts: 0,
+            server_errors: 0,
+            before_server_errors: None,
             taken: None,
             account: Account::new(tally),
             refusals: Vec::new(),
@@ -235,9 +248,16 @@ impl Case {
             amid_deliveries_now = chunk.deliveries_at_failure.is_some_and(|before| around.deliveries_before > before);
             chunk.server_errors += 1;
             chunk.amid_deliveries += u32::from(amid_deliveries_now);
-            chunk.deliveries_at_failure = Some(around.deliveries);
+            chunk.deliveries_at_failure = Some(around.tried.deliveries);
             chunk.failing_since.get_or_insert(around.now);
+            self.server_errors += 1;
+            self.before_server_errors.get_or_insert(around.tried);
         }
+        // The count has this entry's in it, without the one that is judged.
+        let others = |tried: Tried| tried.server_errors + 1 - self.server_errors;
+        let alone_in_failing = self.before_server_errors.is_some_and(|before| {
+            around.tried.deliveries >= before.deliveries + MANY && others(around.tried) == before.server_errors
+        });
         Attempt {
             number: chunk.attempts,
             version: flying.version,
@@ -250,8 +270,9 @@ impl Case {
             amid_deliveries: chunk.amid_deliveries,
             amid_deliveries_now,
             failing_for: chunk.failing_since.map_or(Duration::ZERO, |since| around.now.since(since)),
+            alone_in_failing,
             holds_known_poison,
-            delivered_meanwhile: around.deliveries > around.deliveries_before,
+            delivered_meanwhile: around.tried.deliveries > around.deliveries_before,
             target_failures: around.target_failures,
             since_success: around.since_success,
             token_fresh: around.token_fresh,
@@ -380,5 +401,7 @@ impl Chunk {
     }
 }
 
+/// So many deliveries while one entry is answered 500 show that the target is well.
+const MANY: u64 = 20;
 /// Bytes of an entry in the table of claims, with the room that tables keep free.
 const CLAIM_BYTES: usize = 24;

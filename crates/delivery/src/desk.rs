@@ -12,7 +12,7 @@ use parking_lot::Mutex;
 use spool::{Counts, Entry, EntryId, Outcome, ReadError, Rejection, Spool};
 
 use crate::ages::Ages;
-use crate::case::{Case, Parcel, Settled, Shape};
+use crate::case::{Case, Parcel, Settled, Shape, Tried};
 use crate::gate::{Admission, Gate};
 use crate::message::{Cause, refusal};
 use crate::poison::Poison;
@@ -52,12 +52,11 @@ pub(crate) struct Desk {
 /// What is known of the target.
 #[derive(Clone, Copy, Default)]
 struct Learned {
-    /// The largest body that it takes, once it refused one for its size.
-    body_bytes_max: Option<u64>,
+    /// The largest body that it takes, once it refused one for its size, and when it did last.
+    body_bytes_max: Option<(u64, Monotonic)>,
     /// Whether it turned out not to take 2.0.
     transcode: bool,
-    /// Requests that it took.
-    deliveries: u64,
+    tried: Tried,
 }
 
 /// A request that leaves.
@@ -130,8 +129,8 @@ impl Desk {
         self.target += 1;
         self.probed = None;
         self.poison.clear();
-        // The count goes on, since requests on their way remember it.
-        self.learned = Learned { deliveries: self.learned.deliveries, ..Learned::default() };
+        // The counts go on, since requests on their way remember them.
+        self.learned = Learned { tried: self.learned.tried, ..Learned::default() };
     }
 
     /// Where to read on in the queue, if there is room for an entry and one may be read now.
@@ -197,7 +196,7 @@ impl Desk {
                 self.probed = Some(id);
             }
             self.in_flight += 1;
-            let (epoch, target, deliveries) = (self.gate.leave(), self.target, self.learned.deliveries);
+            let (epoch, target, deliveries) = (self.gate.leave(), self.target, self.learned.tried.deliveries);
             let ticket = Ticket { id, epoch, target, deliveries };
             return Some(Departure { ticket, parcel });
         }
@@ -206,6 +205,8 @@ impl Desk {
     /// Gives up what has waited too long. Called before departures, so that nothing leaves that is too old.
     pub(crate) fn sweep(&mut self) {
         let now = self.now();
+        // Whoever lowered the bound may have raised it again; one request an hour finds out.
+        self.learned.body_bytes_max.take_if(|(_, at)| now.monotonic.since(*at) > BODY_LIMIT_FOR);
         let Policy { age_max, authorization_grace: grace, .. } = self.policy;
         let refused_long = self.gate.since_success(now.monotonic) > grace;
         let giving_up = self.gate.giving_up().filter(|_| refused_long).cloned();
@@ -242,7 +243,7 @@ impl Desk {
         let mut state = self.state.lock();
         state.in_flight = self.in_flight as u64;
         state.blocked = self.gate.blocked();
-        state.body_bytes_limit = self.learned.body_bytes_max;
+        state.body_bytes_limit = self.learned.body_bytes_max.map(|(bytes, _)| bytes);
     }
 
     fn now(&mut self) -> Now {
@@ -295,17 +296,19 @@ impl Desk {
 
 fn shape<'a>(learned: &Learned, policy: &'a Policy, poison: &'a Poison, now: UnixTime) -> Shape<'a> {
     Shape {
-        body_bytes_max: learned.body_bytes_max,
+        body_bytes_max: learned.body_bytes_max.map(|(bytes, _)| bytes),
         transcode: learned.transcode || policy.transcode,
         limits: &policy.limits,
         now,
-        deliveries: learned.deliveries,
+        deliveries: learned.tried.deliveries,
         poison,
     }
 }
 
 /// How many entries are at hand for each request that may be on its way: some wait for others.
 const ENTRIES_PER_REQUEST: usize = 8;
+/// How long a bound on bodies is believed.
+const BODY_LIMIT_FOR: Duration = Duration::from_secs(3600);
 /// How often ages and clocks are looked at while entries wait.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(30);
 /// The shortest sleep, so that rounding never makes a loop spin.

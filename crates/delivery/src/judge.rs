@@ -40,6 +40,8 @@ pub struct Attempt {
     pub amid_deliveries_now: bool,
     /// Since this body, or what it is a part of, was first answered 500.
     pub failing_for: Duration,
+    /// Whether it is the only one that is answered 500 although many are sent.
+    pub alone_in_failing: bool,
     /// Whether it holds a series that was given up before for being answered 500.
     pub holds_known_poison: bool,
     /// Whether anything was delivered since this attempt was sent.
@@ -242,8 +244,9 @@ impl Case<'_> {
         if self.attempt.divisible && server_errors >= enough {
             return Verdict::Bisect;
         }
-        let long = amid_deliveries >= POISON_CERTAIN_AFTER && self.attempt.failing_for >= POISON_CERTAIN_TIME;
-        if !self.attempt.divisible && self.attempt.amid_deliveries_now && (long || holds_known_poison) {
+        let certain = amid_deliveries >= POISON_CERTAIN_AFTER
+            && (self.attempt.alone_in_failing || self.attempt.failing_for >= POISON_CERTAIN_TIME);
+        if !self.attempt.divisible && self.attempt.amid_deliveries_now && (certain || holds_known_poison) {
             return refused(Rejection::Invalid);
         }
         self.failing("unavailable", answer.retry_after)
@@ -280,9 +283,9 @@ pub(crate) fn may_have_stored(answer: &Result<Answer, SendError>) -> bool {
 pub(crate) const SMALL_BODY_BYTES: usize = 4 << 10;
 /// So many 500 for one body while others are delivered, and it is cut.
 const POISON_SUSPECTED_AFTER: u32 = 3;
-/// So many for what cannot be cut, each after others were delivered, and over this time, and it is given up: a target that
-/// fails at random does not fail one series alone for so long.
-const POISON_CERTAIN_AFTER: u32 = 3;
+/// So many for what cannot be cut, each after others were delivered, and it is given up, if nothing else fails or it has lasted
+/// so long: a target that fails at random fails others, too, and not one series for ever.
+const POISON_CERTAIN_AFTER: u32 = 5;
 const POISON_CERTAIN_TIME: Duration = Duration::from_secs(10 * 60);
 /// So many without anything delivered, and it is cut: everything else may be waiting behind this one.
 const CUT_ALONE_AFTER: u32 = 8;

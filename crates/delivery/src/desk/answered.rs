@@ -47,7 +47,7 @@ impl Desk {
         now: Now,
     ) {
         let around = Circumstances {
-            deliveries: self.learned.deliveries,
+            tried: self.learned.tried,
             deliveries_before: ticket.deliveries,
             target_failures: self.gate.failures_with(ticket.epoch),
             since_success: self.gate.since_success(now.monotonic),
@@ -103,8 +103,8 @@ impl Desk {
         match (verdict, answer) {
             (Verdict::Split, Ok(Answer { status: 413, .. })) => {
                 let smaller = (bytes as u64).saturating_sub(1);
-                let known = self.learned.body_bytes_max.map_or(smaller, |known| known.min(smaller));
-                self.learned.body_bytes_max = Some(known);
+                let known = self.learned.body_bytes_max.map_or(smaller, |(known, _)| known.min(smaller));
+                self.learned.body_bytes_max = Some((known, now.monotonic));
                 self.say_body_limit(known, now);
             }
             (Verdict::Transcode, Ok(answer)) if version == Version::V2 && !self.learned.transcode => {
@@ -206,10 +206,11 @@ impl Desk {
         *state.verdicts.entry(verdict.name()).or_default() += 1;
         if let Ok(answer) = answer {
             *state.answers.entry(answer.status).or_default() += 1;
+            self.learned.tried.server_errors += u64::from(answer.status == 500);
         }
         let wrote = delivered != Counts::default();
         if wrote || matches!(verdict, Verdict::Delivered { .. }) {
-            self.learned.deliveries += 1;
+            self.learned.tried.deliveries += 1;
             state.last_delivery = Some(now.wall);
         }
         if matches!(verdict, Verdict::Delivered { .. }) {

@@ -34,6 +34,7 @@ fn first() -> Attempt {
         amid_deliveries: 0,
         amid_deliveries_now: false,
         failing_for: Duration::ZERO,
+        alone_in_failing: false,
         holds_known_poison: false,
         delivered_meanwhile: false,
         target_failures: 1,
@@ -207,8 +208,14 @@ fn rows() -> Vec<Row> {
         ),
         row(
             status(500),
-            "one series, while others are delivered, for ten minutes",
+            "one series, while others are delivered or answered 500, for ten minutes",
             Attempt { divisible: false, failing_for: 10 * MINUTE, ..poison(20) },
+            "`quarantine`: `rejected{invalid}`",
+        ),
+        row(
+            status(500),
+            "one series, the fifth time while others are delivered and none is answered 500",
+            Attempt { divisible: false, alone_in_failing: true, ..poison(6) },
             "`quarantine`: `rejected{invalid}`",
         ),
         row(

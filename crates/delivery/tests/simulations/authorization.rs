@@ -31,18 +31,18 @@ fn without_a_role_the_queue_keeps_the_last_forty_five_minutes() {
         (415, Rejection::Unsupported, "unsupported"),
     ] {
         let mut world = World::new(move |_| Reply::text(status, "the whole answer"));
-        world.scrape(4, 44 * MINUTE);
+        world.scrape(2, 44 * MINUTE);
         assert_eq!(world.audit().rejected, 0, "{status}");
-        world.scrape(4, 3 * HOUR);
+        world.scrape(2, HOUR + 15 * MINUTE);
         let sums = world.audit();
-        let kept = 4 * 180 * 10;
-        assert!(sums.queued.abs_diff(kept) <= 4 * 6 * 10, "{status}: 45 minutes of them wait: {sums:?}");
+        let kept = 2 * 180 * 10;
+        assert!(sums.queued.abs_diff(kept) <= 2 * 6 * 10, "{status}: 45 minutes of them wait: {sums:?}");
         assert_eq!(world.rejected(reason), sums.received - sums.queued, "{status}");
         assert_eq!(world.blocked(), Some(word));
         let refusal = world.refusals().pop().unwrap();
         assert_eq!((refusal.reason, refusal.status, &*refusal.answer), (reason, Some(status), "the whole answer"));
         assert!(refusal.series.ends_with("and 9 more"), "{}", refusal.series);
-        world.sink.follow(|asked| Reply::taken(asked));
+        world.sink.follow(Reply::taken);
         world.advance(2 * MINUTE);
         assert_eq!((world.audit().queued, world.blocked()), (0, None), "{status}");
     }
@@ -74,7 +74,7 @@ fn tokens_that_are_refused_for_ever_are_not_asked_for_all_the_time() {
 
 #[test]
 fn without_a_token_everything_waits() {
-    let mut world = World::new(|asked| Reply::taken(asked));
+    let mut world = World::new(Reply::taken);
     world.scrape(3, 10 * MINUTE);
     world.tokens.set_working(false);
     world.scrape(3, 4 * HOUR);

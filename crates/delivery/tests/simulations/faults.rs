@@ -13,7 +13,7 @@ use crate::world::{HOUR, MINUTE, SECOND, World, name, names};
 
 #[test]
 fn everything_arrives_once_and_in_order() {
-    let mut world = World::new(|asked| Reply::taken(asked));
+    let mut world = World::new(Reply::taken);
     world.scrape(20, 10 * MINUTE);
     let sums = world.audit();
     assert_eq!((sums.delivered, sums.resent, sums.queued), (20 * 40 * 10, 0, 0));
@@ -33,7 +33,7 @@ fn a_target_that_is_down_for_hours_is_asked_seldom_and_caught_up_with_quickly() 
     let tries = world.sink.requests();
     assert!((300..1000).contains(&tries), "one request in 15 to 30 seconds: {tries}");
     assert_eq!(world.audit().queued, 10 * 720 * 10);
-    world.sink.follow(|asked| Reply::taken(asked));
+    world.sink.follow(Reply::taken);
     // 7,200 requests of ten senders: ten at a time at 50 ms each are 36 s, after at most 30 s of waiting.
     world.advance(80 * SECOND);
     let sums = world.audit();
@@ -76,7 +76,7 @@ fn a_flapping_target_loses_nothing() {
             if reply.after == 30 * SECOND { reply } else { reply.after(latency) }
         });
         world.scrape(8, 20 * MINUTE);
-        world.sink.follow(|asked| Reply::taken(asked));
+        world.sink.follow(Reply::taken);
         world.advance(5 * MINUTE);
         let sums = world.audit_sets();
         assert_eq!((sums.queued, sums.rejected, sums.expired), (0, 0, 0), "seed {seed}");
@@ -135,7 +135,7 @@ fn what_is_too_old_expires_and_no_more() {
     let hour = 4 * 240 * 10;
     assert!(sums.queued.abs_diff(hour) <= 4 * 4 * 10, "an hour of them waits: {sums:?}");
     assert_eq!(world.expired(Expiry::Age), sums.received - sums.queued);
-    world.sink.follow(|asked| Reply::taken(asked));
+    world.sink.follow(Reply::taken);
     world.advance(5 * MINUTE);
     assert_eq!(world.audit().queued, 0);
 }
@@ -149,7 +149,7 @@ fn setting_the_wall_clock_expires_nothing() {
         world.clock.set_wall(wall);
         world.advance(5 * MINUTE);
     }
-    world.sink.follow(|asked| Reply::taken(asked));
+    world.sink.follow(Reply::taken);
     world.advance(5 * MINUTE);
     let sums = world.audit();
     assert_eq!((sums.queued, sums.expired, sums.delivered), (0, 0, 3 * 80 * 10));
@@ -172,7 +172,7 @@ fn another_target_is_tried_at_once() {
     let mut world = World::new(|_| Reply::status(403));
     world.scrape(2, 10 * MINUTE);
     assert_eq!(world.blocked(), Some("forbidden"));
-    let sink = world.exchange_target(|asked| Reply::taken(asked));
+    let sink = world.exchange_target(Reply::taken);
     world.advance(10 * SECOND);
     assert_eq!((world.blocked(), world.sums().queued), (None, 0));
     assert_eq!(sink.seen().stored.len(), world.appended.len());

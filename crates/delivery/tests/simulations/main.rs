@@ -1,6 +1,8 @@
 //! Days of outages on a simulated clock: a queue in memory, delivery, and a target that misbehaves by script. After each
 //! the audit compares every sample that was appended with what the target has and what the ledger says.
 
+#![expect(clippy::unwrap_used, reason = "tests")]
+
 mod audit;
 mod authorization;
 mod faults;

@@ -31,7 +31,7 @@ fn an_end_does_not_wait_for_a_target_that_hangs() {
     world.advance(SECOND);
     world.shut_down(20 * SECOND);
     world.start_again();
-    world.sink.follow(|asked| Reply::taken(asked));
+    world.sink.follow(Reply::taken);
     world.advance(MINUTE);
     let sums = world.audit();
     assert_eq!((sums.queued, sums.delivered), (0, 10));

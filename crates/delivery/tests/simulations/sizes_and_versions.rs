@@ -6,7 +6,7 @@ use remote_write::Version;
 use spool::Rejection;
 
 use crate::target::{Reply, Stores};
-use crate::world::{MINUTE, SECOND, World, names};
+use crate::world::{HOUR, MINUTE, SECOND, World, names};
 
 #[test]
 fn large_bodies_are_split_and_the_size_is_remembered() {
@@ -24,6 +24,12 @@ fn large_bodies_are_split_and_the_size_is_remembered() {
     assert!(answers[&413] <= 4, "what is known to be too large is not tried: {answers:?}");
     let limit = world.state().body_bytes_limit.unwrap();
     assert!((6000..12_000).contains(&limit), "{limit}");
+    // After an hour one request tries whether the bound was raised.
+    world.sink.follow(Reply::taken);
+    world.advance(HOUR);
+    world.append(Version::V1, &names(0, 1500));
+    world.advance(15 * SECOND);
+    assert_eq!((world.audit().queued, world.state().body_bytes_limit), (0, None));
 }
 
 #[test]
