@@ -79,6 +79,11 @@ pub(crate) fn read_header(bytes: &[u8]) -> Result<(u8, usize), CorruptFrame> {
     Ok((header[4], length))
 }
 
+/// Whether `bytes`, which may be few, could be the beginning of a record.
+pub(crate) fn begins_like_a_record(bytes: &[u8]) -> bool {
+    bytes.iter().zip(MAGIC).all(|(left, right)| *left == right)
+}
+
 /// Of what a checksum covers beside the payload.
 pub(crate) fn seed(number: u64, position: u64, header: &[u8]) -> u32 {
     let crc = crc32c::crc32c(&number.to_le_bytes());

@@ -78,8 +78,9 @@ impl Reader {
         let Some((_, series, body)) = read else {
             let first = !std::mem::replace(&mut state.segments.0[place.0].set_aside, true);
             drop(state);
-            tracing::error!(segment = number, position, entry = id.0, "an entry of the queue is damaged");
             if first {
+                // One line for each segment, however many entries it spoils.
+                tracing::error!(segment = number, position, entry = id.0, "an entry of the queue is damaged");
                 shared.set_aside(&shared.files.segment(number));
             }
             return Err(ReadError::Damaged(id));

@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use environment::Disk;
 
 use crate::files::{Files, list_numbered};
-use crate::frame::{read_frame, resume};
+use crate::frame::{begins_like_a_record, read_frame, resume};
 use crate::index::Index;
 use crate::record::{CHECKPOINT_BYTES, Checkpoint, Record, front_of_damaged, parse};
 use crate::segment::{Meta, Segments};
@@ -59,7 +59,7 @@ pub(crate) fn recover(disk: &dyn Disk, files: &Files) -> Result<Recovered, (Path
     recovered.useless.extend(orphans.map(|number| files.index(*number)));
     limit(&mut found, files, &mut recovered);
 
-    let mut reading = Reading { recovered, reconciliation: Reconciliation::default(), oldest_id: 1 };
+    let mut reading = Reading { recovered, reconciliation: Reconciliation::default(), accounted_id: 1 };
     for (position, (number, segment)) in found.into_iter().enumerate() {
         reading.opening(segment.opening.as_ref(), position == 0);
         match segment.index {
@@ -132,8 +132,8 @@ fn limit(found: &mut BTreeMap<u64, Found>, files: &Files, recovered: &mut Recove
 struct Reading {
     recovered: Recovered,
     reconciliation: Reconciliation,
-    /// Entries before this one were received before the oldest segment.
-    oldest_id: u64,
+    /// Entries before this one are part of what the last checkpoint calls received.
+    accounted_id: u64,
 }
 
 impl Reading {
@@ -141,10 +141,10 @@ impl Reading {
         let Some(opening) = opening else { return };
         if is_first {
             self.recovered.totals = opening.totals.clone();
-            self.oldest_id = opening.next_id;
         } else {
             self.reconciliation.checkpoint(&mut self.recovered.totals, &opening.totals);
         }
+        self.accounted_id = opening.next_id;
         self.recovered.next_id = self.recovered.next_id.max(opening.next_id);
     }
 
@@ -202,6 +202,8 @@ impl Reading {
             }
             at = end;
         }
+        // What a failed write left behind begins as a record does; anything else was something else once.
+        damaged |= !begins_like_a_record(&valid[at..]);
         let mut closing = opening.totals.clone();
         closing.add_between(&before.totals, &self.recovered.totals);
         let closing = Checkpoint { next_id: self.recovered.next_id, previous: (0, 0), totals: closing };
@@ -242,7 +244,7 @@ impl Reading {
             Record::Entry(front, _, _) => self.entry(Meta::new(&front, at as u32, bytes as u32)),
             Record::Outcome(id, outcome) => {
                 self.recovered.totals.settle(&outcome);
-                if !self.settled(id) && id >= self.oldest_id {
+                if !self.settled(id) && id >= self.accounted_id {
                     // Its entry was damaged, but it had been received.
                     self.recovered.totals.receive(outcome.total());
                 }
@@ -259,8 +261,9 @@ impl Reading {
         let recovered = &mut self.recovered;
         recovered.torn_bytes += length.saturating_sub(index.bytes);
         if index.bytes == 0 {
-            // Not even the checkpoint was written: nothing of it was answered.
+            // Not even the checkpoint is there. Mostly it was never written, and nothing of it was answered.
             recovered.segments.0.pop_back();
+            recovered.damaged_files.extend(damaged.then(|| path.clone()));
             recovered.useless.push(path);
             return;
         }

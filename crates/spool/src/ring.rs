@@ -36,6 +36,7 @@ pub(crate) struct Ring {
     open: Option<Box<dyn DiskFile>>,
     next_number: u64,
     recovered: bool,
+    failing: bool,
 }
 
 impl Ring {
@@ -55,9 +56,13 @@ impl Ring {
     }
 
     pub(crate) fn append(&mut self, shared: &Shared, refusal: &Refusal, bytes_max: u64) {
-        if let Err(error) = self.try_append(shared, refusal, bytes_max / PARTS) {
+        let written = self.try_append(shared, refusal, bytes_max / PARTS);
+        let failed_before = std::mem::replace(&mut self.failing, written.is_err());
+        if let Err(error) = written {
             self.open = None;
-            tracing::warn!(%error, "a refused series cannot be kept in the ring");
+            if !failed_before {
+                tracing::warn!(%error, "refused series cannot be kept in the ring");
+            }
         }
         let mut bytes: u64 = self.parts.iter().map(|part| part.bytes).sum();
         while (bytes > bytes_max || self.parts.len() > PARTS_MAX)

@@ -51,7 +51,7 @@ impl Default for Settings {
             age_max: Duration::from_secs(24 * 3600),
             when_full: WhenFull::PushBack,
             sync: Sync::Interval(Duration::from_secs(1)),
-            segment_bytes_max: 16 << 20,
+            segment_bytes_max: 8 << 20,
             refusals_bytes_max: 16 << 20,
             cached_bytes_max: 4 << 20,
         }

@@ -72,6 +72,7 @@ pub(crate) struct State {
     /// Bounded by [`REFUSALS_BYTES_MAX`].
     pub(crate) refusals: VecDeque<Refusal>,
     pub(crate) refusal_bytes: usize,
+    refusals_behind: bool,
     pub(crate) closing: bool,
     /// The disk failed: what only empties the queue waits for the next try.
     pub(crate) stalled: bool,
@@ -228,10 +229,14 @@ impl Shared {
         let bytes = refusal.bytes();
         let mut state = self.state.lock();
         if state.closing || state.refusal_bytes + bytes > REFUSALS_BYTES_MAX {
+            let first = !std::mem::replace(&mut state.refusals_behind, true);
             drop_guard(state);
-            tracing::warn!("a refused series is not kept in the ring, which is behind");
+            if first {
+                tracing::warn!("refused series are not kept in the ring, which is behind");
+            }
             return;
         }
+        state.refusals_behind = false;
         state.refusal_bytes += bytes;
         state.refusals.push_back(refusal);
         self.reader_wake.notify_one();
@@ -295,6 +300,7 @@ impl State {
             reads: VecDeque::new(),
             refusals: VecDeque::new(),
             refusal_bytes: 0,
+            refusals_behind: false,
             closing: false,
             stalled: false,
             sync_failed: None,

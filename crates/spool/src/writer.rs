@@ -36,15 +36,19 @@ impl Writer {
     /// Works until the queue is closing and nothing waits.
     pub(crate) fn run(&mut self, shared: &Shared) {
         self.tick(shared);
+        let mut ticked_at = shared.clock.monotonic();
         loop {
             let mut state = shared.state.lock();
-            let mut ticked = false;
-            while !state.has_work() && !state.closing && !ticked {
-                ticked = shared.writer_wake.wait_for(&mut state, TICK).timed_out();
+            let mut timed_out = false;
+            while !state.has_work() && !state.closing && !timed_out {
+                timed_out = shared.writer_wake.wait_for(&mut state, TICK).timed_out();
             }
             let done = state.closing && !state.has_work();
             drop(state);
-            if ticked {
+            let now = shared.clock.monotonic();
+            // Also while requests come without a pause.
+            if timed_out || now.since(ticked_at) >= TICK {
+                ticked_at = now;
                 self.tick(shared);
             }
             self.turn(shared);
@@ -77,6 +81,7 @@ impl Writer {
 
     /// The last work of a queue that closes.
     pub(crate) fn finish(&mut self, shared: &Shared) -> io::Result<()> {
+        shared.state.lock().stalled = false;
         self.turn(shared);
         let synced = if self.sync == Sync::Never { Ok(()) } else { self.log.sync() };
         self.seal(shared);
@@ -332,7 +337,11 @@ impl Writer {
 
     fn sync_for_removal(&mut self, shared: &Shared) -> bool {
         if let Some(syncer) = &self.syncer {
-            syncer.hurry();
+            let state = shared.state.lock();
+            // Otherwise the next round is soon enough.
+            if (state.bytes - state.segments.bytes_in_use()) * HURRY_SHARE > state.settings.bytes_max {
+                syncer.hurry();
+            }
             return false;
         }
         match self.log.sync() {
@@ -420,4 +429,6 @@ const GROUP_BYTES_MAX: usize = 1 << 20;
 const GROUP_OUTCOMES_MAX: usize = 256;
 const SEGMENTS_MIN: u64 = 32;
 const SEGMENT_BYTES_MIN: u64 = 64 << 10;
+/// Of the bound of bytes that may wait to be given back.
+const HURRY_SHARE: u64 = 8;
 const RESERVE_BYTES: usize = 64 << 10;

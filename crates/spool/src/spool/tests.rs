@@ -352,4 +352,5 @@ fn threads_do_the_same() {
     }
 }
 
+mod damage;
 mod faults;
