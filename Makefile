@@ -1,9 +1,9 @@
 # Two commands do everything: `make run` and `make test`. The rest is for those who change the code.
 
-.PHONY: help run test static soak lint format bench fuzz peers
+.PHONY: help run test static soak lint format bench bench-sidecar fuzz peers
 
 help:            ## what there is
-	@grep -hE '^[a-z]+: .*##|^[a-z]+:  *##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 12
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 16
 
 run:             ## build and start everything on this machine (RUN_ARGS are given to `remora up`)
 	cargo run --release --bin remora -- up $(RUN_ARGS)
@@ -31,6 +31,12 @@ bench:           ## figures of docs/SPECIFICATION.md against the peers, in one r
 	@scripts/peers prometheus victoria-metrics nginx
 	cargo build --release --workspace
 	cargo run --release --bin bench -- all
+
+bench-sidecar:   ## the sidecar's figures alone: pass-through and durable queue against nginx (release build)
+	@scripts/peers nginx
+	cargo build --release -p bench -p sidecar
+	cargo run --release -p bench -- proxy
+	cargo run --release -p bench -- sidecar
 
 fuzz:            ## each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
 	@cd fuzz && for target in $$(cargo +nightly fuzz list); do \
