@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
 mod check_config;
+mod deploy;
 mod program;
 mod queue;
 mod reload;
