@@ -1,7 +1,7 @@
 //! What a proxy has when write requests are kept in a queue and delivered from there.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use delivery::{Delivery, Policy, Target};
@@ -75,8 +75,16 @@ pub(crate) struct Queue {
     target: ArcSwap<HttpTarget>,
     target_parts: Arc<TargetParts>,
     ready_strict: AtomicBool,
-    /// Bytes of the request that found no room last; 0 once another one did.
-    refused_bytes: AtomicU64,
+    /// How it was when a request found no room last; none once another one did.
+    full: Mutex<Option<Full>>,
+}
+
+/// A queue without room.
+struct Full {
+    /// Bytes that it took then.
+    bytes: u64,
+    /// The bound then.
+    bytes_max: u64,
 }
 
 impl Queue {
@@ -101,7 +109,7 @@ impl Queue {
             target: ArcSwap::new(target),
             target_parts,
             ready_strict: AtomicBool::new(ready_strict),
-            refused_bytes: AtomicU64::new(0),
+            full: Mutex::new(None),
         }
     }
 
@@ -128,15 +136,25 @@ impl Queue {
         self.ready_strict.store(ready_strict, Ordering::Relaxed);
     }
 
-    /// A request of that many bytes found no room (or, with 0, one did).
-    pub(crate) fn note_refused(&self, bytes: u64) {
-        self.refused_bytes.store(bytes, Ordering::Relaxed);
+    /// A request found no room.
+    pub(crate) fn note_full(&self) {
+        let full = Full { bytes: self.spool.stats().bytes, bytes_max: self.spool.settings().bytes_max };
+        *self.full.lock() = Some(full);
     }
 
-    /// Whether it takes requests, as far as is known without trying.
+    /// A request found room.
+    pub(crate) fn note_room(&self) {
+        *self.full.lock() = None;
+    }
+
+    /// Whether it takes requests, as far as is known without trying: not after one found no room, until bytes were given
+    /// back or the bound was raised; not while the disk fails.
     pub(crate) fn is_writable(&self) -> bool {
         let (stats, settings) = (self.spool.stats(), self.spool.settings());
-        let has_room = stats.bytes.saturating_add(self.refused_bytes.load(Ordering::Relaxed)) < settings.bytes_max;
+        let has_room = match &*self.full.lock() {
+            Some(full) => stats.bytes < full.bytes || settings.bytes_max > full.bytes_max,
+            None => true,
+        };
         stats.disk_error.is_none() && (has_room || settings.when_full != WhenFull::PushBack)
     }
 }

@@ -73,17 +73,22 @@ impl Conversation {
             return Ok((version, WrittenCounts::default()));
         }
         let tally = surveyed.tally;
-        let bytes = body.len() as u64;
+        let bytes = entry_bytes_min(&body, &surveyed.series);
         let entry = NewEntry { version, body: Bytes::from(body), tally, series: surveyed.series };
         match queue.spool.append(entry).await {
             Ok(appended) => {
-                queue.note_refused(0);
+                queue.note_room();
                 // What is dropped at once is in the ledger, but it is not durable.
                 Ok((version, if appended == Appended::Dropped { WrittenCounts::default() } else { tally }))
             }
+            // It would find no room in an empty queue either.
+            Err(AppendError::Full { bytes_max, .. }) if bytes > bytes_max => {
+                self.shared.metrics.limited_bodies.increment();
+                Err(too_long(bytes_max).into())
+            }
             Err(error) => {
                 if matches!(error, AppendError::Full { .. }) {
-                    queue.note_refused(bytes);
+                    queue.note_full();
                 }
                 Err(pushed_back(&error).into())
             }
@@ -157,6 +162,11 @@ impl Conversation {
         let answered = within(self.limits.stall_timeout, self.sender.write_all(&self.outgoing)).await;
         Ended { status: 204, after: if closes || answered.is_err() { After::Close } else { After::Continue } }
     }
+}
+
+/// What an entry takes in the queue at least.
+fn entry_bytes_min(body: &[u8], series: &[u32]) -> u64 {
+    (body.len() + size_of_val(series)) as u64
 }
 
 fn admitted(admission: Admission) -> Result<(), Refusal> {

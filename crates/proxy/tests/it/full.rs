@@ -72,6 +72,18 @@ async fn a_full_queue_pushes_back_and_takes_requests_again_once_there_is_room() 
 }
 
 #[tokio::test]
+async fn a_request_larger_than_the_whole_queue_is_not_asked_for_again() {
+    let upstream = Upstream::start([]).await;
+    let kept = Kept { spool: small(WhenFull::PushBack), ..Kept::new() };
+    let keeping = kept.start(&upstream).await;
+    let got = keeping.ask(write_series(0, 50_000)).await;
+    assert_eq!((got.status, got.header("retry-after")), (413, None), "{}", got.body);
+    assert_eq!(keeping.metrics().await.value("queue_writable"), 1.0);
+    assert_eq!(keeping.ask(write_series(0, 10)).await.status, 204);
+    keeping.stop().await;
+}
+
+#[tokio::test]
 async fn by_default_a_full_queue_is_no_reason_to_be_unready() {
     let silent = silent().await;
     let kept = Kept { spool: small(WhenFull::PushBack), ..Kept::new() };

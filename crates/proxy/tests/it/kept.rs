@@ -95,6 +95,17 @@ impl Keeping {
         serde_json::from_str(&get(self.proxy.address, "/status").await.body).unwrap()
     }
 
+    /// Waits until nothing is queued any more.
+    pub async fn settled(&self) {
+        for _ in 0..1000 {
+            if self.spool.stats().entries == 0 {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        panic!("not settled within 10 s: {:#}", self.status().await);
+    }
+
     /// Ends it as a shutdown does.
     pub async fn stop(self) {
         self.proxy.stop.send(()).unwrap();

@@ -8,6 +8,7 @@ use environment::UnixTime;
 use host::logging::LogrusText;
 use testkit::ManualClock;
 
+use crate::kept::{Kept, eventually, write_series};
 use crate::support::{Setup, Step, Upstream, ask, ok, write};
 
 #[derive(Clone, Default)]
@@ -80,4 +81,37 @@ async fn it_comes_every_minute_with_or_without_traffic_and_counts_each_request_o
     let failures: Vec<_> = log.lines().into_iter().filter(|line| line.starts_with("error")).collect();
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(failures[0].contains("statusCode=400"), "{failures:?}");
+}
+
+/// With a queue, what is published is what the target took: not yet when the sender was answered.
+#[tokio::test]
+async fn with_a_queue_it_counts_requests_to_the_target() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().event_format(LogrusText::new()).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let busy = Step::Answer("HTTP/1.1 503 Busy\r\nContent-Length: 0\r\n\r\n".to_owned());
+    let upstream = Upstream::start([busy, ok()]).await;
+    let kept = Kept::new();
+    let keeping = kept.start(&upstream).await;
+    let request = write_series(0, 10);
+    assert_eq!(keeping.ask(&request).await.status, 204);
+    assert_eq!(
+        keeping.ask(b"POST /api/v1/write HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\nabc").await.status,
+        400
+    );
+    eventually("delivery", async || keeping.spool.ledger().delivered.samples == 10).await;
+    let bytes = upstream.requests()[0].body.len();
+    keeping.stop().await;
+    let minutes = log.minutes();
+    let line = &minutes[minutes.len() - 1];
+    assert!(line.contains(&format!("avgBytesPerRequest={bytes} ")), "{line}");
+    assert!(line.ends_with("failedPublishing=1 successfullyPublished=1"), "{line}");
+    // What its sender will not send again is told, as no account has it.
+    assert!(
+        log.lines().iter().any(|line| line.starts_with("error") && line.contains("statusCode=400")),
+        "{:?}",
+        log.lines()
+    );
 }

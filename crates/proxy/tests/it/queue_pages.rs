@@ -37,7 +37,7 @@ async fn the_account_is_balanced_whenever_it_is_looked_at() {
         }
     };
     tokio::join!(scraping, sending);
-    eventually("everything is settled", async || keeping.spool.ledger().queued.samples == 0).await;
+    keeping.settled().await;
     let metrics = keeping.metrics().await;
     metrics.assert_balanced();
     assert_eq!(metrics.value("received_samples_total{kind=\"float\"}"), 1200.0);
