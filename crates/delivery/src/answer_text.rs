@@ -262,6 +262,54 @@ mod tests {
         }
     }
 
+    proptest::proptest! {
+        #[test]
+        fn whatever_is_answered_is_looked_through(body in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..400)) {
+            let answer = Answer { status: 400, body: body.into(), ..Answer::default() };
+            looked_through(&AnswerText::of(&answer));
+        }
+
+        #[test]
+        fn words_in_any_order_are_looked_through(
+            words in proptest::collection::vec(proptest::sample::select(WORDS), 0..20),
+        ) {
+            looked_through(&text(&words.concat()));
+        }
+    }
+
+    const WORDS: &[&str] = &[
+        "refused ",
+        "3",
+        " of ",
+        "20",
+        " samples",
+        ", ",
+        "; everything else is stored.",
+        "; ",
+        "and 5 more",
+        "eyJhbGciOiJSUzI1NiIsImtpZCI6",
+        "ä",
+        "up{a=\"b\"}",
+        ": ",
+        "out of order",
+        "\"",
+        "{",
+        "99999999999999999999999",
+        "exemplars",
+        "entries",
+    ];
+
+    fn looked_through(text: &AnswerText) {
+        let sent = Counts { samples: 20, histograms: 1, exemplars: 0 };
+        if let Some(stored) = text.list().and_then(|list| list.stored_of(sent)) {
+            assert!(stored.min(sent) == stored);
+        }
+        text.speaks_of_nothing_else();
+        names(&text.to_searched(), "up{a=\"b\"}");
+        assert!(!text.as_str().contains("eyJhbGciOiJSUzI1NiIsImtpZCI6"));
+        shortened(text.as_str());
+    }
+
     #[test]
     fn log_texts_are_short_and_on_one_line() {
         let short = shortened(&"a\n".repeat(1000));

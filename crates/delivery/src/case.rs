@@ -378,15 +378,20 @@ impl Case {
     /// Remembers for the ring what of these series (all if none are given) was refused.
     fn put_in_ring(&mut self, series: Option<Vec<u32>>, refused: Counts, cause: &Cause, shape: Shape<'_>) {
         let Load { version, body, .. } = &self.load;
+        // The ring holds requests of 1.0; one that is refused as it stands need not be made anew.
+        let as_it_is = (*version == Version::V1).then(|| body.clone());
+        let whole = series.is_none();
         let refusals = with_message(*version, body, shape.limits, |message| {
             let series = series.unwrap_or_else(|| message.all());
-            if message.tally(&series) == refused {
-                return vec![message.refusal(&series, refused, cause, shape.now, self.id)];
+            match &as_it_is {
+                Some(body) if whole && message.tally(&series) == refused => {
+                    vec![refusal(message.text(&series), body.clone(), refused, cause, shape.now, self.id)]
+                }
+                _ => message.refusals(&series, refused, cause, shape.now, self.id),
             }
-            message.refusals_of_part(&series, refused, cause, shape.now, self.id)
         });
         self.refusals.extend(refusals.unwrap_or_else(|| {
-            let body = if *version == Version::V1 { body.clone() } else { Bytes::new() };
+            let body = as_it_is.unwrap_or_default();
             vec![refusal("(cannot be read)".to_owned(), body, refused, cause, shape.now, self.id)]
         }));
     }

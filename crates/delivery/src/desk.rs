@@ -22,6 +22,8 @@ use crate::{Answer, Policy, SendError, State};
 
 mod answered;
 mod report;
+#[cfg(test)]
+mod tests;
 
 /// See the module.
 pub(crate) struct Desk {

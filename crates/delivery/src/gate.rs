@@ -157,8 +157,10 @@ impl Gate {
         self.probing = false;
         let known = self.closed.as_ref().filter(|known| known.reason == closed.reason);
         let news = known.is_none();
-        if let Some(known) = known {
-            closed.since = known.since;
+        match known {
+            Some(known) => closed.since = known.since,
+            // What was given up for one reason is not given up for another.
+            None => self.giving_up = None,
         }
         self.closed = Some(closed);
         news
@@ -217,6 +219,24 @@ mod tests {
         let probe = gate.leave();
         assert!(gate.taken(probe, at(15).0));
         assert_eq!((gate.admission(at(15).0), gate.failures_with(gate.epoch)), (Admission::All, 1));
+    }
+
+    #[test]
+    fn another_reason_starts_anew() {
+        let (now, wall) = at(10);
+        let mut gate = Gate::new(now);
+        let cause =
+            Cause { reason: spool::Rejection::Forbidden, status: Some(403), text: String::new(), repetition: false };
+        let probe = gate.leave();
+        gate.failed(probe, "forbidden", Some(403), SECOND, now, wall);
+        gate.give_up(cause);
+        let probe = gate.leave();
+        assert!(!gate.failed(probe, "forbidden", Some(403), SECOND, at(20).0, at(20).1));
+        assert!(gate.giving_up().is_some());
+        let probe = gate.leave();
+        assert!(gate.failed(probe, "unreachable", None, SECOND, at(30).0, at(30).1));
+        assert!(gate.giving_up().is_none());
+        assert_eq!(gate.blocked().unwrap().since, at(30).1);
     }
 
     #[test]

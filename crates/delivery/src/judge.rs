@@ -58,7 +58,7 @@ pub struct Attempt {
 
 /// Who waits.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub enum Scope {
+pub enum Reach {
     /// This entry; others go on.
     Entry,
     /// Everything for this target.
@@ -80,7 +80,7 @@ pub enum Verdict {
         /// After this time.
         after: Duration,
         /// Who waits.
-        scope: Scope,
+        reach: Reach,
         /// A word for metrics, see [`crate::Blocked::reason`].
         reason: &'static str,
     },
@@ -217,7 +217,7 @@ impl Case<'_> {
     fn wait(&self, reason: &'static str, retry_after: Option<Duration>) -> Verdict {
         self.unless_expired(Verdict::Retry {
             after: self.retry_after(retry_after, self.attempt.target_failures),
-            scope: Scope::Target,
+            reach: Reach::Target,
             reason,
         })
     }
@@ -226,7 +226,7 @@ impl Case<'_> {
     fn failing(&self, reason: &'static str, retry_after: Option<Duration>) -> Verdict {
         if self.attempt.delivered_meanwhile {
             let after = self.retry_after(retry_after, self.attempt.number);
-            return self.unless_expired(Verdict::Retry { after, scope: Scope::Entry, reason });
+            return self.unless_expired(Verdict::Retry { after, reach: Reach::Entry, reason });
         }
         self.wait(reason, retry_after)
     }

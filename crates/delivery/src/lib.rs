@@ -28,7 +28,7 @@ mod target;
 mod window;
 
 pub use delivery::{Delivery, Parts};
-pub use judge::{Attempt, Scope, Verdict, judge};
+pub use judge::{Attempt, Reach, Verdict, judge};
 pub use policy::Policy;
 pub use state::{Blocked, State};
 pub use target::{Answer, SendError, Shipment, Target};

@@ -103,33 +103,16 @@ impl Message<'_> {
         suspects::by_limits(self.index.version(), self.decoded, self.limits, now)
     }
 
-    /// One entry of the ring for all of these series, of which `tally` was refused.
-    pub(crate) fn refusal(
-        &self,
-        series: &[u32],
-        tally: Counts,
-        cause: &Cause,
-        at: UnixTime,
-        entry: EntryId,
-    ) -> Refusal {
-        let mut text = match series.first() {
-            Some(first) => self.index.text(*first as usize, &self.limits.labels),
-            None => "(no series)".to_owned(),
-        };
-        if series.len() > 1 {
-            text = format!("{text} and {} more", series.len() - 1);
-        }
-        let message = self.cut_message(series, false);
-        let message = match self.index.version() {
-            Version::V1 => Some(message),
-            Version::V2 => transcode_to_v1(&message, self.limits).ok().map(|transcoded| transcoded.message),
-        };
-        let body = message.map(|message| Bytes::from(framing::encode(&message))).unwrap_or_default();
-        refusal(text, body, tally, cause, at, entry)
+    /// These series for people: the first, and how many more.
+    pub(crate) fn text(&self, series: &[u32]) -> String {
+        let Some(first) = series.first() else { return "(no series)".to_owned() };
+        let text = self.index.text(*first as usize, &self.limits.labels);
+        if series.len() > 1 { format!("{text} and {} more", series.len() - 1) } else { text }
     }
 
-    /// Entries of the ring for a part of these series: one each for those that the text names, one for the others together.
-    pub(crate) fn refusals_of_part(
+    /// Entries of the ring for these series, of which `refused` was refused: one if that is all of them; otherwise one each
+    /// for those that the answer names, and one for the others together.
+    pub(crate) fn refusals(
         &self,
         series: &[u32],
         refused: Counts,
@@ -137,6 +120,9 @@ impl Message<'_> {
         at: UnixTime,
         entry: EntryId,
     ) -> Vec<Refusal> {
+        if self.tally(series) == refused {
+            return vec![self.refusal(series, refused, cause, at, entry)];
+        }
         let named = self.named_in(&AnswerText::from(cause.text.as_str()), series);
         let mut left = refused;
         let mut refusals = Vec::new();
@@ -150,6 +136,16 @@ impl Message<'_> {
             refusals.push(self.refusal(if others.is_empty() { series } else { &others }, left, cause, at, entry));
         }
         refusals
+    }
+
+    fn refusal(&self, series: &[u32], tally: Counts, cause: &Cause, at: UnixTime, entry: EntryId) -> Refusal {
+        let message = self.cut_message(series, false);
+        let message = match self.index.version() {
+            Version::V1 => Some(message),
+            Version::V2 => transcode_to_v1(&message, self.limits).ok().map(|transcoded| transcoded.message),
+        };
+        let body = message.map(|message| Bytes::from(framing::encode(&message))).unwrap_or_default();
+        refusal(self.text(series), body, tally, cause, at, entry)
     }
 }
 

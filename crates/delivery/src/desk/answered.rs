@@ -10,7 +10,7 @@ use super::{Arrival, Desk, Now, Ticket, shape};
 use crate::case::Circumstances;
 use crate::message::Cause;
 use crate::poison::Poison;
-use crate::{Answer, Scope, SendError, Verdict, backoff, judge};
+use crate::{Answer, Reach, SendError, Verdict, backoff, judge};
 
 impl Desk {
     /// A request is answered, or did not leave.
@@ -55,7 +55,10 @@ impl Desk {
             chance: self.rng.next_f64(),
             now: now.monotonic,
         };
-        let Some(case) = self.window.get_mut(ticket.id) else { return };
+        let Some(case) = self.window.get_mut(ticket.id) else {
+            self.gate.take_back(ticket.epoch);
+            return;
+        };
         let age = self.ages.of(case.received_at);
         let attempt = case.attempt(answer, around, &self.poison);
         let verdict = judge(answer, &attempt, age, &self.policy);
@@ -70,7 +73,7 @@ impl Desk {
         if given_up.is_none() {
             delivered = case.follow(&verdict, answer, shape);
         }
-        if let Verdict::Retry { after, scope: Scope::Entry, .. } = verdict {
+        if let Verdict::Retry { after, reach: Reach::Entry, .. } = verdict {
             case.not_before = Some(now.monotonic.plus(after));
         } else {
             case.not_before = None;
@@ -148,7 +151,7 @@ impl Desk {
                 self.gate.failed(epoch, hold_word(*reason), status, after, now.monotonic, now.wall)
             }
             // 500: it is not known whose trouble it is.
-            Verdict::Bisect | Verdict::Retry { scope: Scope::Entry, .. } if !matches!(status, Some(400..=499)) => {
+            Verdict::Bisect | Verdict::Retry { reach: Reach::Entry, .. } if !matches!(status, Some(400..=499)) => {
                 self.gate.take_back(epoch);
                 return;
             }
@@ -156,7 +159,7 @@ impl Desk {
                 self.opened(epoch, false, now);
                 return;
             }
-            Verdict::Retry { scope: Scope::Entry, .. } => {
+            Verdict::Retry { reach: Reach::Entry, .. } => {
                 self.gate.take_back(epoch);
                 return;
             }

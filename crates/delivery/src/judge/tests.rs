@@ -279,10 +279,10 @@ fn shown(row: &Row) -> String {
             (0, unconfirmed) => format!(", {unconfirmed} of it unconfirmed"),
             _ => ", the missing are `rejected{not_written}`".to_owned(),
         },
-        (Verdict::Retry { after, scope, .. }, Verdict::Retry { after: longest, .. }) => {
-            let who = match scope {
-                Scope::Entry => "this entry waits, others go on",
-                Scope::Target => "everything waits",
+        (Verdict::Retry { after, reach, .. }, Verdict::Retry { after: longest, .. }) => {
+            let who = match reach {
+                Reach::Entry => "this entry waits, others go on",
+                Reach::Target => "everything waits",
             };
             format!(" after {}: {who}", span(*after, longest))
         }

@@ -208,7 +208,7 @@ fn start(
     let (stop, killed) = (Stop::default(), Stop::default());
     let (ran, stopped, dead) = (delivery.clone(), stop.clone(), killed.clone());
     let running = simulation.spawn(async move {
-        drop(select(pin!(ran.run(stopped.wait(), 20 * SECOND)), pin!(dead.wait())).await);
+        let _ = select(pin!(ran.run(stopped.wait(), 20 * SECOND)), pin!(dead.wait())).await;
     });
     (delivery, stop, killed, running)
 }
