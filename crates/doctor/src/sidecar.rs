@@ -85,8 +85,8 @@ fn judge(pages: &Pages, now: UnixTime) -> Step {
 
     if metric("queue_writable") == Some(0.0) {
         trouble(
-            "its queue cannot be written to: it answers 503 to every sender".to_owned(),
-            "see the link `queue`: make room on the volume, or make it writable",
+            "its queue takes no requests: it answers 503 to every sender".to_owned(),
+            "see the link `queue` (make room on the volume, or make it writable); a full queue wants delivery mended or more room",
         );
     }
     if let Some((reason, _)) = by("delivery_blocked", "reason").first() {

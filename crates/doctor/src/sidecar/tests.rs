@@ -33,7 +33,7 @@ fn each_symptom_is_named() {
     check(&pages("uptime_seconds 500"), Status::Warning, "nothing was ever sent to it in 8 min 20 s", "remote_write");
     check(&pages("uptime_seconds 50"), Status::Ok, "refused nothing", "");
     for (metrics, finding, mend) in [
-        ("queue_writable 0", "cannot be written to", "`queue`"),
+        ("queue_writable 0", "takes no requests", "`queue`"),
         (
             "delivery_blocked{reason=\"forbidden\"} 1\ndelivery_blocked_since_timestamp_seconds 1699999400",
             "held up for 10 min 0 s: the endpoint refuses the identity (403)",
@@ -73,7 +73,7 @@ fn the_most_serious_comes_first_and_nothing_is_left_out() {
     let mut pages = pages("queue_writable 0\nqueue_bytes 900\nqueue_bytes_max 1000");
     pages.status =
         serde_json::json!({"last_failure": {"at": "2026-01-01T00:00:00Z", "status": 503, "reason": "unreachable"}});
-    let step = check(&pages, Status::Warning, "cannot be written to", "");
+    let step = check(&pages, Status::Warning, "takes no requests", "");
     assert!(step.details.iter().any(|(name, text)| *name == "also" && text.contains("nearly full")), "{step:?}");
     assert!(step.details.contains(&("last_failure", "2026-01-01T00:00:00Z 503 unreachable".to_owned())), "{step:?}");
 }
