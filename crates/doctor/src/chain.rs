@@ -38,6 +38,11 @@ impl Chain {
     ) -> Option<T> {
         let begun = self.clock.monotonic();
         let limit = limit.min(self.remaining());
+        if limit.is_zero() {
+            // Not skipped: nobody may take the report for a clean one.
+            self.steps.push(Step::warning(link, "no time was left for it", "mend what took so long, and try again"));
+            return None;
+        }
         let (mut steps, found) = tokio::time::timeout(limit, look).await.unwrap_or_else(|_| {
             let finding = format!("not known within {} ms", limit.as_millis());
             (vec![Step::failed(link, finding, "try again; if it stays, see the link before this one")], None)
@@ -94,5 +99,22 @@ mod tests {
             steps.iter().filter(|step| step.status != Status::Skipped).map(|step| (step.link, step.status)).collect();
         assert_eq!(seen, [(Link::Configuration, Status::Ok), (Link::Dns, Status::Failed)]);
         assert_eq!(steps[2].finding, "not known within 5000 ms");
+    }
+
+    #[tokio::test]
+    async fn what_no_time_is_left_for_is_no_clean_report() {
+        let clock = testkit::ManualClock::new(environment::UnixTime::EPOCH);
+        let mut chain = Chain::new(Arc::new(clock.clone()));
+        let slow = async {
+            clock.advance(BUDGET);
+            (vec![Step::ok(Link::Token, "fine")], Some(()))
+        };
+        assert!(chain.look(Link::Token, BUDGET, slow).await.is_some());
+        let next = async { (vec![Step::ok(Link::Write, "fine")], Some(())) };
+        assert!(chain.look(Link::Write, BUDGET, next).await.is_none());
+        let steps = chain.finish();
+        assert_eq!(steps.iter().find(|step| step.link == Link::Token).map(|step| step.took), Some(BUDGET));
+        let write = steps.iter().find(|step| step.link == Link::Write).unwrap();
+        assert!(write.status == Status::Warning && write.finding.contains("no time"), "{write:?}");
     }
 }
