@@ -48,7 +48,8 @@ impl<'a> Fields<'a> {
     }
 
     pub(crate) fn counts(&mut self) -> Option<Counts> {
-        Some(Counts { samples: self.u64()?, histograms: self.u64()?, exemplars: self.u64()? })
+        let counts = Counts { samples: self.u64()?, histograms: self.u64()?, exemplars: self.u64()? };
+        (counts.samples.max(counts.histograms).max(counts.exemplars) <= COUNT_MAX).then_some(counts)
     }
 
     pub(crate) fn bytes(&mut self) -> Option<&'a [u8]> {
@@ -66,3 +67,6 @@ impl<'a> Fields<'a> {
         self.0.is_empty()
     }
 }
+
+/// More samples than anybody sends in a thousand years, and few enough to be added up.
+const COUNT_MAX: u64 = 1 << 56;

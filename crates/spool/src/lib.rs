@@ -12,6 +12,8 @@ mod entry;
 mod fields;
 mod files;
 mod frame;
+#[doc(hidden)]
+pub mod fuzzing;
 mod index;
 mod ledger;
 mod log;

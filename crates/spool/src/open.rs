@@ -41,7 +41,7 @@ pub(crate) fn open(
         ErrorKind::WouldBlock => OpenError::InUse(directory.to_path_buf()),
         _ => unusable(error),
     })?;
-    let recovered = recover(&*disk, &files).map_err(|(path, error)| OpenError::Read { path, error })?;
+    let mut recovered = recover(&*disk, &files).map_err(|(path, error)| OpenError::Read { path, error })?;
 
     let log = Log::new(
         Arc::clone(&disk),
@@ -53,7 +53,7 @@ pub(crate) fn open(
     );
     let syncer = matches!(settings.sync, Sync::Interval(_)).then(Arc::<Syncer>::default);
     let writer = Writer::new(log, syncer, settings.sync);
-    let state = State::new(settings, recovered.segments.clone(), recovered.totals.clone());
+    let state = State::new(settings, std::mem::take(&mut recovered.segments), recovered.totals.clone());
     let shared = Arc::new(Shared::new(disk, clock, directory, state));
     let recovery = mend(&shared, recovered);
     Ok(Opened { shared, recovery, writer, lock })

@@ -74,6 +74,24 @@ pub(crate) fn recover(disk: &dyn Disk, files: &Files) -> Result<Recovered, (Path
     Ok(reading.finish())
 }
 
+/// What a segment says of which there is no other.
+pub(crate) fn scan_alone(number: u64, path: PathBuf, bytes: &[u8]) -> Recovered {
+    let recovered = Recovered { next_id: 1, ..Recovered::default() };
+    let mut reading = Reading { recovered, reconciliation: Reconciliation::default(), accounted_id: 1 };
+    reading.opening(opening(number, bytes).as_ref(), true);
+    reading.scan(number, path, bytes, None);
+    reading.finish()
+}
+
+/// The checkpoint at the beginning of a segment, if it is whole.
+fn opening(number: u64, bytes: &[u8]) -> Option<Checkpoint> {
+    let frame = read_frame(number, 0, bytes).ok()??;
+    match parse(&frame)? {
+        Record::Checkpoint(checkpoint) => Some(*checkpoint),
+        _ => None,
+    }
+}
+
 /// A segment before it is read.
 struct Found {
     opening: Option<Checkpoint>,
@@ -97,10 +115,7 @@ impl Found {
             }
             let mut bytes = [0; CHECKPOINT_BYTES];
             let count = file.read_at(&mut bytes, 0)?;
-            let opening = match read_frame(number, 0, &bytes[..count]).ok().flatten().and_then(|frame| parse(&frame)) {
-                Some(Record::Checkpoint(checkpoint)) => Some(*checkpoint),
-                _ => None,
-            };
+            let opening = opening(number, &bytes[..count]);
             Ok(Self { opening, index: None, limit: None })
         };
         read().map_err(|error| (path.clone(), error))
