@@ -75,7 +75,10 @@ impl Conversation {
         let tally = surveyed.tally;
         let bytes = entry_bytes_min(&body, &surveyed.series);
         let entry = NewEntry { version, body: Bytes::from(body), tally, series: surveyed.series };
-        match queue.spool.append(entry).await {
+        let slow = || AppendError::Disk("the disk did not take the request in time".into());
+        // What comes too late for an answer may be kept all the same, and comes again: twice is harmless.
+        let appended = timeout(self.limits.answer_timeout, queue.spool.append(entry)).await;
+        match appended.unwrap_or_else(|_| Err(slow())) {
             Ok(appended) => {
                 queue.note_room();
                 // What is dropped at once is in the ledger, but it is not durable.
@@ -102,10 +105,14 @@ impl Conversation {
     }
 
     async fn take_body_to_keep<'a>(&mut self, shared: &'a Shared) -> Result<(Vec<u8>, Share<'a>), NotKept> {
-        self.sender.invite_body().await.map_err(|_| NotKept::Body(BodyError::Gone))?;
         let limits = Arc::clone(&self.limits);
         // More could never be held, however often it came again.
         let bytes_max = limits.body_bytes_max.min(shared.kept.bytes_max() as u64 / 2);
+        if matches!(self.sender.request.body, RequestBody::Length(length) if length > bytes_max) {
+            self.shared.metrics.limited_bodies.increment();
+            return Err(too_long(bytes_max).into());
+        }
+        self.sender.invite_body().await.map_err(|_| NotKept::Body(BodyError::Gone))?;
         let mut stopping = self.stopping.clone();
         let taken = tokio::select! {
             biased;
@@ -137,7 +144,6 @@ impl Conversation {
         bytes_max: u64,
     ) -> Result<(Vec<u8>, Share<'a>), WholeBodyError> {
         let length = match self.sender.request.body {
-            RequestBody::Length(length) if length > bytes_max => return Err(WholeBodyError::TooLong),
             RequestBody::Length(length) => usize::try_from(length).map_err(|_| WholeBodyError::TooLong)?,
             RequestBody::Chunked => usize::MAX,
         };
