@@ -3,6 +3,8 @@
 
 mod check_config;
 mod deploy;
+mod docs;
+mod doctor;
 mod program;
 mod queue;
 mod reload;
