@@ -32,6 +32,7 @@ pub(crate) enum Command {
         arguments: Vec<String>,
     },
     Token(Token),
+    Doctor(Doctor),
     /// Print completions for a shell.
     Completions {
         /// The shell.
@@ -92,4 +93,32 @@ pub(crate) struct Token {
     /// Data directory of the `remora up` whose managed identity is used [default: as for `remora up`, if one runs there]
     #[arg(long, value_name = "DIR")]
     pub(crate) data_dir: Option<PathBuf>,
+}
+
+/// Check every link from the settings to the samples read back, and say what to mend first.
+///
+/// With the settings of a sidecar (`remora sidecar --help` explains them); without any, those of the running `remora up`.
+/// Exit codes: 0 all is well, 1 a link is broken, 2 the settings are wrong, 3 there are warnings alone.
+#[derive(Args, Debug)]
+pub(crate) struct Doctor {
+    #[command(flatten)]
+    pub(crate) asked: sidecar::Examination,
+    /// The sidecar's settings file (YAML) [default: REMORA_CONFIG, else none]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory of the `remora up` to examine [default: as for `remora up`, if one runs there]
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data_dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Cli::command().debug_assert();
+    }
 }

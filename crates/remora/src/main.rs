@@ -6,6 +6,7 @@ mod certificate_files;
 mod cli;
 mod data_directory;
 mod databases;
+mod doctor;
 mod exposition;
 mod installation;
 mod private_file;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Sidecar { arguments } => {
             return sidecar::program("remora sidecar", arguments.into_iter().map(Into::into));
         }
+        Command::Doctor(arguments) => block_on(doctor::run(arguments)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

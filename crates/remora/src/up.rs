@@ -398,15 +398,8 @@ async fn open_databases(
 }
 
 fn sidecar_settings(facts: &Facts, address: SocketAddr) -> anyhow::Result<sidecar::Settings> {
-    let variables = [
-        ("INGESTION_URL", facts.ingestion_url.clone()),
-        ("LISTENING_PORT", address.port().to_string()),
-        ("REMORA_LISTEN_ADDRESS", address.ip().to_string()),
-        ("IDENTITY_TYPE", "userAssigned".to_owned()),
-        ("AZURE_CLIENT_ID", facts.client_id.clone()),
-        ("AZURE_POD_IDENTITY_AUTHORITY_HOST", facts.imds.clone()),
-        ("REMORA_QUERY_URL", facts.query_url.clone()),
-    ];
+    let facts = facts.clone().with_sidecar(address);
+    let variables = facts.sidecar_variables();
     let lookup = |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone());
     Ok(sidecar::Settings::from_env(lookup)?)
 }

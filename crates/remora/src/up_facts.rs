@@ -86,6 +86,23 @@ impl Facts {
         Self { sidecar: format!("http://{address}"), ..self }
     }
 
+    /// The settings of the sidecar.
+    pub(crate) fn sidecar_variables(&self) -> Vec<(&'static str, String)> {
+        let authority = self.sidecar.strip_prefix("http://").unwrap_or_default();
+        let address: Option<SocketAddr> = authority.parse().ok();
+        let listen = address
+            .map_or((String::new(), String::new()), |address| (address.ip().to_string(), address.port().to_string()));
+        vec![
+            ("INGESTION_URL", self.ingestion_url.clone()),
+            ("LISTENING_PORT", listen.1),
+            ("REMORA_LISTEN_ADDRESS", listen.0),
+            ("IDENTITY_TYPE", "userAssigned".to_owned()),
+            ("AZURE_CLIENT_ID", self.client_id.clone()),
+            ("AZURE_POD_IDENTITY_AUTHORITY_HOST", self.imds.clone()),
+            ("REMORA_QUERY_URL", self.query_url.clone()),
+        ]
+    }
+
     /// Those that a running `remora up` published in `directory`; `None` when none runs there. A file that a killed one
     /// left behind does not count.
     ///

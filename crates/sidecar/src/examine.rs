@@ -1,5 +1,6 @@
 //! `doctor`: the chain from the settings to the samples, examined by the crate `doctor` with what the settings say.
 
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -14,21 +15,34 @@ use crate::program::failed;
 use crate::{InvalidSettings, Settings};
 
 /// Arguments of `doctor`.
-#[derive(Args)]
-pub(crate) struct Doctor {
+#[derive(Args, Debug)]
+pub struct Examination {
     /// For programs: one JSON document
     #[arg(long)]
     json: bool,
     /// Query endpoint of the workspace, to read back what arrived [default: REMORA_QUERY_URL]
     #[arg(long, value_name = "URL")]
-    pub(crate) query_url: Option<String>,
+    query_url: Option<String>,
     /// Write one sample of the series remora_doctor_test; without this nothing is stored
     #[arg(long)]
     write_sample: bool,
 }
 
-/// Examines and prints the report. Exit codes: 0 all is well, 1 a link is broken, 2 the settings are wrong, 3 warnings only.
-pub(crate) async fn run(name: &str, doctor: &Doctor, settings: Result<Settings, InvalidSettings>) -> ExitCode {
+/// Examines the chain of the settings that `variable` and the settings file `config` give, and prints the report. `name` is
+/// what the program is called in messages.
+///
+/// Exit codes: 0 all is well, 1 a link is broken, 2 the settings are wrong, 3 there are warnings alone.
+pub async fn examine(
+    name: &str,
+    doctor: &Examination,
+    config: Option<&Path>,
+    variable: &dyn Fn(&str) -> Option<String>,
+) -> ExitCode {
+    let variable = |name: &str| match (name, &doctor.query_url) {
+        ("REMORA_QUERY_URL", Some(given)) => Some(given.clone()),
+        _ => variable(name),
+    };
+    let settings = Settings::load(variable, config);
     let report = match settings {
         Ok(settings) => match plan(doctor, &settings) {
             Ok(plan) => doctor::run(&plan).await,
@@ -50,7 +64,7 @@ fn misconfigured(invalid: &InvalidSettings) -> Report {
     doctor::misconfigured(env!("CARGO_PKG_VERSION"), HostClock::new().now(), &mistakes)
 }
 
-fn plan(doctor: &Doctor, settings: &Settings) -> Result<Plan, identity::SettingError> {
+fn plan(doctor: &Examination, settings: &Settings) -> Result<Plan, identity::SettingError> {
     let environment = environment_for(settings);
     let on_disk = settings.queue.as_ref().filter(|queue| queue.medium == Medium::Disk);
     Ok(Plan {

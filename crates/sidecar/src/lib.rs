@@ -24,6 +24,7 @@ mod settings_file;
 mod sidecar;
 pub mod variables;
 
+pub use examine::{Examination, examine};
 pub use mistake::{InvalidSettings, Mistake, Place};
 pub use outgoing::host_environment;
 pub use program::program;

@@ -16,7 +16,7 @@ use identity::{Scope, TokenCache};
 use crate::ledger::{self, Ledger};
 use crate::outgoing::environment_for;
 use crate::settings::LedgerSettings;
-use crate::{InvalidSettings, Settings, effective, examine, serve, variables};
+use crate::{Examination, InvalidSettings, Settings, effective, examine, serve, variables};
 
 /// Takes Prometheus remote write on this machine and delivers it with an Entra token.
 ///
@@ -58,7 +58,7 @@ enum Command {
         print: bool,
     },
     /// Follow the way of a sample link by link, and say what to mend first
-    Doctor(examine::Doctor),
+    Doctor(Examination),
     /// What became of every sample: the account, refused series, and sending those again
     Ledger {
         #[command(subcommand)]
@@ -89,14 +89,9 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
         Err(error) => return failed(name, &format!("cannot start: {error}")),
     };
     let Arguments { command, config, ready_strict, kept_body_bytes } = arguments;
-    let given_url = match &command {
-        Some(Command::Doctor(doctor)) => doctor.query_url.clone(),
-        _ => None,
-    };
-    let variable = move |name: &str| match name {
-        "REMORA_QUERY_URL" if given_url.is_some() => given_url.clone(),
-        name => variable(name),
-    };
+    if let Some(Command::Doctor(doctor)) = command {
+        return runtime.block_on(examine(name, &doctor, config.as_deref(), &variable));
+    }
     if let Some(Command::Ledger { asked }) = command {
         let settings = LedgerSettings::load(&variable, config.as_deref());
         return runtime.block_on(ledger::run(name, asked, settings));
@@ -110,11 +105,7 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
         };
         (contents, settings.map(with_arguments))
     };
-    let settings = load().1;
-    if let Some(Command::Doctor(doctor)) = &command {
-        return runtime.block_on(examine::run(name, doctor, settings));
-    }
-    let settings = match settings {
+    let settings = match load().1 {
         Ok(settings) => settings,
         Err(invalid) => {
             eprintln!("{}", misconfigured(name, &invalid));
@@ -179,6 +170,11 @@ pub(crate) fn failed(name: &str, message: &str) -> ExitCode {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn arguments_are_consistent() {
+        Arguments::command().debug_assert();
+    }
 
     #[test]
     fn messages_use_the_name_it_was_started_under() {

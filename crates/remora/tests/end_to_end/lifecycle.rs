@@ -106,12 +106,34 @@ fn the_command_line_explains_itself() {
         (&["serve", "--help"], "settings file"),
         (&["token", "--help"], "--resource"),
         (&["sidecar", "--help"], "INGESTION_URL"),
+        (&["sidecar", "ledger", "--help"], "summary"),
+        (&["doctor", "--help"], "--write-sample"),
         (&["completions", "bash"], "_remora()"),
     ] {
         let output = remora().args(arguments).output().unwrap();
         let said = String::from_utf8_lossy(&output.stdout).into_owned();
         assert!(output.status.success() && said.contains(expected), "{arguments:?}: {said}");
     }
+}
+
+#[test]
+fn doctor_follows_the_chain_of_a_running_installation() {
+    let up = Installation::start();
+    let doctor = |arguments: &[&str]| remora().arg("doctor").args(arguments).output().unwrap();
+    let data = up.data_directory();
+    let output = doctor(&["--data-dir", data.to_str().unwrap(), "--write-sample", "--json"]);
+    let report: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!((output.status.code(), report["first_broken"].is_null()), (Some(0), true), "{report:#}");
+    let steps = report["steps"].as_array().unwrap();
+    let status =
+        |link: &str| steps.iter().find(|step| step["link"] == link).map(|step| step["status"].clone()).unwrap();
+    for link in ["token", "role", "binding", "write", "read_back", "sidecar"] {
+        assert_eq!(status(link), "ok", "{link}: {report:#}");
+    }
+    let directory = up.stop();
+    let output = doctor(&["--data-dir", directory.path().join("data").to_str().unwrap()]);
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.code() == Some(1) && said.contains("no `remora up` runs on"), "{said}");
 }
 
 #[test]
