@@ -10,26 +10,31 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use environment::{Monotonic, UnixTime};
 use remote_write::{Limits, Version};
-use spool::{Counts, Entry, EntryId, Expiry, Outcome, Refusal, Rejection};
+use spool::{Counts, Entry, EntryId, Refusal, Rejection};
 
 use crate::account::Account;
 use crate::bisection::{Bisection, requests_max};
 use crate::counts::{is_none, less};
 use crate::judge::may_have_stored;
-use crate::message::{Cause, refusal, with_message};
-use crate::poison::Poison;
+use crate::known_bad::KnownBad;
+use crate::message::Cause;
 use crate::sections::Sections;
-use crate::{Answer, Attempt, SendError, Verdict};
+use crate::target::sent_twice;
+use crate::{Answer, SendError, Verdict};
 
 mod apart;
+mod attempt;
+mod ending;
 mod failing;
 #[cfg(test)]
 mod tests;
+
+pub(crate) use attempt::{Circumstances, Tried};
+pub(crate) use ending::Settled;
 
 /// See the module.
 pub(crate) struct Case {
@@ -114,36 +119,8 @@ pub(crate) struct Shape<'a> {
     pub(crate) now: UnixTime,
     /// Requests that the target took since the start.
     pub(crate) deliveries: u64,
-    /// Series that the target answers 500 to.
-    pub(crate) poison: &'a Poison,
-}
-
-/// How requests fared, since the start.
-#[derive(Clone, Copy, Default, Debug)]
-pub(crate) struct Tried {
-    /// Taken.
-    pub(crate) deliveries: u64,
-    /// Answered 500.
-    pub(crate) server_errors: u64,
-}
-
-/// What a case cannot know itself about an attempt.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Circumstances {
-    pub(crate) tried: Tried,
-    /// Deliveries when the attempt was sent.
-    pub(crate) deliveries_before: u64,
-    pub(crate) target_failures: u32,
-    pub(crate) since_success: Duration,
-    pub(crate) token_fresh: bool,
-    pub(crate) chance: f64,
-    pub(crate) now: Monotonic,
-}
-
-/// What became of an entry.
-pub(crate) struct Settled {
-    pub(crate) outcome: Outcome,
-    pub(crate) refusals: Vec<Refusal>,
+    /// Series that the target does not take.
+    pub(crate) known_bad: &'a KnownBad,
 }
 
 impl Case {
@@ -231,55 +208,6 @@ impl Case {
         }
     }
 
-    /// The attempt that was answered.
-    pub(crate) fn attempt(
-        &mut self,
-        answer: &Result<Answer, SendError>,
-        around: Circumstances,
-        poison: &Poison,
-    ) -> Attempt {
-        let holds_known_poison = self.holds_poison(poison);
-        let (Some(flying), Some(chunk)) = (&self.flying, self.chunks.front_mut()) else {
-            unreachable!("an answer comes to a parcel");
-        };
-        let mut amid_deliveries_now = false;
-        if matches!(answer, Ok(Answer { status: 500, .. })) && !flying.canary {
-            // What was delivered while this was on its way may have come after it failed.
-            amid_deliveries_now = chunk.deliveries_at_failure.is_some_and(|before| around.deliveries_before > before);
-            chunk.server_errors += 1;
-            chunk.amid_deliveries += u32::from(amid_deliveries_now);
-            chunk.deliveries_at_failure = Some(around.tried.deliveries);
-            chunk.failing_since.get_or_insert(around.now);
-            self.server_errors += 1;
-            self.before_server_errors.get_or_insert(around.tried);
-        }
-        // The count has this entry's in it, without the one that is judged.
-        let others = |tried: Tried| tried.server_errors + 1 - self.server_errors;
-        let alone_in_failing = self.before_server_errors.is_some_and(|before| {
-            around.tried.deliveries >= before.deliveries + MANY && others(around.tried) == before.server_errors
-        });
-        Attempt {
-            number: chunk.attempts,
-            version: flying.version,
-            tally: flying.tally,
-            divisible: flying.divisible,
-            bytes: flying.bytes,
-            sent_before: chunk.sent_before,
-            part_of_failing: chunk.part_of_failing,
-            server_errors: chunk.server_errors,
-            amid_deliveries: chunk.amid_deliveries,
-            amid_deliveries_now,
-            failing_for: chunk.failing_since.map_or(Duration::ZERO, |since| around.now.since(since)),
-            alone_in_failing,
-            holds_known_poison,
-            delivered_meanwhile: around.tried.deliveries > around.deliveries_before,
-            target_failures: around.target_failures,
-            since_success: around.since_success,
-            token_fresh: around.token_fresh,
-            chance: around.chance,
-        }
-    }
-
     /// Does what the verdict on the parcel's answer says, as far as it concerns this entry. Answers what was delivered.
     pub(crate) fn follow(&mut self, verdict: &Verdict, answer: &Result<Answer, SendError>, shape: Shape<'_>) -> Counts {
         let Some(flying) = self.flying.take() else { unreachable!("a verdict is about a parcel") };
@@ -288,6 +216,7 @@ impl Case {
             self.account.resent(if may_have_stored(answer) { flying.tally } else { Counts::default() });
             return Counts::default();
         }
+        chunk.sent_before |= sent_twice(answer);
         if may_have_stored(answer) {
             if chunk.sent_before {
                 self.account.resent(flying.tally);
@@ -356,45 +285,6 @@ impl Case {
     pub(crate) fn is_done(&self) -> bool {
         self.chunks.is_empty()
     }
-
-    /// What became of it, once it is done.
-    pub(crate) fn settle(self) -> Settled {
-        Settled { outcome: self.account.close(), refusals: self.refusals }
-    }
-
-    /// Gives up what is left because of its age.
-    pub(crate) fn expire(self) -> Settled {
-        Settled { outcome: self.account.close_expired(Expiry::Age), refusals: self.refusals }
-    }
-
-    /// Gives up what is left because the target has refused everything for too long.
-    pub(crate) fn give_up(mut self, cause: &Cause, shape: Shape<'_>) -> Settled {
-        let left = self.account.left();
-        let series = self.series_left();
-        self.put_in_ring(series, left, cause, shape);
-        Settled { outcome: self.account.close_rejected(cause.reason), refusals: self.refusals }
-    }
-
-    /// Remembers for the ring what of these series (all if none are given) was refused.
-    fn put_in_ring(&mut self, series: Option<Vec<u32>>, refused: Counts, cause: &Cause, shape: Shape<'_>) {
-        let Load { version, body, .. } = &self.load;
-        // The ring holds requests of 1.0; one that is refused as it stands need not be made anew.
-        let as_it_is = (*version == Version::V1).then(|| body.clone());
-        let whole = series.is_none();
-        let refusals = with_message(*version, body, shape.limits, |message| {
-            let series = series.unwrap_or_else(|| message.all());
-            match &as_it_is {
-                Some(body) if whole && message.tally(&series) == refused => {
-                    vec![refusal(message.text(&series), body.clone(), refused, cause, shape.now, self.id)]
-                }
-                _ => message.refusals(&series, refused, cause, shape.now, self.id),
-            }
-        });
-        self.refusals.extend(refusals.unwrap_or_else(|| {
-            let body = as_it_is.unwrap_or_default();
-            vec![refusal("(cannot be read)".to_owned(), body, refused, cause, shape.now, self.id)]
-        }));
-    }
 }
 
 impl Chunk {
@@ -406,7 +296,5 @@ impl Chunk {
     }
 }
 
-/// So many deliveries while one entry is answered 500 show that the target is well.
-const MANY: u64 = 20;
 /// Bytes of an entry in the table of claims, with the room that tables keep free.
 const CLAIM_BYTES: usize = 24;

@@ -14,8 +14,8 @@ use spool::{Counts, Entry, EntryId, Outcome, ReadError, Rejection, Spool};
 use crate::ages::Ages;
 use crate::case::{Case, Parcel, Settled, Shape, Tried};
 use crate::gate::{Admission, Gate};
+use crate::known_bad::KnownBad;
 use crate::message::{Cause, refusal};
-use crate::poison::Poison;
 use crate::quiet::Quiet;
 use crate::window::Window;
 use crate::{Answer, Policy, SendError, State};
@@ -48,7 +48,7 @@ pub(crate) struct Desk {
     /// Counts targets.
     target: u64,
     learned: Learned,
-    poison: Poison,
+    known_bad: KnownBad,
 }
 
 /// What is known of the target.
@@ -117,7 +117,7 @@ impl Desk {
             probed: None,
             target: 0,
             learned: Learned::default(),
-            poison: Poison::default(),
+            known_bad: KnownBad::default(),
         }
     }
 
@@ -130,7 +130,7 @@ impl Desk {
         self.gate.reset(self.clock.monotonic());
         self.target += 1;
         self.probed = None;
-        self.poison.clear();
+        self.known_bad.clear();
         // The counts go on, since requests on their way remember them.
         self.learned = Learned { tried: self.learned.tried, ..Learned::default() };
     }
@@ -188,7 +188,7 @@ impl Desk {
                 self.window.remove(id);
                 continue;
             }
-            let shape = shape(&self.learned, &self.policy, &self.poison, now.wall);
+            let shape = shape(&self.learned, &self.policy, &self.known_bad, now.wall);
             let parcel = self.window.get_mut(id).and_then(|case| case.parcel(shape));
             let Some(parcel) = parcel else {
                 self.settle(id, now);
@@ -270,7 +270,7 @@ impl Desk {
 
     fn give_up(&mut self, id: EntryId, cause: &Cause, now: Now) {
         if let Some(case) = self.window.remove(id) {
-            let shape = shape(&self.learned, &self.policy, &self.poison, now.wall);
+            let shape = shape(&self.learned, &self.policy, &self.known_bad, now.wall);
             let settled = case.give_up(cause, shape);
             self.put_down(id, settled, now);
         }
@@ -296,14 +296,14 @@ impl Desk {
     }
 }
 
-fn shape<'a>(learned: &Learned, policy: &'a Policy, poison: &'a Poison, now: UnixTime) -> Shape<'a> {
+fn shape<'a>(learned: &Learned, policy: &'a Policy, known_bad: &'a KnownBad, now: UnixTime) -> Shape<'a> {
     Shape {
         body_bytes_max: learned.body_bytes_max.map(|(bytes, _)| bytes),
         transcode: learned.transcode || policy.transcode,
         limits: &policy.limits,
         now,
         deliveries: learned.tried.deliveries,
-        poison,
+        known_bad,
     }
 }
 

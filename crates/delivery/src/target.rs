@@ -29,6 +29,9 @@ pub struct Answer {
     pub written: Option<WrittenCounts>,
     /// The body, up to a bound.
     pub body: Bytes,
+    /// Whether the whole request went out before, on a kept connection that was closed without an answer. That one may have
+    /// arrived, too.
+    pub sent_twice: bool,
 }
 
 /// Why there is no answer.
@@ -41,6 +44,16 @@ pub struct SendError {
     pub kind: &'static str,
     /// Whether the target may have had the whole request.
     pub may_have_arrived: bool,
+    /// As [`Answer::sent_twice`].
+    pub sent_twice: bool,
+}
+
+/// See [`Answer::sent_twice`].
+pub(crate) fn sent_twice(answer: &Result<Answer, SendError>) -> bool {
+    match answer {
+        Ok(answer) => answer.sent_twice,
+        Err(error) => error.sent_twice,
+    }
 }
 
 /// Takes requests for an ingestion endpoint.

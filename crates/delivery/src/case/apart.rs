@@ -75,7 +75,8 @@ impl Case {
         }
     }
 
-    /// Moves what the answer names to the end of the part, or at the `first` refusal what breaks known limits.
+    /// Moves what the answer names to the end of the part; or at the `first` refusal what was refused before, or what breaks
+    /// known limits.
     fn set_suspects_apart(
         &mut self,
         units: Range<usize>,
@@ -89,6 +90,13 @@ impl Case {
             let named = message.named_in(&text, sections.series(units.clone()));
             let cut_at = sections.set_apart(units.clone(), |series| named.contains(&series));
             if cut_at.is_some() || !first {
+                return cut_at;
+            }
+            let known: Vec<bool> = (0..sections.series_count())
+                .map(|series| shape.known_bad.refused.holds(sections.hash(series)))
+                .collect();
+            let cut_at = sections.set_apart(units.clone(), |series| known[series as usize]);
+            if cut_at.is_some() {
                 return cut_at;
             }
             let suspects = message.suspects(shape.now);

@@ -1,8 +1,10 @@
 //! An entry that is answered 500 again and again: is it the target's trouble, or this entry's?
 
+use std::sync::Arc;
+
 use super::{Case, Chunk, Flying, Parcel, Shape};
 use crate::bisection::requests_max;
-use crate::poison::Poison;
+use crate::known_bad::KnownBad;
 
 impl Case {
     /// A request with something that the target has taken before, when only what fails is left of an entry: everything else
@@ -31,7 +33,7 @@ impl Case {
     pub(super) fn cut_failing(&mut self, shape: Shape<'_>) {
         let (Some(chunk), Some(sections)) = (self.chunks.front(), &mut self.sections) else { return };
         let known: Vec<bool> =
-            (0..sections.series_count()).map(|series| shape.poison.holds(sections.hash(series))).collect();
+            (0..sections.series_count()).map(|series| shape.known_bad.poison.holds(sections.hash(series))).collect();
         let cut_at = sections.set_apart(chunk.units.clone(), |series| known[series as usize]);
         let Chunk { failing_since, .. } = *chunk;
         let halved = self.halve(cut_at, |half| {
@@ -43,20 +45,20 @@ impl Case {
         self.cuts += u32::from(halved);
     }
 
-    /// Hashes of the series on their way.
-    pub(crate) fn flying_hashes(&self) -> Vec<u32> {
+    /// Hashes of the series on their way, sorted.
+    pub(crate) fn flying_hashes(&self) -> Arc<[u32]> {
         let units = self.flying.as_ref().and_then(|flying| flying.units.clone());
-        match (&self.sections, units) {
-            (Some(sections), Some(units)) => {
-                sections.series(units).iter().map(|series| sections.hash(*series as usize)).collect()
-            }
-            _ => self.series.to_vec(),
-        }
+        let (Some(sections), Some(units)) = (&self.sections, units) else { return Arc::clone(&self.series) };
+        let mut hashes: Vec<u32> =
+            sections.series(units).iter().map(|series| sections.hash(*series as usize)).collect();
+        hashes.sort_unstable();
+        hashes.dedup();
+        hashes.into()
     }
 
-    pub(super) fn holds_poison(&self, poison: &Poison) -> bool {
-        // The entry's own hashes are sorted, and say for nearly every entry that it holds none.
-        poison.holds_any(&self.series) && self.flying_hashes().into_iter().any(|hash| poison.holds(hash))
+    pub(super) fn holds_poison(&self, known_bad: &KnownBad) -> bool {
+        // The entry's own hashes say for nearly every entry that it holds none.
+        known_bad.poison.holds_any(&self.series) && known_bad.poison.holds_any(&self.flying_hashes())
     }
 }
 

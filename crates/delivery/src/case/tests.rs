@@ -1,10 +1,13 @@
 //! Entries against receivers that refuse whole requests, store parts, or lie; without time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use model::{Exemplar, Labels, NativeHistogram, TimestampMs};
 use proptest::prelude::*;
 use remote_write::{Encoder, Item, Request, Sample, SurveyScratch, framing, survey};
+
+use spool::Outcome;
 
 use super::*;
 use crate::{Policy, judge};
@@ -65,14 +68,14 @@ struct Ran {
 /// Sends an entry until it is done. The receiver says what it answers and stores.
 fn run(entry: Entry, mut receiver: impl FnMut(&[(usize, i64)], Version) -> (Answer, Vec<(usize, i64)>)) -> Ran {
     let policy = Policy::default();
-    let poison = Poison::default();
+    let known_bad = KnownBad::default();
     let shape = Shape {
         body_bytes_max: None,
         transcode: false,
         limits: &policy.limits,
         now: NOW,
         deliveries: 0,
-        poison: &poison,
+        known_bad: &known_bad,
     };
     let around = Circumstances {
         tried: Tried::default(),
@@ -90,7 +93,7 @@ fn run(entry: Entry, mut receiver: impl FnMut(&[(usize, i64)], Version) -> (Answ
         let (answer, kept) = receiver(&decode(parcel.version, &parcel.body), parcel.version);
         stored.extend(kept);
         let answer = Ok(answer);
-        let attempt = case.attempt(&answer, around, &poison);
+        let attempt = case.attempt(&answer, around, &known_bad);
         let verdict = judge(&answer, &attempt, Duration::ZERO, &policy);
         case.follow(&verdict, &answer, shape);
     }
@@ -197,14 +200,14 @@ fn a_body_that_cannot_be_opened_is_refused_as_a_whole() {
     let mut damaged = entry(Version::V1, &[1, 2, 3]);
     damaged.body = Bytes::from_static(b"no snappy");
     let policy = Policy::default();
-    let poison = Poison::default();
+    let known_bad = KnownBad::default();
     let shape = Shape {
         body_bytes_max: Some(3),
         transcode: false,
         limits: &policy.limits,
         now: NOW,
         deliveries: 0,
-        poison: &poison,
+        known_bad: &known_bad,
     };
     let cause = Cause { reason: Rejection::Forbidden, status: Some(403), text: "no".to_owned(), repetition: false };
     let mut case = Case::new(damaged);
@@ -241,4 +244,17 @@ fn answers_that_contradict_themselves_do_not_break_the_account() {
     let mut answers = [400, 400, 204, 204, 204].into_iter();
     let ran = run(entry(Version::V1, &[1, 2, 3, 4]), |samples, _| (answer(answers.next().unwrap()), samples.to_vec()));
     assert_eq!((ran.settled.outcome.delivered.samples, ran.requests), (4, 5));
+}
+
+/// A kept connection that was closed without an answer may have brought the request all the same.
+#[test]
+fn what_went_out_twice_counts_as_resent_and_may_be_called_a_duplicate() {
+    for (status, body) in [(204, ""), (400, "duplicate sample for timestamp")] {
+        let entry = entry(Version::V1, &[7]);
+        let tally = entry.tally;
+        let twice = Answer { body: Bytes::from_static(body.as_bytes()), sent_twice: true, ..answer(status) };
+        let outcome = run(entry, |_, _| (twice.clone(), vec![])).settled.outcome;
+        let unconfirmed = if status == 204 { Counts::default() } else { tally };
+        assert_eq!((outcome.delivered, outcome.unconfirmed, outcome.resent), (tally, unconfirmed, tally), "{status}");
+    }
 }

@@ -8,8 +8,8 @@ use spool::{Counts, Rejection};
 
 use super::{Arrival, Desk, Now, Ticket, shape};
 use crate::case::Circumstances;
+use crate::known_bad::KnownBad;
 use crate::message::Cause;
-use crate::poison::Poison;
 use crate::{Answer, Reach, SendError, Verdict, backoff, judge};
 
 impl Desk {
@@ -60,15 +60,15 @@ impl Desk {
             return;
         };
         let age = self.ages.of(case.received_at);
-        let attempt = case.attempt(answer, around, &self.poison);
+        let attempt = case.attempt(answer, around, &self.known_bad);
         let verdict = judge(answer, &attempt, age, &self.policy);
         if ticket.target == self.target {
             self.learn(answer, &verdict, attempt.bytes, attempt.version, now);
         }
         let given_up = gives_up_target(&verdict);
-        let shape = shape(&self.learned, &self.policy, &self.poison, now.wall);
+        let shape = shape(&self.learned, &self.policy, &self.known_bad, now.wall);
         let case = self.window.get_mut(ticket.id).expect("seen above");
-        let flying = if concerns_poison(&self.poison, &verdict, answer) { case.flying_hashes() } else { Vec::new() };
+        let flying = concerns_known_bad(&self.known_bad, &verdict).then(|| case.flying_hashes());
         let mut delivered = Counts::default();
         if given_up.is_none() {
             delivered = case.follow(&verdict, answer, shape);
@@ -79,7 +79,9 @@ impl Desk {
             case.not_before = None;
         }
         let done = case.is_done();
-        self.learn_poison(&verdict, flying);
+        if let Some(hashes) = flying {
+            self.learn_bad(&verdict, answer, &hashes);
+        }
         self.count(answer, &verdict, delivered, age, took, now);
         self.move_gate(ticket, answer, &verdict, token, tokens, now);
         match (given_up, verdict) {
@@ -118,14 +120,13 @@ impl Desk {
         }
     }
 
-    fn learn_poison(&mut self, verdict: &Verdict, mut hashes: Vec<u32>) {
-        match verdict {
-            // Several that were not told apart are not all poison.
-            Verdict::Quarantine { .. } if hashes.len() == 1 => self.poison.add(hashes),
-            Verdict::Delivered { .. } => {
-                hashes.sort_unstable();
-                self.poison.forget(&hashes);
-            }
+    fn learn_bad(&mut self, verdict: &Verdict, answer: &Result<Answer, SendError>, hashes: &[u32]) {
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        match (verdict, status) {
+            (Verdict::Delivered { .. }, _) => self.known_bad.forget(hashes),
+            // Several that were not told apart are not all bad.
+            (Verdict::Quarantine { .. }, 500) if hashes.len() == 1 => self.known_bad.poison.add(hashes[0]),
+            (Verdict::Quarantine { .. }, 400 | 409 | 422) if hashes.len() == 1 => self.known_bad.refused.add(hashes[0]),
             _ => {}
         }
     }
@@ -226,11 +227,11 @@ impl Desk {
     }
 }
 
-/// Whether there is something to learn, or to forget, of what is answered 500.
-fn concerns_poison(poison: &Poison, verdict: &Verdict, answer: &Result<Answer, SendError>) -> bool {
+/// Whether there is something to learn of series that the target does not take, or to forget.
+fn concerns_known_bad(known_bad: &KnownBad, verdict: &Verdict) -> bool {
     match verdict {
-        Verdict::Quarantine { .. } => matches!(answer, Ok(Answer { status: 500, .. })),
-        Verdict::Delivered { .. } => !poison.is_empty(),
+        Verdict::Quarantine { .. } => true,
+        Verdict::Delivered { .. } => !known_bad.is_empty(),
         _ => false,
     }
 }

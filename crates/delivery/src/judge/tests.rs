@@ -71,7 +71,7 @@ fn with_retry_after(code: u16, name: &'static str, seconds: u64) -> Came {
 
 fn none(kind: &'static str) -> Came {
     let message = "connection refused".to_owned();
-    Came("no answer", Err(SendError { message, kind, may_have_arrived: false }))
+    Came("no answer", Err(SendError { message, kind, may_have_arrived: false, sent_twice: false }))
 }
 
 fn row(came: Came, when: &'static str, attempt: Attempt, verdict: &'static str) -> Row {
@@ -347,7 +347,9 @@ fn the_document_has_this_table() {
 
 #[test]
 fn whoever_is_not_answered_may_have_stored() {
-    let lost = |may_have_arrived| Err(SendError { message: String::new(), kind: "timeout", may_have_arrived });
+    let lost = |may_have_arrived| {
+        Err(SendError { message: String::new(), kind: "timeout", may_have_arrived, sent_twice: false })
+    };
     assert!(may_have_stored(&lost(true)) && !may_have_stored(&lost(false)));
     for (code, expected) in
         [(200, true), (400, true), (500, true), (503, true), (401, false), (413, false), (429, false)]

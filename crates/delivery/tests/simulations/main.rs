@@ -5,6 +5,7 @@
 
 mod audit;
 mod authorization;
+mod chaos;
 mod faults;
 mod restarts;
 mod sizes_and_versions;

@@ -78,7 +78,7 @@ impl Reply {
 
     pub(crate) fn lost(kind: &'static str, stores: Stores) -> Self {
         let may_have_arrived = kind != "unreachable";
-        let error = SendError { message: format!("{kind}: sink"), kind, may_have_arrived };
+        let error = SendError { message: format!("{kind}: sink"), kind, may_have_arrived, sent_twice: false };
         Self { result: Err(error), stores, after: Duration::from_millis(50) }
     }
 

@@ -33,6 +33,27 @@ fn one_bad_series_is_found_and_the_others_arrive() {
 }
 
 #[test]
+fn a_series_that_is_bad_every_time_is_searched_for_once() {
+    let mut world = World::new(refuses(vec![name(0, 137)], 400, "bad data"));
+    world.append(Version::V1, &names(0, 1000));
+    world.advance(MINUTE);
+    let search = world.sink.requests();
+    assert!(search > 8, "{search}");
+    for _ in 0..10 {
+        world.append(Version::V1, &names(0, 1000));
+        world.advance(15 * SECOND);
+    }
+    assert_eq!((world.audit().delivered, world.rejected(Rejection::Invalid)), (11 * 999, 11));
+    assert_eq!(world.sink.requests() - search, 10 * 3, "the whole, the rest, the one");
+    world.sink.follow(Reply::taken);
+    for _ in 0..2 {
+        world.append(Version::V1, &names(0, 1000));
+        world.advance(15 * SECOND);
+    }
+    assert_eq!((world.audit().queued, world.rejected(Rejection::Invalid)), (0, 11));
+}
+
+#[test]
 fn what_the_answer_names_is_found_with_two_requests() {
     let bad = name(0, 700);
     let script = move |asked: &Asked| match asked.has(&bad) {

@@ -1,0 +1,86 @@
+//! What is known of an attempt at an entry when its answer is judged.
+
+use std::time::Duration;
+
+use environment::Monotonic;
+
+use super::Case;
+use crate::known_bad::KnownBad;
+use crate::target::sent_twice;
+use crate::{Answer, Attempt, SendError};
+
+/// How requests fared, since the start.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Tried {
+    /// Taken.
+    pub(crate) deliveries: u64,
+    /// Answered 500.
+    pub(crate) server_errors: u64,
+}
+
+/// What a case cannot know itself about an attempt.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Circumstances {
+    pub(crate) tried: Tried,
+    /// Deliveries when the attempt was sent.
+    pub(crate) deliveries_before: u64,
+    pub(crate) target_failures: u32,
+    pub(crate) since_success: Duration,
+    pub(crate) token_fresh: bool,
+    pub(crate) chance: f64,
+    pub(crate) now: Monotonic,
+}
+
+impl Case {
+    /// The attempt that was answered.
+    pub(crate) fn attempt(
+        &mut self,
+        answer: &Result<Answer, SendError>,
+        around: Circumstances,
+        known_bad: &KnownBad,
+    ) -> Attempt {
+        let holds_known_poison = self.holds_poison(known_bad);
+        let (Some(flying), Some(chunk)) = (&self.flying, self.chunks.front_mut()) else {
+            unreachable!("an answer comes to a parcel");
+        };
+        let mut amid_deliveries_now = false;
+        if matches!(answer, Ok(Answer { status: 500, .. })) && !flying.canary {
+            // What was delivered while this was on its way may have come after it failed.
+            amid_deliveries_now = chunk.deliveries_at_failure.is_some_and(|before| around.deliveries_before > before);
+            chunk.server_errors += 1;
+            chunk.amid_deliveries += u32::from(amid_deliveries_now);
+            chunk.deliveries_at_failure = Some(around.tried.deliveries);
+            chunk.failing_since.get_or_insert(around.now);
+            self.server_errors += 1;
+            self.before_server_errors.get_or_insert(around.tried);
+        }
+        // The count has this entry's in it, without the one that is judged.
+        let others = |tried: Tried| tried.server_errors + 1 - self.server_errors;
+        let alone_in_failing = self.before_server_errors.is_some_and(|before| {
+            around.tried.deliveries >= before.deliveries + MANY && others(around.tried) == before.server_errors
+        });
+        Attempt {
+            number: chunk.attempts,
+            version: flying.version,
+            tally: flying.tally,
+            divisible: flying.divisible,
+            bytes: flying.bytes,
+            sent_before: chunk.sent_before || sent_twice(answer),
+            part_of_failing: chunk.part_of_failing,
+            server_errors: chunk.server_errors,
+            amid_deliveries: chunk.amid_deliveries,
+            amid_deliveries_now,
+            failing_for: chunk.failing_since.map_or(Duration::ZERO, |since| around.now.since(since)),
+            alone_in_failing,
+            holds_known_poison,
+            delivered_meanwhile: around.tried.deliveries > around.deliveries_before,
+            target_failures: around.target_failures,
+            since_success: around.since_success,
+            token_fresh: around.token_fresh,
+            chance: around.chance,
+        }
+    }
+}
+
+/// So many deliveries while one entry is answered 500 show that the target is well.
+const MANY: u64 = 20;
