@@ -8,6 +8,7 @@
 //!
 //! Not here: decoding of bodies (`remote-write`), sending (`delivery`).
 
+mod cache;
 mod entry;
 mod fields;
 mod files;
@@ -27,6 +28,7 @@ mod segment;
 mod settings;
 mod shared;
 mod spool;
+mod state;
 mod syncer;
 mod ticket;
 mod totals;

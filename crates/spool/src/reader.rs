@@ -6,9 +6,11 @@ use std::sync::Arc;
 use bytes::Bytes;
 use environment::DiskRead;
 
+use crate::cache::Cached;
 use crate::record::read_entry;
 use crate::ring::Ring;
-use crate::shared::{Cached, Read, Shared};
+use crate::shared::Shared;
+use crate::state::Read;
 use crate::{Entry, EntryId, ReadError};
 
 pub(crate) struct Reader {

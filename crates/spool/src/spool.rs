@@ -43,7 +43,7 @@ pub struct Recovery {
     pub bytes: u64,
     /// Bytes at the end of the log that a crash cut off; nothing of them had been answered.
     pub torn_bytes: u64,
-    /// Damaged files, renamed and left for people to look at.
+    /// Copies of damaged files, for people to look at.
     pub set_aside: Vec<PathBuf>,
 }
 
@@ -314,6 +314,10 @@ impl Inner {
             syncer.stop();
             let _ = thread.join();
             syncer.round(shared);
+            if result.is_ok() && shared.synced.load(Ordering::Acquire) < shared.written() {
+                let error = shared.state.lock().disk_error.clone();
+                result = Err(io::Error::other(error.as_deref().unwrap_or("the queue could not be synced").to_owned()));
+            }
         }
         threads.lock = None;
         result
