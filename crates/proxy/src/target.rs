@@ -55,21 +55,23 @@ impl HttpTarget {
     /// [`SendError`] when there is no answer.
     pub(crate) async fn ask(&self, shipment: &Shipment) -> Result<Answer, SendError> {
         let allowed = self.parts.limits.answer_timeout;
-        let mut may_have_arrived = false;
-        let exchanged = timeout(allowed, self.exchange(shipment, &mut may_have_arrived)).await;
+        let mut times_sent = 0;
+        let exchanged = timeout(allowed, self.exchange(shipment, &mut times_sent)).await;
+        let sent_twice = times_sent > 1;
         let failed = match exchanged {
-            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Ok(answer)) => return Ok(Answer { sent_twice, ..answer }),
             Ok(Err(failed)) => failed,
             Err(_) => Failed::Timeout { seconds: allowed.as_secs_f64() },
         };
         Err(SendError {
             kind: failed.kind(),
             message: failed.describe(&self.upstream.target.authority),
-            may_have_arrived,
+            may_have_arrived: times_sent > 0,
+            sent_twice,
         })
     }
 
-    async fn exchange(&self, shipment: &Shipment, may_have_arrived: &mut bool) -> Result<Answer, Failed> {
+    async fn exchange(&self, shipment: &Shipment, times_sent: &mut u32) -> Result<Answer, Failed> {
         let head = self.request_head(shipment);
         let (mut incoming, mut answer) = (Vec::new(), AnswerHead::new());
         let mut kept = self.upstream.take_idle();
@@ -82,7 +84,7 @@ impl HttpTarget {
                     self.upstream.connect().await?
                 }
             };
-            *may_have_arrived = true;
+            *times_sent += 1;
             incoming.clear();
             let sent = send(&mut connection, &head, &shipment.body, &mut incoming).await;
             let head_bytes_max = self.parts.limits.head_bytes_max;
@@ -124,6 +126,7 @@ impl HttpTarget {
             retry_after: retry_after::read(value("retry-after"), value("date"), self.parts.clock.now()),
             written: WrittenCounts::from_headers(value),
             body: Bytes::from(body),
+            sent_twice: false,
         })
     }
 

@@ -14,6 +14,8 @@ use super::*;
 #[derive(Clone, Copy)]
 enum Then {
     Close,
+    /// Once it has read one more request.
+    CloseOnNext,
     StayOpen,
 }
 
@@ -36,6 +38,7 @@ async fn target_of(script: Script, limits: Limits) -> (HttpTarget, Arc<AtomicUsi
                 }
                 match then {
                     Then::Close => drop(stream),
+                    Then::CloseOnNext => drop(read_request(&mut stream).await),
                     Then::StayOpen => std::future::pending().await,
                 }
             });
@@ -166,12 +169,14 @@ async fn what_found_no_connection_cannot_have_arrived() {
 #[tokio::test]
 async fn a_kept_connection_that_was_closed_is_replaced_once() {
     let ok: &[&str] = &["HTTP/1.1 204\r\n\r\n"];
-    // The second connection is closed without an answer: that is a fresh one, and so an error.
-    let script = vec![(ok, Then::Close), (ok, Then::Close), (&[][..], Then::Close)].leak();
+    // The last one is closed without an answer although it is fresh, which is an error.
+    let script = vec![(ok, Then::CloseOnNext), (ok, Then::CloseOnNext), (&[][..], Then::CloseOnNext)].leak();
     let (target, connections) = target_of(Script(script), quick()).await;
-    assert_eq!(target.ask(&shipment(Version::V1)).await.unwrap().status, 204);
-    assert_eq!(target.ask(&shipment(Version::V1)).await.unwrap().status, 204);
+    for sent_twice in [false, true] {
+        let answer = target.ask(&shipment(Version::V1)).await.unwrap();
+        assert_eq!((answer.status, answer.sent_twice), (204, sent_twice));
+    }
     let error = target.ask(&shipment(Version::V1)).await.unwrap_err();
-    assert_eq!((error.kind, error.may_have_arrived), ("unreachable", true), "{error}");
+    assert_eq!((error.kind, error.may_have_arrived, error.sent_twice), ("unreachable", true, true), "{error}");
     assert_eq!(connections.load(Ordering::SeqCst), 3);
 }
