@@ -9,7 +9,7 @@ use std::time::Duration;
 use environment::{Clock, Monotonic, Rng, UnixTime};
 use identity::{AccessToken, TokenError};
 use parking_lot::Mutex;
-use spool::{Counts, Entry, EntryId, Outcome, ReadError, Rejection, Spool};
+use spool::{Entry, EntryId, Outcome, ReadError, Rejection, Spool};
 
 use crate::ages::Ages;
 use crate::case::{Case, Parcel, Settled, Shape, Tried};
@@ -290,8 +290,7 @@ impl Desk {
         let text = "the queue's own copy was damaged on disk".to_owned();
         let cause = Cause { reason: Rejection::Damaged, status: None, text, repetition: false };
         let refusal = refusal("(damaged)".to_owned(), bytes::Bytes::new(), tally, &cause, now.wall, id);
-        let rejected = if tally == Counts::default() { vec![] } else { vec![(Rejection::Damaged, tally)] };
-        let outcome = Outcome { rejected, ..Outcome::default() };
+        let outcome = Outcome::rejected(Rejection::Damaged, tally);
         self.put_down(id, Settled { outcome, refusals: vec![refusal] }, now);
     }
 }

@@ -46,7 +46,7 @@ impl Desk {
         if let Some(withheld) = self.quiet.may_say("refused", now.monotonic) {
             let Refusal { reason, status, answer, series, .. } = refusal;
             tracing::warn!(
-                reason = ?reason,
+                reason = reason.name(),
                 status,
                 said = shortened(answer),
                 series = shortened(series),

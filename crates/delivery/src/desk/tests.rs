@@ -5,7 +5,7 @@ use std::path::Path;
 use bytes::Bytes;
 use futures_util::FutureExt;
 use remote_write::Version;
-use spool::{NewEntry, Settings};
+use spool::{Counts, NewEntry, Settings};
 use testkit::{MemoryDisk, SeededRng, Simulation};
 
 use super::*;
