@@ -304,24 +304,25 @@ fn refused_series_are_kept_in_a_ring() {
     assert_eq!(last, Refusal { body: Bytes::new(), ..refusal(1) }, "what is too large is kept without its request");
 }
 
+struct Unpark(std::thread::Thread);
+impl std::task::Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+fn wait<T>(future: impl Future<Output = T>) -> T {
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut future = pin!(future);
+    loop {
+        if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
+            return value;
+        }
+        std::thread::park();
+    }
+}
+
 #[test]
 fn threads_do_the_same() {
-    struct Unpark(std::thread::Thread);
-    impl std::task::Wake for Unpark {
-        fn wake(self: Arc<Self>) {
-            self.0.unpark();
-        }
-    }
-    fn wait<T>(future: impl Future<Output = T>) -> T {
-        let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
-        let mut future = pin!(future);
-        loop {
-            if let Poll::Ready(value) = future.as_mut().poll(&mut Context::from_waker(&waker)) {
-                return value;
-            }
-            std::thread::park();
-        }
-    }
     for sync in [Sync::EveryRequest, Sync::Never, Sync::Interval(Duration::from_millis(1))] {
         let disk = MemoryDisk::new();
         let settings = Settings { sync, cached_bytes_max: 1000, ..settings() };
@@ -354,3 +355,4 @@ fn threads_do_the_same() {
 
 mod damage;
 mod faults;
+mod threads;
