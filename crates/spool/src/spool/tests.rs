@@ -228,6 +228,19 @@ fn full_by_name() {
 }
 
 #[test]
+fn what_was_dropped_on_its_way_is_settled_once() {
+    let (spool, _) =
+        open(&MemoryDisk::new(), &clock(), Settings { bytes_max: 3000, when_full: WhenFull::DropOldest, ..settings() });
+    append(&spool, 0);
+    let sent = next(&spool, None).unwrap();
+    (1..100).for_each(|number| assert!(append(&spool, number) > sent.id));
+    assert_eq!(spool.tally(sent.id), None, "it made room");
+    let ledger = spool.ledger();
+    spool.settle(sent.id, Outcome::delivered(sent.tally));
+    assert_eq!(spool.ledger(), ledger);
+}
+
+#[test]
 fn a_request_over_the_bound_is_refused_whatever_the_rule() {
     for when_full in [WhenFull::PushBack, WhenFull::DropOldest, WhenFull::DropNewest] {
         let (spool, _) = open(&MemoryDisk::new(), &clock(), Settings { bytes_max: 150, when_full, ..settings() });

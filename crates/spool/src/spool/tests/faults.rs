@@ -401,3 +401,36 @@ fn an_entry_that_cannot_be_read_now_can_be_read_later() {
     assert!(matches!(now(spool.next(None)), Some(Err(ReadError::Disk(_)))));
     assert_eq!(next(&spool, None).unwrap().id, id);
 }
+
+#[test]
+fn after_a_failed_sync_nothing_more_goes_to_that_segment() {
+    // In the background, and before the answer.
+    for sync in [Sync::Interval(Duration::from_secs(1)), Sync::EveryRequest] {
+        let (disk, clock) = (MemoryDisk::new(), clock());
+        let (spool, _) = open(&disk, &clock, Settings { sync, ..settings() });
+        append(&spool, 1);
+        clock.advance(Duration::from_secs(1));
+        work(&spool);
+        let first: PathBuf = "/queue/log/00000001".into();
+        let kept = match sync {
+            Sync::EveryRequest => {
+                // An append, then its sync.
+                disk.inject(fault(disk.changes() + 1, 0, ErrorKind::Other, false));
+                assert!(matches!(now(spool.append(request(2))), Some(Err(AppendError::Disk(_)))));
+                disk.read(&first).unwrap()
+            }
+            _ => {
+                append(&spool, 2);
+                disk.inject(fault(disk.changes(), 0, ErrorKind::Other, false));
+                clock.advance(Duration::from_secs(1));
+                work(&spool);
+                disk.read(&first).unwrap()
+            }
+        };
+        assert!(spool.stats().disk_error.is_some());
+        append(&spool, 3);
+        assert_eq!(spool.stats().disk_error, None);
+        assert_eq!(disk.read(&first).unwrap(), kept, "{sync:?}");
+        assert!(disk.paths().contains(&"/queue/log/00000002".into()), "{sync:?}");
+    }
+}
