@@ -115,8 +115,13 @@ pub fn program(name: &'static str, arguments: impl IntoIterator<Item = OsString>
     match command {
         Some(Command::Token { resource }) => runtime.block_on(print_token(name, &settings, resource.as_deref())),
         Some(Command::CheckConfig { print }) => check_config(name, &settings, print),
-        _ => runtime.block_on(serve::serve(name, settings, Arc::new(load))),
+        _ => runtime.block_on(serve::serve(name, settings, &misspelt(), Arc::new(load))),
     }
+}
+
+/// Variables that look like misspelt ones of ours, each with the name that was meant.
+fn misspelt() -> Vec<(String, &'static str)> {
+    variables::misspelt(std::env::vars_os().filter_map(|(name, _)| name.into_string().ok()))
 }
 
 #[expect(clippy::disallowed_methods, reason = "this is the program; settings are read here")]
@@ -130,6 +135,9 @@ fn check_config(name: &str, settings: &Settings, print: bool) -> ExitCode {
         {
             print!("{}", effective::show(settings));
         }
+    }
+    for (given, meant) in misspelt() {
+        eprintln!("{name}: warning: {given} is not known and not read: did you mean {meant}?");
     }
     eprintln!("{name}: the configuration is right ({} identity)", settings.identity.name());
     ExitCode::SUCCESS

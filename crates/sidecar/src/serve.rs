@@ -12,12 +12,20 @@ use crate::{Settings, Sidecar};
 
 /// Serves until SIGTERM or SIGINT, and then until what is under way has ended; a second signal ends it at once. SIGHUP and
 /// changed files make it read its settings anew, with `load`.
-pub(crate) async fn serve(name: &str, mut settings: Settings, load: Arc<Load>) -> ExitCode {
+pub(crate) async fn serve(
+    name: &str,
+    mut settings: Settings,
+    misspelt: &[(String, &'static str)],
+    load: Arc<Load>,
+) -> ExitCode {
     let log = match host::logging::init_changeable(log_filter(settings.trace)) {
         Ok(log) => log,
         Err(error) => return failed(name, &error.to_string()),
     };
     log_settings(&settings);
+    for (given, meant) in misspelt {
+        tracing::warn!(variable = given, meant, "Variable is not known and not read");
+    }
     let listen_for = |kind: SignalKind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let signals = || {
         let hang_up = listen_for(SignalKind::hangup())?;

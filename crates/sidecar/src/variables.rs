@@ -63,6 +63,24 @@ pub fn by_key(key: &str) -> Option<&'static Variable> {
     all().find(|variable| variable.key == Some(key))
 }
 
+/// Names among `names` that nobody reads and that look like misspelt ones, each with the name that was meant.
+///
+/// An unknown variable is no mistake: Kubernetes sets some for every service, such as `REMORA_SERVICE_HOST`.
+pub fn misspelt(names: impl Iterator<Item = String>) -> Vec<(String, &'static str)> {
+    let nearest = |name: &str| {
+        let likeness = |variable: &Variable| strsim::jaro_winkler(name, variable.name);
+        let nearest = all().map(|variable| (variable.name, likeness(variable)));
+        nearest.max_by(|(_, left), (_, right)| left.total_cmp(right)).filter(|(_, likeness)| *likeness > LIKENESS_MIN)
+    };
+    let of_kubernetes = |name: &str| name.ends_with("_HOST") || name.contains("_PORT");
+    names
+        .filter(|name| name.starts_with("REMORA_") && by_name(name).is_none() && !of_kubernetes(name))
+        .filter_map(|name| nearest(&name).map(|(meant, _)| (name.clone(), meant)))
+        .collect()
+}
+
+const LIKENESS_MIN: f64 = 0.93;
+
 /// All of them, in the order of the help.
 pub fn all() -> impl Iterator<Item = &'static Variable> {
     GROUPS.iter().flat_map(|(_, variables)| variables.iter())
@@ -297,7 +315,7 @@ pub const GROUPS: &[(&str, &[Variable])] = &[
             variable(
                 "REMORA_REMOTE_WRITE_2",
                 "Whether remote write 2.0 is taken: probe (ask the endpoint once), accept, transcode (take 2.0, send 1.0)\n\
-                 or refuse (answer 415, on which senders fall back to 1.0).",
+                 or refuse (answer 415: senders are to be configured for 1.0).",
             )
             .key("delivery.remote_write_2")
             .default("probe"),
@@ -389,6 +407,23 @@ mod tests {
                 assert_eq!(by_key(key).unwrap().name, variable.name);
             }
             assert_eq!(by_name(variable.alias.unwrap_or(variable.name)).unwrap().name, variable.name);
+        }
+    }
+
+    #[test]
+    fn misspelt_names_are_noticed() {
+        for (name, meant) in [
+            ("REMORA_QUEUE_DIRECTORY", Some("REMORA_QUEUE_DIR")),
+            ("REMORA_QUEUE_MAX_BYTES", Some("REMORA_QUEUE_BYTES_MAX")),
+            ("REMORA_INFLIGHT_MAX", Some("REMORA_IN_FLIGHT_MAX")),
+            ("REMORA_QUEUE_DIR", None),
+            ("REMORA_QUEUE_SERVICE_HOST", None),
+            ("REMORA_QUEUE_PORT_8081_TCP", None),
+            ("REMORA_LOG", None),
+            ("QUEUE_DIR", None),
+        ] {
+            let found = misspelt(std::iter::once(name.to_owned()));
+            assert_eq!(found.first().map(|(_, meant)| *meant), meant, "{name}");
         }
     }
 

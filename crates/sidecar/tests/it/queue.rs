@@ -320,6 +320,61 @@ fn senders_must_bring_the_token_and_a_new_one_is_taken_up() {
     assert!(code == Some(0) && !log.contains("geheim"), "{log}");
 }
 
+/// A certificate for `localhost` and its key, in files.
+fn renew(certificate: &Path, key: &Path) {
+    let signed = rcgen::generate_simple_self_signed(["localhost".to_owned()]).unwrap();
+    std::fs::write(certificate, signed.cert.pem()).unwrap();
+    std::fs::write(key, signed.signing_key.serialize_pem()).unwrap();
+}
+
+#[test]
+fn with_a_certificate_the_listener_speaks_tls_and_takes_up_a_new_one() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = |name: &str| directory.path().join(name);
+    // What was refused elsewhere is what a client is to write here.
+    let refused = World::new(&format!("http://{}/w", refusing_endpoint("bad_series").0), &file("refused"));
+    let running = refused.start();
+    write(running.address, &["bad_series"]);
+    eventually("it to be refused", || refused.summary()["rejected"]["invalid"]["float"] == 1);
+    assert_eq!(running.stop("-TERM").0, Some(0));
+
+    let (certificate, key, token) = (file("tls.crt"), file("tls.key"), file("token"));
+    renew(&certificate, &key);
+    std::fs::write(&token, "geheim-first-0123\n").unwrap();
+    let mut world = World::new(&format!("http://{}/w", counting_endpoint().0), &file("queue"));
+    for (name, path) in [
+        ("REMORA_LISTEN_TLS_CERTIFICATE", &certificate),
+        ("REMORA_LISTEN_TLS_KEY", &key),
+        ("REMORA_LISTEN_TOKEN_FILE", &token),
+        ("SSL_CERT_FILE", &certificate),
+    ] {
+        world.set(name, path.to_str().unwrap());
+    }
+    let running = world.start();
+    // Trusts what stands in the certificate's file now, and brings the token.
+    let assert_taken = || {
+        let output = world.run(&["ledger", "replay", "--queue-dir", file("refused").to_str().unwrap()]);
+        let said = text(&output.stdout);
+        assert!(output.status.success() && said.contains(": taken (204)"), "{said}");
+    };
+    assert_taken();
+    let mut plain = World::new("http://127.0.0.1:1/w", &file("refused"));
+    plain.set("LISTENING_PORT", &running.address.port().to_string());
+    let output = plain.run(&["ledger", "replay"]);
+    assert!(output.status.code() == Some(1) && text(&output.stdout).contains("NOT TAKEN"), "{}", text(&output.stdout));
+
+    renew(&certificate, &key);
+    running.signal("-HUP");
+    let log = running.wait_for_log("msg=\"Configuration reloaded\"");
+    assert!(log.contains("REMORA_LISTEN_TLS_CERTIFICATE,REMORA_LISTEN_TLS_KEY"), "{log}");
+    assert_taken();
+    std::fs::write(&certificate, "nonsense").unwrap();
+    running.signal("-HUP");
+    running.wait_for_log("holds no CERTIFICATE section");
+    let (code, log) = running.stop("-TERM");
+    assert!(code == Some(0) && !log.contains("geheim") && !log.contains("PRIVATE KEY"), "{log}");
+}
+
 #[test]
 fn the_strict_readiness_can_be_asked_for_by_argument() {
     let directory = tempfile::tempdir().unwrap();
