@@ -5,6 +5,7 @@ mod check_config;
 mod deploy;
 mod docs;
 mod doctor;
+mod faults;
 mod outbound;
 mod program;
 mod queue;
