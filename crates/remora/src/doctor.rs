@@ -38,7 +38,7 @@ fn of_installation(arguments: &cli::Doctor) -> anyhow::Result<Option<Vec<(&'stat
     match Facts::published(&directory, &HostDisk)? {
         Some(facts) => {
             eprintln!("remora: examining the `remora up` on {}", directory.display());
-            Ok(Some(facts.sidecar_variables()))
+            Ok(Some(facts.sidecar_variables(&directory)))
         }
         None if arguments.data_dir.is_some() => bail!("no `remora up` runs on {}", directory.display()),
         None => Ok(None),

@@ -85,7 +85,8 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
     let issuing = Server::new("authority", AuthorityHandler::new(Arc::clone(&local.authority)), &*world.rng)
         .with_certificate(Arc::clone(&local.certificate))
         .serve(authority_listener, shutdown.ordered());
-    let sidecar = Sidecar::bind(&sidecar_settings(&facts, arguments.sidecar_address)?, world.clone()).await?;
+    let sidecar =
+        Sidecar::bind(&sidecar_settings(&facts, arguments.sidecar_address, directory.path())?, world.clone()).await?;
     let facts = facts.with_sidecar(sidecar.address());
     let mut parts = Running::default();
     parts.start("service", serving);
@@ -397,9 +398,9 @@ async fn open_databases(
     Ok(Arc::new(Databases::open(catalog, directory, disk, &settings)?))
 }
 
-fn sidecar_settings(facts: &Facts, address: SocketAddr) -> anyhow::Result<sidecar::Settings> {
+fn sidecar_settings(facts: &Facts, address: SocketAddr, directory: &Path) -> anyhow::Result<sidecar::Settings> {
     let facts = facts.clone().with_sidecar(address);
-    let variables = facts.sidecar_variables();
+    let variables = facts.sidecar_variables(directory);
     let lookup = |name: &str| variables.iter().find(|(other, _)| *other == name).map(|(_, value)| value.clone());
     Ok(sidecar::Settings::from_env(lookup)?)
 }

@@ -86,8 +86,8 @@ impl Facts {
         Self { sidecar: format!("http://{address}"), ..self }
     }
 
-    /// The settings of the sidecar.
-    pub(crate) fn sidecar_variables(&self) -> Vec<(&'static str, String)> {
+    /// The settings of the sidecar, with its queue in the data directory `directory`.
+    pub(crate) fn sidecar_variables(&self, directory: &Path) -> Vec<(&'static str, String)> {
         let authority = self.sidecar.strip_prefix("http://").unwrap_or_default();
         let address: Option<SocketAddr> = authority.parse().ok();
         let listen = address
@@ -100,6 +100,7 @@ impl Facts {
             ("AZURE_CLIENT_ID", self.client_id.clone()),
             ("AZURE_POD_IDENTITY_AUTHORITY_HOST", self.imds.clone()),
             ("REMORA_QUERY_URL", self.query_url.clone()),
+            ("REMORA_QUEUE_DIR", directory.join("sidecar-queue").display().to_string()),
         ]
     }
 

@@ -129,12 +129,19 @@ pub struct DeliverySettings {
 #[derive(Clone, PartialEq, Eq, Default, Debug)]
 pub(crate) struct Contents(Vec<FileContent>);
 
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq)]
 struct FileContent {
     /// The variable that names it.
     variable: &'static str,
     path: PathBuf,
     hash: u64,
+}
+
+impl std::fmt::Debug for FileContent {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        // Not the hash: that of a short secret can be searched for.
+        f.debug_struct("FileContent").field("path", &self.path).finish_non_exhaustive()
+    }
 }
 
 impl Contents {

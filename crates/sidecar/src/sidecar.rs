@@ -13,7 +13,7 @@ use identity::{Environment, SettingError};
 use parking_lot::Mutex;
 use proxy::{Listen, ListenToken, ListenTokenError, Medium, Parts, Proxy, UpstreamError};
 use spool::{OpenError, Spool};
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::sync::oneshot;
 
 use crate::outgoing::{Outgoing, Refreshing};
@@ -86,7 +86,7 @@ impl Sidecar {
             version: env!("CARGO_PKG_VERSION"),
         })?;
         let listener =
-            listen(settings.listen).await.map_err(|source| BindError::Listen { address: settings.listen, source })?;
+            listen(settings.listen).map_err(|source| BindError::Listen { address: settings.listen, source })?;
         let address = listener.local_addr().map_err(|source| BindError::Listen { address: settings.listen, source })?;
         Ok(Self {
             listener,
@@ -173,13 +173,21 @@ pub(crate) fn limits(settings: &Settings) -> proxy::Limits {
 }
 
 /// All addresses means IPv6 and IPv4 on one socket; where there is no IPv6, IPv4 alone.
-async fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    match TcpListener::bind(address).await {
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    match listen_on(address) {
         Err(error) if address.ip().is_unspecified() && address.is_ipv6() && is_about_ipv6(&error) => {
-            TcpListener::bind(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port())).await
+            listen_on(SocketAddr::new(IpAddr::V4(Ipv4Addr::UNSPECIFIED), address.port()))
         }
         bound => bound,
     }
+}
+
+fn listen_on(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4() } else { TcpSocket::new_v6() }?;
+    // A restart must not wait for the last connections of the process before.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 fn is_about_ipv6(error: &io::Error) -> bool {
@@ -188,6 +196,9 @@ fn is_about_ipv6(error: &io::Error) -> bool {
         || error.raw_os_error() == Some(97)
 }
 
+/// Connections that may wait to be accepted; the system may allow fewer. With the usual 128, senders that all come back at
+/// once (after a restart, say) find no room, and knock again a second or more later.
+const BACKLOG: u32 = 4096;
 /// Longer than any drain timeout can be set to.
 const DRAIN_MAX: Duration = Duration::from_secs(2 * 3600);
 /// What delivery has in any case to end what is on its way.

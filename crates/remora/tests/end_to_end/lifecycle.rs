@@ -127,7 +127,7 @@ fn doctor_follows_the_chain_of_a_running_installation() {
     let steps = report["steps"].as_array().unwrap();
     let status =
         |link: &str| steps.iter().find(|step| step["link"] == link).map(|step| step["status"].clone()).unwrap();
-    for link in ["token", "role", "binding", "write", "read_back", "sidecar"] {
+    for link in ["queue", "token", "role", "binding", "write", "read_back", "sidecar"] {
         assert_eq!(status(link), "ok", "{link}: {report:#}");
     }
     let directory = up.stop();

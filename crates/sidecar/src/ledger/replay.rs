@@ -104,8 +104,9 @@ impl<'a> Sender<'a> {
             let example = "give one such as http://127.0.0.1:8081/api/v1/write";
             return Err(LedgerError::Argument(format!("--url is not an http or https URL: {example}")));
         };
-        // The listener's token goes to nobody who could read along.
-        if settings.token.is_some() && url.scheme() == "http" && proxy::check_upstream_url(&url).is_err() {
+        // The listener's token goes to nobody who could read along. Our own address never leaves the machine.
+        let is_given = replay.url.is_some();
+        if is_given && settings.token.is_some() && proxy::check_upstream_url(&url).is_err() {
             let mend = "give an https URL, or one of a loopback address";
             return Err(LedgerError::Argument(format!("--url would send the listener's token unprotected: {mend}")));
         }
