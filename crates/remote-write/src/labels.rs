@@ -323,9 +323,9 @@ fn excerpt(text: &str) -> String {
 const EXCERPT_CHARS: usize = 120;
 
 /// `Label.name`
-const NAME: u32 = key(1, Wire::Bytes);
+pub(crate) const NAME: u32 = key(1, Wire::Bytes);
 /// `Label.value`
-const VALUE: u32 = key(2, Wire::Bytes);
+pub(crate) const VALUE: u32 = key(2, Wire::Bytes);
 
 #[cfg(test)]
 mod tests;

@@ -7,12 +7,11 @@
 
 use std::ops::Range;
 
-use xxhash_rust::xxh3::xxh3_64;
-
 use crate::error::{DecodeError, Fault, WireFault};
 use crate::negotiation::Version;
 use crate::request::{Limits, Request};
 use crate::series::Tally;
+use crate::series_hash::{SeriesHasher, series_hash};
 use crate::symbols::Symbols;
 use crate::wire::Reader;
 use crate::written::WrittenCounts;
@@ -25,7 +24,7 @@ pub struct Survey<'s> {
     pub tally: WrittenCounts,
     /// Number of series.
     pub series: usize,
-    /// The [`series_hash`] of each series; sorted, each once.
+    /// The [`crate::series_hash`] of each series; sorted, each once.
     pub hashes: &'s [u32],
 }
 
@@ -61,17 +60,6 @@ pub fn survey<'s>(
     Ok(Survey { tally, series, hashes })
 }
 
-/// The hash that names a series in queues: the low 32 bits of XXH3 (64 bits, seed 0) over its
-/// [label block](crate::Series::label_block). It stands on disks, so it never changes.
-///
-/// The same labels in the same order have the same hash in both versions. Of labels in another order, or with empty values
-/// that another sender leaves out, it is another; a sender writes a series the same way each time. Of a series in a 2.0
-/// request whose labels cannot be resolved, or not within the limits, it is the hash of what comes before that point.
-#[inline]
-pub fn series_hash(label_block: &[u8]) -> u32 {
-    xxh3_64(label_block) as u32
-}
-
 /// A series of which nothing but its size and name is looked at.
 pub(crate) struct Outline {
     /// Where its whole field stands in the request, key and length included.
@@ -99,6 +87,8 @@ pub(crate) fn walk_outlines(
     }
 }
 
+/// The walk from label to label waits for one length after the other. Meanwhile the series before is hashed, which
+/// costs next to nothing that way.
 #[inline]
 fn walk_outlines_v1(
     message: &[u8],
@@ -109,6 +99,9 @@ fn walk_outlines_v1(
     let outside = |fault: Fault| fault.within(Version::V1.message_name(), None, "");
     let mut reader = Reader::new(message);
     let mut index = 0;
+    // The series before: its place and tally, and its hash as far as it is made.
+    let mut before: Option<(Range<usize>, Tally)> = None;
+    let mut hasher = SeriesHasher::new(&[]);
     while !reader.is_empty() {
         let start = reader.offset();
         match reader.key().map_err(outside)? {
@@ -118,14 +111,22 @@ fn walk_outlines_v1(
                     return Err(outside(reader.fault(WireFault::TooManySeries { max: index })));
                 }
                 let series = reader.message().map_err(outside)?;
-                let skimmed = v1::skim::<true>(series).map_err(inside)?;
-                let mut labels = skimmed.labels;
+                let plain = v1::plain_labels(&message[series.offset()..], series.rest().len(), || {
+                    hasher.step();
+                });
+                let hash = std::mem::replace(&mut hasher, SeriesHasher::new(&[])).finish();
+                if let Some((field, tally)) = before.take() {
+                    on_series(Outline { field, hash, tally });
+                }
+                let skimmed = v1::skim::<true>(series, plain).map_err(inside)?;
+                let field = start..reader.offset();
                 if skimmed.scattered {
                     v1::collect_labels(series, block).map_err(inside)?;
-                    labels = block;
+                    on_series(Outline { field, hash: series_hash(block), tally: skimmed.tally });
+                } else {
+                    hasher = SeriesHasher::new(skimmed.labels);
+                    before = Some((field, skimmed.tally));
                 }
-                let hash = series_hash(labels);
-                on_series(Outline { field: start..reader.offset(), hash, tally: skimmed.tally });
                 index += 1;
             }
             v1::METADATA => {
@@ -135,6 +136,9 @@ fn walk_outlines_v1(
             }
             other => reader.skip(other, v1::REQUEST_FIELDS).map_err(outside)?,
         }
+    }
+    if let Some((field, tally)) = before {
+        on_series(Outline { field, hash: hasher.finish(), tally });
     }
     Ok(())
 }

@@ -40,10 +40,13 @@ pub(crate) struct Skimmed<'a> {
 }
 
 /// Looks into the parts, too, when they are to be `SOUND`: who does not decode them wants to know that others can.
+///
+/// The caller may know already that the first `plain` bytes are labels ([`plain_labels`]).
 #[inline]
-pub(crate) fn skim<const SOUND: bool>(series: Reader<'_>) -> Result<Skimmed<'_>, Fault> {
+pub(crate) fn skim<const SOUND: bool>(series: Reader<'_>, plain: usize) -> Result<Skimmed<'_>, Fault> {
     let mut reader = series;
-    let mut data = series;
+    reader.advance(plain);
+    let mut data = reader;
     while !reader.is_empty() && reader.key()? == LABELS {
         pass::<SOUND>(&mut reader, labels::check)?;
         data = reader;
@@ -73,6 +76,41 @@ pub(crate) fn skim<const SOUND: bool>(series: Reader<'_>) -> Result<Skimmed<'_>,
     }
     Ok(skimmed)
 }
+
+/// Bytes of the run of plain labels (a short name, a short value, nothing else) at the start of a series, which is the
+/// first `series_bytes` of `message`. Calls `on_label` behind each.
+///
+/// What follows the series is there so that a label can be looked at without asking at each byte where the message ends.
+#[inline(always)]
+pub(crate) fn plain_labels(message: &[u8], series_bytes: usize, mut on_label: impl FnMut()) -> usize {
+    let mut at = 0;
+    while let Some(label) = message.get(at..).and_then(|rest| rest.first_chunk::<PLAIN_LABEL_BYTES_SEEN>()) {
+        let head = u32::from_le_bytes([label[0], label[1], label[2], label[3]]);
+        // With the highest bit of a length set it is none that fits a byte.
+        if head & 0x80ff_80ff != PLAIN_LABEL {
+            break;
+        }
+        let (label_bytes, name_bytes) = ((head >> 8 & 0x7f) as usize, (head >> 24 & 0x7f) as usize);
+        let value_at = 4 + name_bytes;
+        let value_head = u16::from_le_bytes([label[value_at], label[value_at + 1]]);
+        let value_bytes = label_bytes.wrapping_sub(value_at);
+        let end = at + 2 + label_bytes;
+        if value_bytes >= 0x80
+            || usize::from(value_head) != labels::VALUE as usize | value_bytes << 8
+            || end > series_bytes
+        {
+            break;
+        }
+        at = end;
+        on_label();
+    }
+    at
+}
+
+/// The keys of a label and of its name, each in front of a byte for a length.
+const PLAIN_LABEL: u32 = LABELS | labels::NAME << 16;
+/// Keys and lengths of a label and its name, 127 bytes of name, key and length of the value.
+const PLAIN_LABEL_BYTES_SEEN: usize = 4 + 127 + 2;
 
 /// Puts the label fields of a series side by side, for one that has them scattered.
 pub(crate) fn collect_labels(series: Reader<'_>, out: &mut Vec<u8>) -> Result<(), Fault> {

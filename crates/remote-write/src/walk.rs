@@ -164,7 +164,7 @@ impl<'r> Walk<'r> {
 
     #[inline]
     fn series_v1(&mut self, message: Reader<'r>, index: usize) -> Result<Item<'_>, DecodeError> {
-        let skimmed = v1::skim::<false>(message).map_err(|fault| self.broken(fault, index))?;
+        let skimmed = v1::skim::<false>(message, 0).map_err(|fault| self.broken(fault, index))?;
         let mut label_block = skimmed.labels;
         if skimmed.scattered {
             v1::collect_labels(message, self.scratch).map_err(|fault| self.broken(fault, index))?;

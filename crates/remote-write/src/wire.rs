@@ -53,6 +53,12 @@ impl<'a> Reader<'a> {
         self.rest
     }
 
+    /// Goes on behind bytes that are known already.
+    #[inline(always)]
+    pub(crate) fn advance(&mut self, bytes: usize) {
+        self.rest = &self.rest[bytes..];
+    }
+
     /// Where the next byte stands in the request.
     #[inline(always)]
     pub(crate) fn offset(&self) -> usize {
