@@ -27,12 +27,23 @@ pub(crate) struct Writer {
     drops: Counts,
     /// Room set by for when the disk is full.
     reserve: bool,
+    /// It was used, and there is no room for another.
+    reserve_spent: bool,
     sync: Sync,
 }
 
 impl Writer {
     pub(crate) fn new(log: Log, syncer: Option<Arc<Syncer>>, sync: Sync) -> Self {
-        Self { log, syncer, batch: Vec::new(), outcomes: Vec::new(), drops: Counts::default(), reserve: false, sync }
+        Self {
+            log,
+            syncer,
+            batch: Vec::new(),
+            outcomes: Vec::new(),
+            drops: Counts::default(),
+            reserve: false,
+            reserve_spent: false,
+            sync,
+        }
     }
 
     /// Works until the queue is closing and nothing waits.
@@ -79,6 +90,7 @@ impl Writer {
             self.write(shared);
         }
         self.remove_settled(shared);
+        self.regain_reserve(shared);
     }
 
     /// The last work of a queue that closes.
@@ -163,6 +175,9 @@ impl Writer {
         let segment_bytes_max = segment_bytes_max(&shared.state.lock().settings);
         if self.log.is_begun() && self.log.position().is_some_and(|(_, begun)| begun + bytes > segment_bytes_max) {
             self.seal(shared);
+        }
+        if self.reserve_spent && !self.batch.is_empty() {
+            return Err(ErrorKind::StorageFull.into());
         }
         self.start(shared)?;
         self.log.begin();

@@ -26,47 +26,96 @@ impl Writer {
             if only_open {
                 self.seal(shared);
             }
-            self.drop_oldest(&mut shared.state.lock());
+            if !self.drop_oldest(&mut shared.state.lock()) {
+                return;
+            }
         }
     }
 
     /// Lets everything in the oldest finished segment expire where something waits.
-    fn drop_oldest(&mut self, state: &mut State) {
+    fn drop_oldest(&mut self, state: &mut State) -> bool {
         let oldest = state.segments.0.iter().position(|segment| segment.sealed && segment.unsettled > 0);
-        let Some(oldest) = oldest else { return };
+        let Some(oldest) = oldest else { return false };
         for entry in 0..state.segments.0[oldest].entries.len() {
             if !state.segments.meta((oldest, entry)).settled {
                 state.expire((oldest, entry), Expiry::Space);
             }
         }
         self.outcomes.extend(state.outcomes.drain(..));
+        true
     }
 
     /// The disk is full: gives back to it what can be spared. Says whether that was anything.
     pub(super) fn free(&mut self, shared: &Shared) -> bool {
+        if self.batch.is_empty() {
+            return !self.outcomes.is_empty() && (self.spend_reserve(shared) || self.remove_dead(shared));
+        }
+        // A request must not take the room that outcomes need.
+        if shared.state.lock().settings.when_full != WhenFull::DropOldest {
+            return false;
+        }
+        let has_finished = shared.state.lock().segments.0.front().is_some_and(|front| front.sealed);
+        if !has_finished && !self.start_anew(shared) {
+            return false;
+        }
         let mut state = shared.state.lock();
-        let drops = state.settings.when_full == WhenFull::DropOldest;
-        if !drops && (!self.batch.is_empty() || self.outcomes.is_empty()) {
-            // A request must not take the room that outcomes need.
+        if state.segments.0.len() < 2 {
             return false;
         }
-        if self.reserve {
-            self.reserve = false;
-            drop(state);
-            tracing::warn!("the disk is full; the queue uses its reserve");
-            return shared.disk.remove_file(&shared.files.reserve()).is_ok();
-        }
-        // Before their outcomes are in the log: a crash in between would count these as damaged. But the other way round
-        // there would never be room.
-        let front = state.segments.0.front().filter(|front| front.sealed);
-        if state.segments.0.len() < 2 || front.is_none_or(|front| front.unsettled > 0 && !drops) {
-            return false;
-        }
-        if front.is_some_and(|front| front.unsettled > 0) {
+        if state.segments.0.front().is_some_and(|front| front.unsettled > 0) {
             self.drop_oldest(&mut state);
         }
         drop(state);
+        // Before their outcomes are in the log: a crash in between would count these as damaged. But the other way round
+        // there would never be room.
+        let removed = self.remove_front(shared);
+        self.regain_reserve(shared);
+        removed
+    }
+
+    fn spend_reserve(&mut self, shared: &Shared) -> bool {
+        if !std::mem::replace(&mut self.reserve, false) {
+            return false;
+        }
+        if !std::mem::replace(&mut self.reserve_spent, true) {
+            tracing::warn!("the disk is full; the queue uses its reserve");
+        }
+        shared.disk.remove_file(&shared.files.reserve()).is_ok()
+    }
+
+    /// Removes the oldest segment if nothing waits in it, although not all its outcomes may be in the log.
+    fn remove_dead(&mut self, shared: &Shared) -> bool {
+        let state = shared.state.lock();
+        let front = state.segments.0.front().filter(|front| front.sealed && front.unsettled == 0);
+        if state.segments.0.len() < 2 || front.is_none() {
+            return false;
+        }
+        drop(state);
         self.remove_front(shared)
+    }
+
+    /// Ends the open segment, so that it can go, and starts another, if need be with the room of the reserve.
+    fn start_anew(&mut self, shared: &Shared) -> bool {
+        self.seal(shared);
+        self.start(shared).is_ok() || (self.spend_reserve(shared) && self.start(shared).is_ok())
+    }
+
+    /// Makes the reserve again once it was spent. Until there is room for it, no request is taken, or the outcomes of those
+    /// that wait could never be written.
+    pub(super) fn regain_reserve(&mut self, shared: &Shared) {
+        if !self.reserve_spent {
+            return;
+        }
+        let state = shared.state.lock();
+        let is_dead = state.segments.0.iter().all(|segment| segment.unsettled == 0 && segment.unwritten == 0);
+        drop(state);
+        if is_dead && self.log.is_begun() {
+            self.start_anew(shared);
+        }
+        if is_dead {
+            while self.remove_dead(shared) {}
+        }
+        self.keep_reserve(shared);
     }
 
     /// Removes segments from the front whose entries are all settled, once their outcomes survive what the entries would.
@@ -141,6 +190,7 @@ impl Writer {
         let _ = shared.disk.remove_file(&path);
         let made = shared.disk.create(&path).and_then(|mut file| file.append(&vec![0; RESERVE_BYTES]));
         self.reserve = made.is_ok();
+        self.reserve_spent &= !self.reserve;
         if !self.reserve {
             let _ = shared.disk.remove_file(&path);
         }

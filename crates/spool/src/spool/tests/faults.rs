@@ -434,3 +434,26 @@ fn after_a_failed_sync_nothing_more_goes_to_that_segment() {
         assert!(disk.paths().contains(&"/queue/log/00000002".into()), "{sync:?}");
     }
 }
+
+#[test]
+fn a_disk_smaller_than_a_segment_is_used_again_and_again() {
+    for when_full in [WhenFull::PushBack, WhenFull::DropOldest, WhenFull::DropNewest] {
+        let (disk, clock) = (MemoryDisk::new(), clock());
+        let settings = Settings { segment_bytes_max: 1 << 20, bytes_max: 1 << 30, when_full, ..settings() };
+        let (spool, _) = open(&disk, &clock, settings);
+        disk.set_capacity(Some((64 << 10) + 9000));
+        for round in 0..10 {
+            let kept =
+                (0..100).filter(|number| matches!(now(spool.append(request(*number))), Some(Ok(Appended::Kept(_)))));
+            assert!(kept.count() > 10, "{when_full:?}, round {round}");
+            let waiting = read_all(&spool);
+            assert_eq!(spool.ledger().queued, sum(&numbers(&waiting)));
+            waiting.iter().for_each(|(id, number)| spool.settle(*id, Outcome::delivered(tally(*number))));
+            for _ in 0..2 {
+                clock.advance(Duration::from_secs(2));
+                work(&spool);
+            }
+            assert_eq!(read_ledger(&disk, Path::new(DIRECTORY)).unwrap(), spool.ledger());
+        }
+    }
+}
