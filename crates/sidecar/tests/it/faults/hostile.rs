@@ -2,7 +2,6 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::thread;
 use std::time::Duration;
 
 use remote_write::{Version, framing};
@@ -96,13 +95,14 @@ fn ten_thousand_connections() {
     let port = scene.sidecar.port();
     let load = scene.load(&Plan { pause: Duration::from_millis(20), ..Plan::default() });
     let started = now();
-    // From several threads, since a first packet that finds no room is sent again after a second.
-    let connect = move || (0..CONNECTIONS / 20).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()).collect();
-    let threads: Vec<thread::JoinHandle<Vec<TcpStream>>> = (0..20).map(|_| thread::spawn(connect)).collect();
-    let connections: Vec<TcpStream> = threads.into_iter().flat_map(|thread| thread.join().unwrap()).collect();
-    eventually("all of them to be served", Duration::from_secs(30), || {
-        scene.sidecar.metrics().find("connections").filter(|open| *open >= CONNECTIONS as f64)
-    });
+    // In waves that find room in the line before the door: whoever finds none knocks again after a second.
+    let mut connections = Vec::new();
+    while connections.len() < CONNECTIONS {
+        connections.extend((0..500).map(|_| TcpStream::connect(("127.0.0.1", port)).unwrap()));
+        eventually("all of them to be served", Duration::from_secs(30), || {
+            scene.sidecar.metrics().find("connections").filter(|open| *open >= connections.len() as f64)
+        });
+    }
     eprintln!("{CONNECTIONS} connections are served after {:?}", started.elapsed());
     // Any of them may still send.
     for stream in connections.iter().step_by(997) {
