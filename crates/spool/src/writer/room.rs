@@ -4,7 +4,7 @@ use std::io::ErrorKind;
 use std::path::Path;
 use std::sync::atomic::Ordering;
 
-use super::Writer;
+use super::{Writer, is_full};
 use crate::shared::Shared;
 use crate::state::State;
 use crate::{Expiry, WhenFull};
@@ -190,7 +190,8 @@ impl Writer {
         let _ = shared.disk.remove_file(&path);
         let made = shared.disk.create(&path).and_then(|mut file| file.append(&vec![0; RESERVE_BYTES]));
         self.reserve = made.is_ok();
-        self.reserve_spent &= !self.reserve;
+        // A start on a full disk is no different: what room comes first is for outcomes.
+        self.reserve_spent = made.is_err_and(|error| self.reserve_spent || is_full(&error));
         if !self.reserve {
             let _ = shared.disk.remove_file(&path);
         }
