@@ -74,7 +74,7 @@ impl AnswerText {
         Some(RefusalList { refused: Counts { samples, histograms, exemplars }, of, lines: lines.trim_start() })
     }
 
-    /// The text in the form in which [`AnswerText::names`] looks for series; made once for many.
+    /// The text in the form in which [`names`] looks for series; made once for many.
     pub(crate) fn to_searched(&self) -> String {
         self.0.replace(", ", ",")
     }

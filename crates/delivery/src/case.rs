@@ -83,8 +83,6 @@ struct Chunk {
     amid_deliveries: u32,
     /// How many requests had been delivered when this, or what it is a part of, was last answered 500.
     deliveries_at_failure: Option<u64>,
-    /// When this, or what it is a part of, was first answered 500.
-    failing_since: Option<Monotonic>,
     part_of_failing: bool,
     sent_before: bool,
 }
@@ -292,7 +290,7 @@ impl Chunk {
     fn start_anew(&mut self) {
         self.attempts = 0;
         (self.server_errors, self.amid_deliveries) = (0, 0);
-        (self.deliveries_at_failure, self.failing_since) = (None, None);
+        self.deliveries_at_failure = None;
     }
 }
 

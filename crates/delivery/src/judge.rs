@@ -38,10 +38,8 @@ pub struct Attempt {
     pub amid_deliveries: u32,
     /// Whether this one did.
     pub amid_deliveries_now: bool,
-    /// Since this body, or what it is a part of, was first answered 500.
-    pub failing_for: Duration,
-    /// Whether it is the only one that is answered 500 although many are sent.
-    pub alone_in_failing: bool,
+    /// The share of other requests that were answered 500 since this entry was for the first time, in `0.0..1.0`.
+    pub others_failing: f64,
     /// Whether it holds a series that was given up before for being answered 500.
     pub holds_known_poison: bool,
     /// Whether anything was delivered since this attempt was sent.
@@ -232,7 +230,7 @@ impl Case<'_> {
     }
 
     /// A 500 may be the target's trouble or the body's. Cutting does no harm, so it needs little. Giving up needs others that
-    /// get through again and again, for long.
+    /// get through again and again, and that it cannot be mere chance that this one never does.
     fn server_error(&self, answer: &Answer) -> Verdict {
         let Attempt { server_errors, amid_deliveries, part_of_failing, holds_known_poison, .. } = *self.attempt;
         let enough = match amid_deliveries {
@@ -245,7 +243,7 @@ impl Case<'_> {
             return Verdict::Bisect;
         }
         let certain = amid_deliveries >= POISON_CERTAIN_AFTER
-            && (self.attempt.alone_in_failing || self.attempt.failing_for >= POISON_CERTAIN_TIME);
+            && self.attempt.others_failing.powf(f64::from(amid_deliveries)) <= POISON_DOUBT_MAX;
         if !self.attempt.divisible && self.attempt.amid_deliveries_now && (certain || holds_known_poison) {
             return refused(Rejection::Invalid);
         }
@@ -283,10 +281,10 @@ pub(crate) fn may_have_stored(answer: &Result<Answer, SendError>) -> bool {
 pub(crate) const SMALL_BODY_BYTES: usize = 4 << 10;
 /// So many 500 for one body while others are delivered, and it is cut.
 const POISON_SUSPECTED_AFTER: u32 = 3;
-/// So many for what cannot be cut, each after others were delivered, and it is given up, if nothing else fails or it has lasted
-/// so long: a target that fails at random fails others, too, and not one series for ever.
+/// So many for what cannot be cut, each after others were delivered, and it may be given up,
 const POISON_CERTAIN_AFTER: u32 = 5;
-const POISON_CERTAIN_TIME: Duration = Duration::from_secs(10 * 60);
+/// once a target that fails at random, as often as it fails others, would do this with less than this probability.
+const POISON_DOUBT_MAX: f64 = 1e-6;
 /// So many without anything delivered, and it is cut: everything else may be waiting behind this one.
 const CUT_ALONE_AFTER: u32 = 8;
 /// `Retry-After` is stretched by at most this, so that not everybody comes back at once.

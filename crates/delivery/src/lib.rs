@@ -4,7 +4,7 @@
 //! a simulated clock.
 //!
 //! Order of events for an entry: [`spool::Spool::next`] → waits while it shares a series with an earlier one → token →
-//! [`Target::send`] → [`judge`] → done what the verdict says, until [`spool::Spool::settle`].
+//! [`Target::send`] → [`judge()`] → done what the verdict says, until [`spool::Spool::settle`].
 
 mod account;
 mod ages;

@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use environment::Monotonic;
-
 use super::Case;
 use crate::known_bad::KnownBad;
 use crate::target::sent_twice;
@@ -28,7 +26,6 @@ pub(crate) struct Circumstances {
     pub(crate) since_success: Duration,
     pub(crate) token_fresh: bool,
     pub(crate) chance: f64,
-    pub(crate) now: Monotonic,
 }
 
 impl Case {
@@ -50,14 +47,15 @@ impl Case {
             chunk.server_errors += 1;
             chunk.amid_deliveries += u32::from(amid_deliveries_now);
             chunk.deliveries_at_failure = Some(around.tried.deliveries);
-            chunk.failing_since.get_or_insert(around.now);
             self.server_errors += 1;
             self.before_server_errors.get_or_insert(around.tried);
         }
-        // The count has this entry's in it, without the one that is judged.
-        let others = |tried: Tried| tried.server_errors + 1 - self.server_errors;
-        let alone_in_failing = self.before_server_errors.is_some_and(|before| {
-            around.tried.deliveries >= before.deliveries + MANY && others(around.tried) == before.server_errors
+        let others_failing = self.before_server_errors.map_or(0.0, |before| {
+            // The count has this entry's in it, without the one that is judged.
+            let failed = around.tried.server_errors + 1 - self.server_errors - before.server_errors;
+            let taken = around.tried.deliveries - before.deliveries;
+            // Of few requests not much can be said: as if there had been one more of each.
+            (failed + 1) as f64 / (failed + taken + 2) as f64
         });
         Attempt {
             number: chunk.attempts,
@@ -70,8 +68,7 @@ impl Case {
             server_errors: chunk.server_errors,
             amid_deliveries: chunk.amid_deliveries,
             amid_deliveries_now,
-            failing_for: chunk.failing_since.map_or(Duration::ZERO, |since| around.now.since(since)),
-            alone_in_failing,
+            others_failing,
             holds_known_poison,
             delivered_meanwhile: around.tried.deliveries > around.deliveries_before,
             target_failures: around.target_failures,
@@ -81,6 +78,3 @@ impl Case {
         }
     }
 }
-
-/// So many deliveries while one entry is answered 500 show that the target is well.
-const MANY: u64 = 20;

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Case, Chunk, Flying, Parcel, Shape};
+use super::{Case, Flying, Parcel, Shape};
 use crate::bisection::requests_max;
 use crate::known_bad::KnownBad;
 
@@ -35,10 +35,8 @@ impl Case {
         let known: Vec<bool> =
             (0..sections.series_count()).map(|series| shape.known_bad.poison.holds(sections.hash(series))).collect();
         let cut_at = sections.set_apart(chunk.units.clone(), |series| known[series as usize]);
-        let Chunk { failing_since, .. } = *chunk;
         let halved = self.halve(cut_at, |half| {
             half.part_of_failing = true;
-            half.failing_since = failing_since;
             // What is delivered after the last 500 of the whole shows that the target is not down.
             half.deliveries_at_failure = Some(shape.deliveries);
         });

@@ -13,7 +13,6 @@ use super::*;
 use crate::{Policy, judge};
 
 const NOW: UnixTime = UnixTime::from_millis(1_800_000_000_000);
-const FIRST: Monotonic = Monotonic::from_duration(Duration::from_secs(1000));
 
 fn labels(series: usize) -> Labels {
     let text = series.to_string();
@@ -84,7 +83,6 @@ fn run(entry: Entry, mut receiver: impl FnMut(&[(usize, i64)], Version) -> (Answ
         since_success: Duration::ZERO,
         token_fresh: false,
         chance: 0.0,
-        now: FIRST,
     };
     let mut case = Case::new(entry);
     let (mut requests, mut stored) = (0, Vec::new());

@@ -53,7 +53,6 @@ impl Desk {
             since_success: self.gate.since_success(now.monotonic),
             token_fresh: self.gate.is_token_fresh(ticket.epoch, now.monotonic),
             chance: self.rng.next_f64(),
-            now: now.monotonic,
         };
         let Some(case) = self.window.get_mut(ticket.id) else {
             self.gate.take_back(ticket.epoch);

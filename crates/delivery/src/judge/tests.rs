@@ -33,8 +33,7 @@ fn first() -> Attempt {
         server_errors: 0,
         amid_deliveries: 0,
         amid_deliveries_now: false,
-        failing_for: Duration::ZERO,
-        alone_in_failing: false,
+        others_failing: 0.0,
         holds_known_poison: false,
         delivered_meanwhile: false,
         target_failures: 1,
@@ -208,14 +207,20 @@ fn rows() -> Vec<Row> {
         ),
         row(
             status(500),
-            "one series, while others are delivered or answered 500, for ten minutes",
-            Attempt { divisible: false, failing_for: 10 * MINUTE, ..poison(20) },
+            "one series, the sixth time while others are delivered and none is answered 500",
+            Attempt { divisible: false, others_failing: 0.05, ..poison(6) },
             "`quarantine`: `rejected{invalid}`",
         ),
         row(
             status(500),
-            "one series, the fifth time while others are delivered and none is answered 500",
-            Attempt { divisible: false, alone_in_failing: true, ..poison(6) },
+            "one series, the sixth time, of others every second one is answered 500",
+            Attempt { divisible: false, others_failing: 0.5, ..poison(6) },
+            "`retry` after 4–8 s: this entry waits, others go on",
+        ),
+        row(
+            status(500),
+            "one series, the 21st time, of others every second one is answered 500",
+            Attempt { divisible: false, others_failing: 0.5, ..poison(21) },
             "`quarantine`: `rejected{invalid}`",
         ),
         row(
@@ -227,7 +232,7 @@ fn rows() -> Vec<Row> {
         row(
             status(500),
             "one series, nothing else is delivered",
-            Attempt { divisible: false, failing_for: 10 * HOUR, ..failing(500) },
+            Attempt { divisible: false, others_failing: 0.5, ..failing(500) },
             "`retry` after 125–250 ms: everything waits",
         ),
         row(status(425), "", first(), "`retry` after 125–250 ms: everything waits"),

@@ -239,3 +239,19 @@ fn every_status_leaves_the_account_whole() {
         assert!(world.clock.now().as_secs() > 0);
     }
 }
+
+#[test]
+fn a_target_that_fails_at_random_has_nothing_given_up() {
+    for (share, seed) in [(0.5, 1), (0.7, 2), (0.9, 3), (0.97, 4)] {
+        let chance = SeededRng::new(seed);
+        let mut world = World::new(move |asked| match chance.next_f64() < share {
+            true => Reply::status(500),
+            false => Reply::taken(asked),
+        });
+        world.scrape(4, 40 * MINUTE);
+        world.sink.follow(Reply::taken);
+        world.advance(5 * MINUTE);
+        let sums = world.audit();
+        assert_eq!((sums.rejected, sums.queued), (0, 0), "{share}: {sums:?}");
+    }
+}
