@@ -76,12 +76,15 @@ fn of_installation(facts: &Facts) -> anyhow::Result<(IdentitySettings, identity:
 
 #[expect(clippy::disallowed_methods, reason = "this is the program; the environment is read here")]
 fn of_environment() -> anyhow::Result<(IdentitySettings, identity::Environment)> {
-    // A credential alone is wanted, so what only the sidecar needs may be missing.
-    let lookup = |name: &str| match (name, std::env::var(name).ok()) {
-        ("INGESTION_URL", None) => Some("http://127.0.0.1/".to_owned()),
-        ("IDENTITY_TYPE", None) => Some("default".to_owned()),
+    let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.trim().is_empty());
+    // A credential alone is wanted, so what only the sidecar needs may be missing, unless a settings file gives it.
+    let has_file = variable("REMORA_CONFIG").is_some();
+    let lookup = |name: &str| match (name, variable(name)) {
+        ("INGESTION_URL", None) if !has_file => Some("http://127.0.0.1/".to_owned()),
+        ("IDENTITY_TYPE", None) if !has_file => Some("default".to_owned()),
         (_, value) => value,
     };
-    let settings = Settings::from_env(lookup)?;
-    Ok((settings.identity, sidecar::host_environment(settings.roots)))
+    let settings = Settings::load(lookup, None)?;
+    let environment = sidecar::environment_for(&settings);
+    Ok((settings.identity, environment))
 }

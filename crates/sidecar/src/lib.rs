@@ -26,7 +26,7 @@ pub mod variables;
 
 pub use examine::{Examination, examine};
 pub use mistake::{InvalidSettings, Mistake, Place};
-pub use outgoing::host_environment;
+pub use outgoing::{environment_for, host_environment};
 pub use program::program;
 pub use proxy::{Medium, RemoteWrite2};
 pub use reload::SidecarHandle;

@@ -98,7 +98,7 @@ pub fn host_environment(roots: Arc<RootCertStore>) -> Environment {
 }
 
 /// The same, as `settings` have the way out.
-pub(crate) fn environment_for(settings: &Settings) -> Environment {
+pub fn environment_for(settings: &Settings) -> Environment {
     let http = host_http(Arc::clone(&settings.roots), settings.outbound_proxy.clone());
     Environment { http, ..host_environment(Arc::clone(&settings.roots)) }
 }

@@ -148,6 +148,9 @@ impl Watch {
 
     /// Whether a file has changed, and has come to rest: a certificate and its key are seldom replaced at the same moment.
     async fn has_changed(&self, clock: &dyn Clock) -> bool {
+        if self.seen.is_empty() {
+            return false;
+        }
         let mut last = read_again(&self.seen).await;
         if last == self.seen {
             return false;

@@ -108,7 +108,9 @@ fn log_settings(settings: &Settings) {
         INGESTION_AAD_AUDIENCE = %settings.ingestion_scope,
         INGESTION_URL = %settings.ingestion_url,
         LISTENING_PORT = settings.listen.port(),
+        REMORA_CONFIG = settings.config.as_deref().map(|path| path.display().to_string()),
         REMORA_LISTEN_ADDRESS = %settings.listen.ip(),
+        REMORA_QUEUE = settings.queue.as_ref().map(|queue| queue.medium.name()),
         REMORA_QUERY_URL = settings.query.as_ref().map(|query| query.url.as_str()),
         version = env!("CARGO_PKG_VERSION"),
         "Configuration settings loaded:"

@@ -149,6 +149,11 @@ impl Contents {
         self.0.push(FileContent { variable, path: path.to_owned(), hash: hash_of(content) });
     }
 
+    /// Whether no file is part of the settings.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The same files as they are now.
     pub(crate) fn now(&self) -> Self {
         let mut now = Self::default();

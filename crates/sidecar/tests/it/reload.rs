@@ -1,8 +1,9 @@
 //! New settings while it runs: what is taken up, what is not, and what a mistake does.
 
 use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
 
-use super::support::{Running, ask, counting_endpoint, imds};
+use super::support::{Running, ask, counting_endpoint, imds, serve};
 
 const WRITE: &str =
     "POST /api/v1/write HTTP/1.1\r\nHost: localhost\r\nContent-Length: 7\r\nConnection: close\r\n\r\nsamples";
@@ -88,6 +89,45 @@ fn a_change_is_noticed_without_a_signal() {
     assert!(ask(running.address, WRITE).starts_with("HTTP/1.1 204 "));
     assert_eq!(*second_count.lock().unwrap(), 1);
     assert_eq!(running.stop("-TERM").0, Some(0));
+}
+
+#[test]
+fn a_rotated_secret_is_taken_up_by_itself() {
+    const GUID: &str = "11111111-2222-3333-4444-555555555555";
+    let directory = tempfile::tempdir().unwrap();
+    let (secret, config) = (directory.path().join("secret"), directory.path().join("sidecar.yaml"));
+    std::fs::write(&secret, "first-geheim\n").unwrap();
+    let seen: Arc<Mutex<Vec<&str>>> = Arc::default();
+    let noted = Arc::clone(&seen);
+    let authority = serve(move |request| {
+        let mut seen = noted.lock().unwrap();
+        seen.extend(
+            ["client_secret=first-geheim", "client_secret=second-geheim"]
+                .into_iter()
+                .filter(|given| request.contains(given)),
+        );
+        let body = r#"{"access_token":"geheim-token","expires_in":3600,"token_type":"Bearer"}"#;
+        let status = if request.starts_with("POST ") { "200 OK" } else { "404 Not Found" };
+        format!("HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+    });
+    let (endpoint, _) = counting_endpoint();
+    let text = format!(
+        "target: {{ingestion_url: 'http://{endpoint}/w'}}\n{LISTEN}\nidentity: {{type: aadApplication, client_id: {GUID}, \
+         tenant_id: {GUID}, client_secret_file: {}, authority_host: 'http://{authority}'}}\n",
+        secret.display()
+    );
+    std::fs::write(&config, text).unwrap();
+    let running = Running::start_with(&[], &["--config", config.to_str().unwrap()]);
+    running.wait_for_log("Initialization successful");
+    std::fs::write(&secret, "second-geheim\n").unwrap();
+    running.signal("-HUP");
+    let log = running.wait_for_log("msg=\"Configuration reloaded\"");
+    assert!(log.contains("changed=REMORA_CLIENT_SECRET_FILE"), "{log}");
+    // Its token was there before the new settings came into force.
+    assert_eq!(*seen.lock().unwrap(), ["client_secret=first-geheim", "client_secret=second-geheim"]);
+    assert!(ask(running.address, WRITE).starts_with("HTTP/1.1 204 "));
+    let (code, log) = running.stop("-TERM");
+    assert!(code == Some(0) && !log.contains("geheim"), "{log}");
 }
 
 #[test]
