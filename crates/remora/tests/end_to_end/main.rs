@@ -6,6 +6,7 @@
 
 mod client;
 mod crash;
+mod durable;
 mod identities;
 mod installation;
 mod lifecycle;

@@ -61,6 +61,17 @@ impl Service {
         Self { process, base, settings, port }
     }
 
+    /// The text of its settings.
+    pub(crate) fn settings(&self) -> String {
+        fs::read_to_string(&self.settings).unwrap()
+    }
+
+    /// Ends it and starts it again on the same data with other settings.
+    pub(crate) fn restart_with(self, client: &Client, settings: &str) -> Self {
+        fs::write(&self.settings, settings).unwrap();
+        self.crash_and_restart(client)
+    }
+
     /// Where writes go.
     pub(crate) fn write_url(&self) -> String {
         format!("{}/dataCollectionRules/{RULE}/streams/Microsoft-PrometheusMetrics/api/v1/write", self.base)
