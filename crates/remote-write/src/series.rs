@@ -237,17 +237,20 @@ fn sample(mut reader: Reader<'_>, context: &Context<'_>) -> Result<Sample, Fault
 /// Checks that a `Sample` message is whole, without reading it.
 #[inline(always)]
 pub(crate) fn check_sample(sample: Reader<'_>, layout: &Layout) -> Result<(), Fault> {
-    // Nearly every sample is a value and a timestamp of our times, which takes six bytes.
-    if let Ok(bytes) = <&[u8; 16]>::try_from(sample.rest())
-        && bytes[0] == VALUE as u8
-        && u64::from_le_bytes([bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15], 0])
-            & 0x0080_8080_8080_80ff
-            == 0x0000_8080_8080_8000 | u64::from(TIMESTAMP)
-    {
-        return Ok(());
-    }
-    check_any_sample(sample, layout)
+    if is_plain_sample(sample.rest()) { Ok(()) } else { check_any_sample(sample, layout) }
 }
+
+/// Whether these bytes are a sample as nearly every one is: a value, and a timestamp of our times, which takes six bytes.
+#[inline(always)]
+pub(crate) fn is_plain_sample(sample: &[u8]) -> bool {
+    let Ok(bytes) = <&[u8; PLAIN_SAMPLE_BYTES]>::try_from(sample) else { return false };
+    let end = u64::from_le_bytes([bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15], 0]);
+    // The key, five bytes that say that there is more, one that says that there is not.
+    bytes[0] == VALUE as u8 && end & 0x0080_8080_8080_80ff == 0x0000_8080_8080_8000 | u64::from(TIMESTAMP)
+}
+
+/// Bytes of what [`is_plain_sample`] is true for.
+pub(crate) const PLAIN_SAMPLE_BYTES: usize = 16;
 
 #[inline(never)]
 fn check_any_sample(mut sample: Reader<'_>, layout: &Layout) -> Result<(), Fault> {

@@ -46,6 +46,14 @@ pub(crate) struct Skimmed<'a> {
 pub(crate) fn skim<const SOUND: bool>(series: Reader<'_>, plain: usize) -> Result<Skimmed<'_>, Fault> {
     let mut reader = series;
     reader.advance(plain);
+    // What nearly every series of a scrape is: plain labels and one sample.
+    if SOUND
+        && let [SAMPLES_BYTE, PLAIN_SAMPLE_BYTE, sample @ ..] = reader.rest()
+        && series::is_plain_sample(sample)
+    {
+        let tally = Tally { samples: 1, ..Tally::default() };
+        return Ok(Skimmed { labels: series.until(&reader), scattered: false, data: reader, tally });
+    }
     let mut data = reader;
     while !reader.is_empty() && reader.key()? == LABELS {
         pass::<SOUND>(&mut reader, labels::check)?;
@@ -76,6 +84,9 @@ pub(crate) fn skim<const SOUND: bool>(series: Reader<'_>, plain: usize) -> Resul
     }
     Ok(skimmed)
 }
+
+const SAMPLES_BYTE: u8 = SAMPLES as u8;
+const PLAIN_SAMPLE_BYTE: u8 = series::PLAIN_SAMPLE_BYTES as u8;
 
 /// Bytes of the run of plain labels (a short name, a short value, nothing else) at the start of a series, which is the
 /// first `series_bytes` of `message`. Calls `on_label` behind each.
