@@ -6,7 +6,6 @@
 //! is read once for each.
 
 use std::collections::BTreeSet;
-use std::hash::{Hash as _, Hasher as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -14,10 +13,7 @@ use std::time::Duration;
 
 use host::OutboundProxy;
 use http_serving::{Certificate, CertificateError};
-use identity::{
-    Application, ClientCertificate, ClientSecret, Cloud, Credential, DefaultCredential, DefaultSettings, Environment,
-    IdentitySelector, IdentitySource, ManagedIdentity, Scope, SettingError, WorkloadIdentity,
-};
+use identity::{Cloud, Scope};
 use proxy::{Limits, Medium, RemoteWrite2};
 use rustls::RootCertStore;
 use secrecy::{ExposeSecret as _, SecretSlice, SecretString};
@@ -25,11 +21,15 @@ use url::Url;
 
 use crate::mistake::InvalidSettings;
 use crate::variables;
+pub(crate) use contents::Contents;
+pub use identity_settings::IdentitySettings;
 pub(crate) use ledger::LedgerSettings;
 pub(crate) use reader::{Given, Reader};
 use reader::{parse_bool, read_bounded};
 
+mod contents;
 mod credential;
+mod identity_settings;
 mod ledger;
 mod listener;
 mod queue;
@@ -124,57 +124,6 @@ pub struct DeliverySettings {
     pub drain_timeout: Duration,
 }
 
-/// Files that are part of the settings, each with a hash of what stood there: enough to notice a change, and nothing of a
-/// key or secret.
-#[derive(Clone, PartialEq, Eq, Default, Debug)]
-pub(crate) struct Contents(Vec<FileContent>);
-
-#[derive(Clone, PartialEq, Eq)]
-struct FileContent {
-    /// The variable that names it.
-    variable: &'static str,
-    path: PathBuf,
-    hash: u64,
-}
-
-impl std::fmt::Debug for FileContent {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        // Not the hash: that of a short secret can be searched for.
-        f.debug_struct("FileContent").field("path", &self.path).finish_non_exhaustive()
-    }
-}
-
-impl Contents {
-    fn add(&mut self, variable: &'static str, path: &Path, content: &[u8]) {
-        self.0.push(FileContent { variable, path: path.to_owned(), hash: hash_of(content) });
-    }
-
-    /// Whether no file is part of the settings.
-    pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
-    }
-
-    /// The same files as they are now.
-    pub(crate) fn now(&self) -> Self {
-        let mut now = Self::default();
-        for FileContent { variable, path, .. } in &self.0 {
-            now.add(variable, path, &read_bounded(path).unwrap_or_default());
-        }
-        now
-    }
-
-    /// The variables whose files are not what they are in `other`.
-    fn changed<'a>(&'a self, other: &'a Self) -> impl Iterator<Item = &'static str> {
-        self.0.iter().filter(|file| !other.0.contains(file)).map(|file| file.variable)
-    }
-}
-
-fn hash_of(content: &[u8]) -> u64 {
-    let mut hasher = std::hash::DefaultHasher::new();
-    content.hash(&mut hasher);
-    hasher.finish()
-}
-
 /// Where queries go.
 #[derive(Clone, Debug)]
 pub struct QuerySettings {
@@ -184,72 +133,6 @@ pub struct QuerySettings {
     pub scope: Scope,
     /// Whether other machines may query.
     pub allow_remote: bool,
-}
-
-/// A credential, not yet at work.
-#[derive(Clone, Debug)]
-pub enum IdentitySettings {
-    /// An identity of this machine.
-    Managed {
-        /// Which.
-        selector: IdentitySelector,
-        /// Who issues its tokens.
-        source: IdentitySource,
-    },
-    /// An application with a certificate in a file.
-    Certificate {
-        /// The application.
-        application: Application,
-        /// The file.
-        path: PathBuf,
-    },
-    /// An application with a secret.
-    Secret {
-        /// The application.
-        application: Application,
-        /// Its secret.
-        secret: SecretString,
-    },
-    /// An application that trusts the cluster's tokens.
-    Workload {
-        /// The application.
-        application: Application,
-        /// The file with the cluster's token.
-        token_file: PathBuf,
-    },
-    /// The first of all these that is configured and works.
-    Default(Box<DefaultSettings>),
-}
-
-impl IdentitySettings {
-    /// The credential.
-    ///
-    /// # Errors
-    /// For [`IdentitySettings::Default`], when a part of it cannot be used; [`Settings::from_env`] has checked that.
-    pub fn credential(&self, environment: Environment) -> Result<Arc<dyn Credential>, SettingError> {
-        Ok(match self.clone() {
-            Self::Managed { selector, source } => Arc::new(ManagedIdentity::new(selector, source, environment)),
-            Self::Certificate { application, path } => {
-                Arc::new(ClientCertificate::new(application, path, None, environment))
-            }
-            Self::Secret { application, secret } => Arc::new(ClientSecret::new(application, secret, environment)),
-            Self::Workload { application, token_file } => {
-                Arc::new(WorkloadIdentity::new(application, token_file, environment))
-            }
-            Self::Default(settings) => Arc::new(DefaultCredential::from_settings(&settings, &environment)?),
-        })
-    }
-
-    /// Its name as `IDENTITY_TYPE` has it.
-    pub fn name(&self) -> &'static str {
-        match self {
-            Self::Managed { selector: IdentitySelector::SystemAssigned, .. } => "systemAssigned",
-            Self::Managed { .. } => "userAssigned",
-            Self::Certificate { .. } | Self::Secret { .. } => "aadApplication",
-            Self::Workload { .. } => "workloadIdentity",
-            Self::Default(_) => "default",
-        }
-    }
 }
 
 impl Settings {

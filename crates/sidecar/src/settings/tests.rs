@@ -1,6 +1,6 @@
 use std::collections::HashMap;
 
-use identity::Authority;
+use identity::{Application, Authority, IdentitySelector, IdentitySource};
 
 use super::*;
 
@@ -527,7 +527,7 @@ fn files_that_settings_name_are_read_with_them() {
     .unwrap();
     assert!(matches!(settings.identity, IdentitySettings::Secret { .. }));
     assert!(settings.listener.token.is_some() && settings.listener.certificate.is_some());
-    assert_eq!(settings.contents.0.len(), 4, "{:?}", settings.contents);
+    assert_eq!(settings.contents.len(), 4, "{:?}", settings.contents);
     assert_eq!(settings.contents.now(), settings.contents);
     std::fs::write(&token, "another").unwrap();
     let changed: Vec<_> = settings.contents.now().changed(&settings.contents).collect();
