@@ -24,14 +24,18 @@ impl KnownSeries {
         self.0.is_empty()
     }
 
-    /// Whether any of these sorted hashes is known.
-    pub(crate) fn holds_any(&self, sorted: &[u32]) -> bool {
-        self.0.iter().any(|hash| sorted.binary_search(hash).is_ok())
+    /// Whether any of these hashes is known.
+    pub(crate) fn holds_any(&self, series: &[u32]) -> bool {
+        !self.is_empty() && series.iter().any(|hash| self.0.contains(hash))
     }
 
-    /// The target took these; their hashes are sorted.
-    pub(crate) fn forget(&mut self, sorted: &[u32]) {
-        self.0.retain(|hash| sorted.binary_search(hash).is_err());
+    /// The target took these.
+    pub(crate) fn forget(&mut self, series: &[u32]) {
+        if !self.is_empty() {
+            for hash in series {
+                self.0.remove(hash);
+            }
+        }
     }
 }
 
@@ -49,10 +53,10 @@ impl KnownBad {
         self.refused.is_empty() && self.poison.is_empty()
     }
 
-    /// The target took these; their hashes are sorted.
-    pub(crate) fn forget(&mut self, sorted: &[u32]) {
-        self.refused.forget(sorted);
-        self.poison.forget(sorted);
+    /// The target took these.
+    pub(crate) fn forget(&mut self, series: &[u32]) {
+        self.refused.forget(series);
+        self.poison.forget(series);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -71,8 +75,8 @@ mod tests {
     fn what_was_taken_is_forgotten() {
         let mut known = KnownSeries::default();
         [5, 9].into_iter().for_each(|series| known.add(series));
-        assert!(known.holds(9) && known.holds_any(&[1, 5]) && !known.holds_any(&[1, 4]));
-        known.forget(&[1, 5, 7]);
+        assert!(known.holds(9) && known.holds_any(&[5, 1]) && !known.holds_any(&[4, 1]));
+        known.forget(&[7, 1, 5]);
         assert!(!known.holds(5) && known.holds(9));
         (0..5000).for_each(|series| known.add(series));
         assert_eq!(known.0.len(), SERIES_MAX);

@@ -1,7 +1,8 @@
 //! The entries at hand, and which of them may go: those that share no series with an earlier one.
 //!
 //! Each series hash is claimed by the last entry with it; an entry waits for those that claimed its series before. So
-//! order per series holds through any chain of entries.
+//! order per series holds through any chain of entries. Claims of entries that are gone stay until there are as many of
+//! them as of others: taking them out one by one would cost as much as making them.
 
 use std::collections::{BTreeMap, HashMap};
 use std::hash::{BuildHasherDefault, Hasher};
@@ -16,6 +17,8 @@ use crate::case::Case;
 pub(crate) struct Window {
     slots: BTreeMap<EntryId, Slot>,
     claims: HashMap<u32, EntryId, BuildHasherDefault<Mixed>>,
+    /// Hashes of the entries in the window, those that several have counted for each.
+    series: usize,
     bytes: usize,
 }
 
@@ -46,8 +49,10 @@ impl Window {
     pub(crate) fn push(&mut self, case: Case) {
         let (id, bytes) = (case.id, case.bytes());
         let mut earlier: Vec<EntryId> = Vec::new();
+        self.claims.reserve(case.series.len());
         for hash in &*case.series {
             if let Some(other) = self.claims.insert(*hash, id)
+                && other != id
                 && earlier.last() != Some(&other)
             {
                 earlier.push(other);
@@ -55,9 +60,15 @@ impl Window {
         }
         earlier.sort_unstable();
         earlier.dedup();
-        for other in &earlier {
-            self.slots.get_mut(other).expect("claims are of entries in the window").followers.push(id);
-        }
+        // A claim may be of an entry that is gone.
+        earlier.retain(|other| match self.slots.get_mut(other) {
+            Some(slot) => {
+                slot.followers.push(id);
+                true
+            }
+            None => false,
+        });
+        self.series += case.series.len();
         self.bytes += bytes;
         self.slots.insert(id, Slot { case, waits_for: earlier.len(), followers: Vec::new(), bytes });
     }
@@ -69,13 +80,13 @@ impl Window {
     /// Takes an entry out; those that waited for it alone may go.
     pub(crate) fn remove(&mut self, id: EntryId) -> Option<Case> {
         let slot = self.slots.remove(&id)?;
-        for hash in &*slot.case.series {
-            if self.claims.get(hash) == Some(&id) {
-                self.claims.remove(hash);
-            }
-        }
-        if self.claims.is_empty() {
+        self.series -= slot.case.series.len();
+        if self.slots.is_empty() {
+            self.claims.clear();
             self.claims.shrink_to(CLAIMS_KEPT);
+        } else if self.claims.len() > CLAIMS_KEPT + 2 * self.series {
+            let slots = &self.slots;
+            self.claims.retain(|_, id| slots.contains_key(id));
         }
         for follower in &slot.followers {
             if let Some(follower) = self.slots.get_mut(follower) {
@@ -130,8 +141,8 @@ impl Hasher for Mixed {
     }
 }
 
-/// Room for claims that is kept for the next entries.
-const CLAIMS_KEPT: usize = 4096;
+/// Room for claims that is kept for the next entries; so many of entries that are gone cost little.
+const CLAIMS_KEPT: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests {
@@ -183,5 +194,24 @@ mod tests {
             window.remove(EntryId(id));
         }
         assert_eq!((window.len(), window.bytes(), window.claims.len()), (0, 0, 0));
+    }
+
+    #[test]
+    fn claims_of_entries_that_are_gone_hold_nobody_up_and_stay_bounded() {
+        let mut window = Window::default();
+        let of = |id: u64| (0..1000).map(|series| (id * 1000 + series) as u32).collect::<Vec<_>>();
+        for id in 1..=100 {
+            window.push(case(id, &of(id)));
+            if id > 1 {
+                window.remove(EntryId(id - 1));
+            }
+            assert!(window.claims.len() <= CLAIMS_KEPT + 3 * 1000, "{}", window.claims.len());
+        }
+        // The series of an entry that is gone, and one of the entry that is not.
+        window.push(case(101, &of(99)));
+        window.push(case(102, &[100_000, 42]));
+        assert_eq!(ready(&window), [100, 101]);
+        window.remove(EntryId(100));
+        assert_eq!(ready(&window), [101, 102]);
     }
 }

@@ -24,7 +24,7 @@ pub struct Survey<'s> {
     pub tally: WrittenCounts,
     /// Number of series.
     pub series: usize,
-    /// The [`crate::series_hash`] of each series; sorted, each once.
+    /// The [`crate::series_hash`] of each series, as they come.
     pub hashes: &'s [u32],
 }
 
@@ -55,8 +55,6 @@ pub fn survey<'s>(
         tally += outline.tally;
         hashes.push(outline.hash);
     })?;
-    hashes.sort_unstable();
-    hashes.dedup();
     Ok(Survey { tally, series, hashes })
 }
 

@@ -21,7 +21,7 @@ pub struct NewEntry {
     pub body: Bytes,
     /// What it holds.
     pub tally: Counts,
-    /// A hash of each series' labels, sorted, each once. Requests that share one must not overtake each other.
+    /// A hash of each series' labels. Requests that share one must not overtake each other.
     pub series: Arc<[u32]>,
 }
 

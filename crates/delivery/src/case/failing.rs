@@ -43,15 +43,11 @@ impl Case {
         self.cuts += u32::from(halved);
     }
 
-    /// Hashes of the series on their way, sorted.
+    /// Hashes of the series on their way.
     pub(crate) fn flying_hashes(&self) -> Arc<[u32]> {
         let units = self.flying.as_ref().and_then(|flying| flying.units.clone());
         let (Some(sections), Some(units)) = (&self.sections, units) else { return Arc::clone(&self.series) };
-        let mut hashes: Vec<u32> =
-            sections.series(units).iter().map(|series| sections.hash(*series as usize)).collect();
-        hashes.sort_unstable();
-        hashes.dedup();
-        hashes.into()
+        sections.series(units).iter().map(|series| sections.hash(*series as usize)).collect()
     }
 
     pub(super) fn holds_poison(&self, known_bad: &KnownBad) -> bool {
