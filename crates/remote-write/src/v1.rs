@@ -96,14 +96,16 @@ const PLAIN_SAMPLE_BYTE: u8 = series::PLAIN_SAMPLE_BYTES as u8;
 pub(crate) fn plain_labels(message: &[u8], series_bytes: usize, mut on_label: impl FnMut()) -> usize {
     let mut at = 0;
     while let Some(label) = message.get(at..).and_then(|rest| rest.first_chunk::<PLAIN_LABEL_BYTES_SEEN>()) {
-        let head = u32::from_le_bytes([label[0], label[1], label[2], label[3]]);
+        let Some((head, _)) = label.split_first_chunk::<4>() else { break };
+        let head = u32::from_le_bytes(*head);
         // With the highest bit of a length set it is none that fits a byte.
         if head & 0x80ff_80ff != PLAIN_LABEL {
             break;
         }
         let (label_bytes, name_bytes) = ((head >> 8 & 0x7f) as usize, (head >> 24 & 0x7f) as usize);
         let value_at = 4 + name_bytes;
-        let value_head = u16::from_le_bytes([label[value_at], label[value_at + 1]]);
+        let Some((value_head, _)) = label[value_at..].split_first_chunk::<2>() else { break };
+        let value_head = u16::from_le_bytes(*value_head);
         let value_bytes = label_bytes.wrapping_sub(value_at);
         let end = at + 2 + label_bytes;
         if value_bytes >= 0x80
