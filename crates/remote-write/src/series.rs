@@ -244,9 +244,10 @@ pub(crate) fn check_sample(sample: Reader<'_>, layout: &Layout) -> Result<(), Fa
 #[inline(always)]
 pub(crate) fn is_plain_sample(sample: &[u8]) -> bool {
     let Ok(bytes) = <&[u8; PLAIN_SAMPLE_BYTES]>::try_from(sample) else { return false };
-    let end = u64::from_le_bytes([bytes[9], bytes[10], bytes[11], bytes[12], bytes[13], bytes[14], bytes[15], 0]);
-    // The key, five bytes that say that there is more, one that says that there is not.
-    bytes[0] == VALUE as u8 && end & 0x0080_8080_8080_80ff == 0x0000_8080_8080_8000 | u64::from(TIMESTAMP)
+    let ([key, ..], Some(end)) = (bytes, bytes.last_chunk::<8>()) else { return false };
+    // Behind the last byte of the value: a key, five bytes that say that there is more, one that says that there is not.
+    let expected = 0x0080_8080_8080_0000 | u64::from(TIMESTAMP) << 8;
+    *key == VALUE as u8 && u64::from_le_bytes(*end) & 0x8080_8080_8080_ff00 == expected
 }
 
 /// Bytes of what [`is_plain_sample`] is true for.
