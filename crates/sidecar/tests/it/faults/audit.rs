@@ -35,7 +35,7 @@ impl Default for Allowed {
 }
 
 /// What the sidecar may use under these small loads, built without optimisation.
-pub(crate) const RESIDENT_BYTES_MAX: u64 = 64 << 20;
+pub(crate) const RESIDENT_BYTES_MAX: u64 = 40 << 20;
 
 /// The account of one kind of sample.
 #[derive(Clone, Copy, PartialEq, Debug)]

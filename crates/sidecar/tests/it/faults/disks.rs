@@ -5,6 +5,7 @@
 //! size of files, set on the running process: a mount cannot be made read-only under a file that is open for writing.
 
 use std::fs;
+use std::process::Command;
 use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit, prlimit};
@@ -53,8 +54,7 @@ fn full_then_free_again() {
 #[test]
 fn a_write_that_fails_half_way() {
     let mut scene = Scene::prepare(&[]);
-    // The signal of the limit ends a process unless it is ignored; then the write fails, after as much as fits.
-    scene.sidecar.start_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\""]);
+    start_with_limits_ignored(&mut scene.sidecar);
     scene.sink.down();
     scene.sidecar.start();
     let load = scene.load(&Plan::endless());
@@ -102,8 +102,17 @@ fn read_only_from_the_start() {
     assert!(log.contains(&scene.sidecar.queue().display().to_string()) && log.contains("Read-only"), "{log}");
 }
 
+/// The signal of a limit on the size of files ends a process unless it is ignored; then the write fails, after as much as
+/// fits.
+pub(crate) fn start_with_limits_ignored(sidecar: &mut Sidecar) {
+    sidecar.start_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\""]);
+}
+
 /// The program starts in a mount namespace of its own, in which `command` has prepared `$DIRECTORY` for its queue.
 fn in_namespace(sidecar: &mut Sidecar, command: &str) {
+    let allowed = Command::new("unshare").args(["-Urm", "true"]).output().unwrap();
+    let said = String::from_utf8_lossy(&allowed.stderr);
+    assert!(allowed.status.success(), "this test needs user and mount namespaces of its own (`unshare -Urm`): {said}");
     let queue = sidecar.queue();
     fs::create_dir(&queue).unwrap();
     let script = format!("DIRECTORY='{}'; {command} && exec \"$0\"", queue.display());

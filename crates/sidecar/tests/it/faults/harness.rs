@@ -1,9 +1,12 @@
 //! The harness itself, over plain pass-through: what it records, and that its audit finds what is wrong.
 
+use std::sync::Mutex;
 use std::time::Duration;
 
+use super::audit::Allowed;
 use super::load::{Load, Plan};
 use super::process::Sidecar;
+use super::scene::Scene;
 use super::sink::{Reply, Sink};
 use super::tokens::Tokens;
 
@@ -59,4 +62,46 @@ fn the_sink_misbehaves_as_told() {
     sink.up();
     assert_eq!(load.join().acknowledged.len(), 20 * 124);
     assert!(sidecar.terminate().success());
+}
+
+#[test]
+#[should_panic(expected = "124 of 7440 acknowledged samples are nowhere")]
+fn the_audit_finds_what_is_lost() {
+    let scene = Scene::start();
+    scene.sink.behave(|incoming| if incoming.number == 7 { Reply::refuse(204, "") } else { Reply::take() });
+    let sent = scene.send(&plan());
+    scene.audit(&sent, &Allowed::default());
+}
+
+#[test]
+#[should_panic(expected = "124 repeats at the sink, 0 are allowed")]
+fn the_audit_finds_what_came_twice() {
+    let scene = Scene::start();
+    scene.sink.behave(|incoming| match incoming.number {
+        7 => Reply::refuse(503, "").and_store_all(),
+        _ => Reply::take(),
+    });
+    let sent = scene.send(&plan());
+    scene.audit(&sent, &Allowed::default());
+}
+
+/// A sink that says *taken*, and stores a request of a sender after the next one.
+#[test]
+#[should_panic(expected = "samples out of order at the sink")]
+fn the_audit_finds_disorder() {
+    let scene = Scene::start();
+    let late = Mutex::new(Vec::new());
+    scene.sink.behave(move |incoming| {
+        let mut late = late.lock().unwrap();
+        match incoming.number {
+            3 => {
+                late.extend_from_slice(incoming.points);
+                Reply::refuse(204, "")
+            }
+            5 => Reply::take().and_store_also(std::mem::take(&mut *late)),
+            _ => Reply::take(),
+        }
+    });
+    let sent = scene.send(&Plan { senders: 1, ..plan() });
+    scene.audit(&sent, &Allowed::default());
 }

@@ -26,6 +26,8 @@ pub(crate) struct Incoming<'a> {
 /// What the sink does about a request.
 pub(crate) struct Reply {
     store: Store,
+    /// Stored behind what the request brings.
+    more: Vec<Point>,
     wait: Duration,
     act: Act,
 }
@@ -47,13 +49,13 @@ impl Reply {
     /// Stores everything and says so.
     pub(crate) fn take() -> Self {
         let act = Act::Answer { status: 204, headers: String::new(), body: String::new() };
-        Self { store: Store::All, wait: Duration::ZERO, act }
+        Self { store: Store::All, more: Vec::new(), wait: Duration::ZERO, act }
     }
 
     /// Stores nothing and answers this.
     pub(crate) fn refuse(status: u16, body: &str) -> Self {
         let act = Act::Answer { status, headers: String::new(), body: body.to_owned() };
-        Self { store: Store::Nothing, wait: Duration::ZERO, act }
+        Self { store: Store::Nothing, more: Vec::new(), wait: Duration::ZERO, act }
     }
 
     /// Stores everything, then behaves as if it had not.
@@ -65,6 +67,12 @@ impl Reply {
     /// Stores everything but one series.
     pub(crate) fn and_store_all_but(mut self, series: u64) -> Self {
         self.store = Store::Except(series);
+        self
+    }
+
+    /// Stores these, too, behind the others.
+    pub(crate) fn and_store_also(mut self, more: Vec<Point>) -> Self {
+        self.more = more;
         self
     }
 
@@ -84,17 +92,17 @@ impl Reply {
 
     /// Reads the request and says nothing for ever.
     pub(crate) fn hang() -> Self {
-        Self { store: Store::Nothing, wait: Duration::ZERO, act: Act::Hang }
+        Self { store: Store::Nothing, more: Vec::new(), wait: Duration::ZERO, act: Act::Hang }
     }
 
     /// Closes the connection in the middle of the head of an answer of success.
     pub(crate) fn close_mid_answer() -> Self {
-        Self { store: Store::All, wait: Duration::ZERO, act: Act::CloseMidAnswer }
+        Self { store: Store::All, more: Vec::new(), wait: Duration::ZERO, act: Act::CloseMidAnswer }
     }
 
     /// Closes the connection without a word.
     pub(crate) fn close() -> Self {
-        Self { store: Store::Nothing, wait: Duration::ZERO, act: Act::Close }
+        Self { store: Store::Nothing, more: Vec::new(), wait: Duration::ZERO, act: Act::Close }
     }
 }
 
@@ -347,6 +355,7 @@ impl Shared {
         let written = {
             let mut record = self.record.lock().unwrap();
             let written = record.store(&points, &reply.store);
+            record.store(&reply.more, &Store::All);
             if !success {
                 record.stored_unconfirmed += written.samples + written.histograms + written.exemplars;
             }

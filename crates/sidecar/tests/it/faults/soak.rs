@@ -6,12 +6,14 @@
 use std::time::Duration;
 
 use environment::Rng as _;
+use rustix::process::{Resource, Rlimit, prlimit};
 use testkit::SeededRng;
 
 use super::audit::{Allowed, Scraper, wait_until_empty};
 use super::kills::kill_under_load;
-use super::load::Plan;
+use super::load::{Plan, labels};
 use super::passing_time::{now, pause, unix_ms};
+use super::points::series_number;
 use super::scene::Scene;
 use super::sink::Reply;
 
@@ -42,6 +44,7 @@ fn faults_in_random_order() {
     let span = Duration::from_secs(number("REMORA_SOAK_SECONDS", 600));
     let mut scene = Scene::prepare(&[("REMORA_QUEUE_BYTES_MAX", "64MiB")]);
     scene.tokens.set_lifetime(Duration::from_secs(20));
+    super::disks::start_with_limits_ignored(&mut scene.sidecar);
     scene.sidecar.start();
     let plan = Plan { pause: Duration::from_millis(20), ..Plan::default() };
     let load = scene.load(&plan);
@@ -87,11 +90,14 @@ enum Fault {
     TargetCloses,
     TargetLies,
     Answers(u16),
+    BadSeries,
+    TooLarge,
     NoTokens,
     TokensRevoked,
+    DiskTakesNothing,
 }
 
-const FAULTS: [Fault; 18] = [
+const FAULTS: [Fault; 22] = [
     Fault::Kill,
     Fault::Kill,
     Fault::Kill,
@@ -108,8 +114,12 @@ const FAULTS: [Fault; 18] = [
     Fault::Answers(503),
     Fault::Answers(504),
     Fault::Answers(403),
+    Fault::BadSeries,
+    Fault::BadSeries,
+    Fault::TooLarge,
     Fault::NoTokens,
     Fault::TokensRevoked,
+    Fault::DiskTakesNothing,
 ];
 
 impl Fault {
@@ -145,6 +155,22 @@ impl Fault {
                 _ => Reply::refuse(503, "stored all the same").and_store_all(),
             }),
             Self::Answers(status) => scene.sink.behave(move |_| Reply::refuse(status, "as told")),
+            Self::BadSeries => scene.sink.behave(|incoming| {
+                let bad = series_number(&labels("load", 1, 7));
+                let has_bad = incoming.points.iter().any(|point| point.series == bad);
+                if has_bad { Reply::refuse(400, "a series is bad") } else { Reply::take() }
+            }),
+            Self::TooLarge => scene.sink.behave(|incoming| match incoming.body_bytes {
+                0..=1000 => Reply::take(),
+                _ => Reply::refuse(413, "too large"),
+            }),
+            Self::DiskTakesNothing => {
+                let limit = |bytes| Rlimit { current: bytes, maximum: None };
+                prlimit(Some(scene.sidecar.pid()), Resource::Fsize, limit(Some(1))).unwrap();
+                pause(long);
+                prlimit(Some(scene.sidecar.pid()), Resource::Fsize, limit(None)).unwrap();
+                return 0;
+            }
             Self::NoTokens => scene.tokens.fail_with(Some((503, ""))),
             Self::TokensRevoked => scene.tokens.revoke_all(),
         }
