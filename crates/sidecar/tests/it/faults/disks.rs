@@ -1,8 +1,10 @@
 //! Disks that are full, fail in the middle of a write, or may only be read.
 //!
-//! Without root a full disk is a small tmpfs in a mount namespace of the sidecar's own (`unshare -Urm`); where the system
-//! forbids that, the test fails and says so. A disk that fails within a write, or takes nothing any more, is a limit on the
-//! size of files, set on the running process: a mount cannot be made read-only under a file that is open for writing.
+//! A full disk is a small tmpfs in a mount namespace of the sidecar's own (`unshare`, without root where the system allows
+//! it). A disk that fails within a write, or takes nothing any more, is a limit on the size of files, set on the running
+//! process: a mount cannot be made read-only under a file that is open for writing. Where the system allows no namespace,
+//! as in some containers, such a limit stands for the full disk, too, and a place where nobody may write for the
+//! read-only one.
 
 use std::fs;
 use std::process::Command;
@@ -20,11 +22,18 @@ use super::wire;
 #[test]
 fn full_then_free_again() {
     let mut scene = Scene::prepare(&[]);
-    in_namespace(&mut scene.sidecar, "mount -t tmpfs -o size=2m,mode=700 tmpfs \"$DIRECTORY\"");
+    let is_small = in_namespace(&mut scene.sidecar, "mount -t tmpfs -o size=2m,mode=700 tmpfs \"$DIRECTORY\"");
+    if !is_small {
+        start_with_limits_ignored(&mut scene.sidecar);
+    }
     scene.sink.down();
     scene.sidecar.start();
     let ballast = scene.sidecar.visible_queue().join("ballast");
-    fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    if is_small {
+        fs::write(&ballast, vec![1; 1 << 20]).unwrap();
+    } else {
+        limit_file_size(&scene.sidecar, Some(200_000));
+    }
     let scraper = scene.scrape();
     let load = scene.load(&Plan::endless());
     eventually("the disk to be full", Duration::from_secs(60), || {
@@ -36,7 +45,11 @@ fn full_then_free_again() {
         assert_eq!(wire::get(scene.sidecar.port(), path).unwrap().status(), 200, "{path}");
     }
     let before = load.acknowledged();
-    fs::remove_file(&ballast).unwrap();
+    if is_small {
+        fs::remove_file(&ballast).unwrap();
+    } else {
+        limit_file_size(&scene.sidecar, None);
+    }
     eventually("room", Duration::from_secs(20), || (load.acknowledged() > before + 10).then_some(()));
     scene.sink.up();
     pause(Duration::from_millis(500));
@@ -59,8 +72,7 @@ fn a_write_that_fails_half_way() {
     scene.sidecar.start();
     let load = scene.load(&Plan::endless());
     for round in 1..=3_u64 {
-        let limit = Rlimit { current: Some(round * 100_000 + 77), maximum: None };
-        prlimit(Some(scene.sidecar.pid()), Resource::Fsize, limit).unwrap();
+        limit_file_size(&scene.sidecar, Some(round * 100_000 + 77));
         let failed = |scene: &Scene| scene.sidecar.metrics().value("queue_append_errors_total");
         eventually("a write to fail", Duration::from_secs(30), || (failed(&scene) > 0.0).then_some(()));
         if round == 2 {
@@ -68,8 +80,7 @@ fn a_write_that_fails_half_way() {
             scene.sidecar.kill();
             scene.sidecar.start();
         } else {
-            let limit = Rlimit { current: None, maximum: None };
-            prlimit(Some(scene.sidecar.pid()), Resource::Fsize, limit).unwrap();
+            limit_file_size(&scene.sidecar, None);
         }
         let before = load.acknowledged();
         eventually("writes to go on", Duration::from_secs(20), || (load.acknowledged() > before + 10).then_some(()));
@@ -91,15 +102,18 @@ fn a_write_that_fails_half_way() {
 #[test]
 fn read_only_from_the_start() {
     let mut scene = Scene::prepare(&[]);
-    in_namespace(
+    let is_mounted = in_namespace(
         &mut scene.sidecar,
         "mount --bind \"$DIRECTORY\" \"$DIRECTORY\" && mount -o remount,bind,ro \"$DIRECTORY\"",
     );
+    let directory = if is_mounted { scene.sidecar.queue() } else { "/sys/remora-queue".into() };
+    scene.sidecar.set("REMORA_QUEUE_DIR", directory.to_str().unwrap());
     scene.sidecar.spawn();
     let status = scene.sidecar.wait(Duration::from_secs(20));
     assert_eq!(status.code(), Some(1));
     let log = scene.sidecar.log();
-    assert!(log.contains(&scene.sidecar.queue().display().to_string()) && log.contains("Read-only"), "{log}");
+    assert!(log.contains(directory.to_str().unwrap()), "{log}");
+    assert!(!is_mounted || log.contains("Read-only"), "{log}");
 }
 
 /// The signal of a limit on the size of files ends a process unless it is ignored; then the write fails, after as much as
@@ -108,13 +122,26 @@ pub(crate) fn start_with_limits_ignored(sidecar: &mut Sidecar) {
     sidecar.start_by(&["sh", "-c", "trap '' XFSZ; exec \"$0\""]);
 }
 
-/// The program starts in a mount namespace of its own, in which `command` has prepared `$DIRECTORY` for its queue.
-fn in_namespace(sidecar: &mut Sidecar, command: &str) {
-    let allowed = Command::new("unshare").args(["-Urm", "true"]).output().unwrap();
-    let said = String::from_utf8_lossy(&allowed.stderr);
-    assert!(allowed.status.success(), "this test needs user and mount namespaces of its own (`unshare -Urm`): {said}");
+/// No file of the running program grows beyond `bytes`.
+fn limit_file_size(sidecar: &Sidecar, bytes: Option<u64>) {
+    prlimit(Some(sidecar.pid()), Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+}
+
+/// The program starts in a mount namespace of its own, in which `command` has prepared `$DIRECTORY` for its queue. False where
+/// the system allows no such namespace.
+fn in_namespace(sidecar: &mut Sidecar, command: &str) -> bool {
+    let mounts = |namespaces: &&&str| {
+        let tried = Command::new("unshare").args([**namespaces, "mount", "-t", "tmpfs", "tmpfs", "/tmp"]).output();
+        tried.is_ok_and(|output| output.status.success())
+    };
+    // As a user with a namespace of users; as root without one, which some systems forbid.
+    let Some(namespaces) = ["-Urm", "-m"].iter().find(mounts) else {
+        eprintln!("no mount namespace can be had here (`unshare -Urm`, `unshare -m`): tried with limits instead");
+        return false;
+    };
     let queue = sidecar.queue();
     fs::create_dir(&queue).unwrap();
     let script = format!("DIRECTORY='{}'; {command} && exec \"$0\"", queue.display());
-    sidecar.start_by(&["unshare", "-Urm", "sh", "-c", &script]);
+    sidecar.start_by(&["unshare", *namespaces, "sh", "-c", &script]);
+    true
 }
