@@ -5,6 +5,8 @@ use std::io;
 use std::path::Path;
 use std::time::Duration;
 
+use environment::UnixTime;
+use host::HostDisk;
 use rustix::fs::{Access, AtFlags, CWD, accessat, statvfs};
 
 use crate::plan::Queue;
@@ -23,6 +25,16 @@ pub(crate) async fn look(queue: Queue) -> (Vec<Step>, Option<()>) {
         }
     };
     (vec![step], Some(()))
+}
+
+/// When a series was refused last, as far as the ring in the queue's directory tells.
+pub(crate) async fn last_refusal(queue: &Queue) -> Option<UnixTime> {
+    let directory = queue.directory.clone();
+    let reading = tokio::task::spawn_blocking(move || {
+        let refusals = spool::read_refusals(&HostDisk, &directory).ok()?;
+        refusals.iter().map(|refusal| refusal.at).max()
+    });
+    tokio::time::timeout(LOOK_TIMEOUT, reading).await.ok()?.ok()?
 }
 
 fn judge(queue: &Queue) -> Step {

@@ -59,7 +59,14 @@ pub async fn run(plan: &Plan) -> Report {
     }
     match plan.listener {
         Some(listener) => {
-            chain.look(Link::Sidecar, STEP_TIMEOUT, sidecar::look(listener, plan.clock.now())).await;
+            let looking = async {
+                let last_refusal = match &plan.queue {
+                    Some(queue) => queue::last_refusal(queue).await,
+                    None => None,
+                };
+                sidecar::look(listener, last_refusal, plan.clock.now()).await
+            };
+            chain.look(Link::Sidecar, STEP_TIMEOUT * 2, looking).await;
         }
         None => chain.add(Step::skipped(Link::Sidecar, "it is not known where the sidecar listens")),
     }

@@ -28,8 +28,8 @@ pub(crate) struct Pages {
     status: Value,
 }
 
-/// Asks the sidecar that listens at `listener`, if one does.
-pub(crate) async fn look(listener: Listener, now: UnixTime) -> (Vec<Step>, Option<()>) {
+/// Asks the sidecar that listens at `listener`, if one does. `last_refusal` is what its queue's directory tells.
+pub(crate) async fn look(listener: Listener, last_refusal: Option<UnixTime>, now: UnixTime) -> (Vec<Step>, Option<()>) {
     let address = probed(listener.address);
     if let Err(failure) = tcp::connect(address).await {
         let step = if failure == tcp::Failure::Refused {
@@ -60,7 +60,7 @@ pub(crate) async fn look(listener: Listener, now: UnixTime) -> (Vec<Step>, Optio
         return (vec![step], None);
     };
     let status = page("/status").await.and_then(|(_, body)| serde_json::from_str(&body).ok()).unwrap_or(Value::Null);
-    (vec![judge(&Pages { ready, metrics, status }, now)], Some(()))
+    (vec![judge(&Pages { ready, metrics, status }, last_refusal, now)], Some(()))
 }
 
 /// What is bound to all addresses is asked over loopback.
@@ -76,7 +76,7 @@ fn probed(address: SocketAddr) -> SocketAddr {
 }
 
 /// The most serious of what the pages tell, with all the rest as facts.
-fn judge(pages: &Pages, now: UnixTime) -> Step {
+fn judge(pages: &Pages, last_refusal: Option<UnixTime>, now: UnixTime) -> Step {
     let read = Exposition::parse(&pages.metrics);
     let metric = |name: &str| read.sum(&format!("remora_sidecar_{name}"));
     let by = |name: &str, label: &str| read.by(&format!("remora_sidecar_{name}"), label);
@@ -130,14 +130,13 @@ fn judge(pages: &Pages, now: UnixTime) -> Step {
     if throttled > 0.0 {
         trouble(format!("the endpoint answered {throttled} requests with 429: the ingestion quota is hit"), QUOTA_MEND);
     }
-    let lost = [("rejected", metric("rejected_samples_total")), ("expired", metric("expired_samples_total"))];
-    for (how, count) in lost {
-        if let Some(count) = count.filter(|count| *count > 0.0) {
-            let reasons: Vec<String> =
-                by(&format!("{how}_samples_total"), "reason").iter().map(|(reason, _)| (*reason).to_owned()).collect();
-            let finding =
-                format!("{count} samples were {how} since the queue was made ({})", distinct(reasons).join(", "));
-            trouble(finding, "`remora-sidecar ledger summary` tells how many for which reason, `ledger tail` which");
+    let mut history = Vec::new();
+    for loss in losses(&read, last_refusal, now) {
+        if loss.is_recent {
+            let mend = "`remora-sidecar ledger summary` tells how many for which reason, `ledger tail` which";
+            trouble(loss.finding, mend);
+        } else {
+            history.push(loss.finding);
         }
     }
     let failed: f64 = by("write_requests_total", "outcome")
@@ -158,7 +157,8 @@ fn judge(pages: &Pages, now: UnixTime) -> Step {
     let step = match troubles.first() {
         None => {
             let finding = match failed {
-                0.0 => "the sidecar runs, is ready, and refused nothing".to_owned(),
+                0.0 if history.is_empty() => "the sidecar runs, is ready, and refused nothing".to_owned(),
+                0.0 => "the sidecar runs and is ready".to_owned(),
                 _ => format!("the sidecar runs and is ready; {failed} requests failed since it started"),
             };
             Step::ok(Link::Sidecar, finding)
@@ -167,6 +167,7 @@ fn judge(pages: &Pages, now: UnixTime) -> Step {
     };
     let step =
         troubles.iter().skip(1).fold(step, |step, (finding, mend)| step.with("also", format!("{finding}; {mend}")));
+    let step = history.into_iter().fold(step, |step, finding| step.with("earlier", finding));
     let step = FACTS.iter().fold(step, |step, name| step.with_some(name, metric(name)));
     let step = step.with_some("version", pages.status["version"].as_str().map(|text| excerpt(text.as_bytes(), "", 40)));
     match failure["at"].as_str() {
@@ -176,6 +177,42 @@ fn judge(pages: &Pages, now: UnixTime) -> Step {
         }
         None => step,
     }
+}
+
+/// Samples that the account has as lost. It outlives restarts, so that there are some is no trouble of today by itself.
+struct Loss {
+    finding: String,
+    /// Whether some were lost within [`RECENT`], or are about to be.
+    is_recent: bool,
+}
+
+fn losses(read: &Exposition<'_>, last_refusal: Option<UnixTime>, now: UnixTime) -> Vec<Loss> {
+    let metric = |name: &str| read.sum(&format!("remora_sidecar_{name}")).unwrap_or(0.0);
+    let verdicts = |verdict: &str| {
+        let all = read.by("remora_sidecar_delivery_verdicts_total", "verdict");
+        all.iter().filter(|(found, _)| *found == verdict).map(|(_, count)| count).sum::<f64>()
+    };
+    let started_recently = metric("uptime_seconds") <= RECENT.as_secs_f64();
+    let was_refused = match last_refusal {
+        Some(at) => now.since(at) <= RECENT,
+        // Where there is no ring to read, at least what was before the start is told from what came since.
+        None => verdicts("quarantine") > 0.0,
+    };
+    let was_damaged = started_recently && metric("queue_set_aside_files_total") > 0.0;
+    // When requests expired is kept nowhere. They do while the queue is at a bound.
+    let is_at_bound = metric("queue_age_seconds") > metric("queue_age_max_seconds") * AGE_SHARE_WARNED
+        || metric("queue_bytes") > metric("queue_bytes_max") * SIZE_SHARE_WARNED;
+    let has_expired = is_at_bound || started_recently && verdicts("expired") > 0.0;
+    [("rejected", was_refused || was_damaged), ("expired", has_expired)]
+        .into_iter()
+        .filter_map(|(how, is_recent)| {
+            let count = Some(metric(&format!("{how}_samples_total"))).filter(|count| *count > 0.0)?;
+            let reasons = read.by(&format!("remora_sidecar_{how}_samples_total"), "reason");
+            let reasons = distinct(reasons.iter().map(|(reason, _)| (*reason).to_owned()).collect()).join(", ");
+            let finding = format!("{count} samples were {how} since the queue was made ({reasons})");
+            Some(Loss { finding, is_recent })
+        })
+        .collect()
 }
 
 fn blocked_words(reason: &str) -> String {
@@ -228,6 +265,8 @@ const FACTS: [&str; 8] = [
     "queue_bytes",
     "queue_age_seconds",
 ];
+/// What was lost longer ago is history: mended, or of somebody who has stopped sending it.
+const RECENT: Duration = Duration::from_secs(60 * 60);
 const PAGE_TIMEOUT: Duration = Duration::from_secs(2);
 /// Prometheus sends every few seconds once it has something.
 const QUIET_SECONDS: f64 = 120.0;

@@ -10,7 +10,12 @@ fn pages(metrics: &str) -> Pages {
 
 #[track_caller]
 fn check(pages: &Pages, status: Status, finding: &str, mend: &str) -> Step {
-    let step = judge(pages, NOW);
+    check_after(pages, None, status, finding, mend)
+}
+
+#[track_caller]
+fn check_after(pages: &Pages, last_refusal: Option<UnixTime>, status: Status, finding: &str, mend: &str) -> Step {
+    let step = judge(pages, last_refusal, NOW);
     let told = step.mend.clone().unwrap_or_default();
     assert!(step.status == status && step.finding.contains(finding) && told.contains(mend), "{step:?}");
     step
@@ -47,14 +52,56 @@ fn each_symptom_is_named() {
             "4 requests with 429",
             "more rules",
         ),
-        (
-            "rejected_samples_total{kind=\"float\",reason=\"invalid\"} 5\nrejected_samples_total{kind=\"histogram\",reason=\"invalid\"} 1",
-            "6 samples were rejected since the queue was made (invalid)",
-            "ledger",
-        ),
-        ("expired_samples_total{kind=\"float\",reason=\"age\"} 5", "5 samples were expired", "ledger"),
     ] {
         check(&pages(metrics), Status::Warning, finding, mend);
+    }
+}
+
+#[test]
+fn what_was_lost_is_a_warning_while_it_is_recent() {
+    let rejected = "rejected_samples_total{kind=\"float\",reason=\"invalid\"} 5\n\
+                    rejected_samples_total{kind=\"histogram\",reason=\"invalid\"} 1\nwrite_requests_total 7";
+    let expired = "expired_samples_total{kind=\"float\",reason=\"age\"} 5\nwrite_requests_total 7";
+    let ago = |minutes: u64| Some(NOW.minus(Duration::from_secs(minutes * 60)));
+    let long_ago = ("uptime_seconds 90000", "uptime_seconds 3000");
+    for (account, beside, last_refusal, is_recent) in [
+        (rejected, long_ago.0, ago(59), true),
+        (rejected, long_ago.0, ago(61), false),
+        // A restart changes nothing about it.
+        (rejected, long_ago.1, ago(61), false),
+        (rejected, long_ago.1, ago(59), true),
+        // Without a ring to read: since the start or before.
+        (rejected, long_ago.0, None, false),
+        (rejected, "delivery_verdicts_total{verdict=\"quarantine\"} 2", None, true),
+        (rejected, "delivery_verdicts_total{verdict=\"delivered\"} 2", None, false),
+        // The queue's own files were damaged, as this start found.
+        (rejected, "uptime_seconds 3000\nqueue_set_aside_files_total 1", ago(61), true),
+        (rejected, "uptime_seconds 90000\nqueue_set_aside_files_total 1", ago(61), false),
+        (expired, long_ago.0, None, false),
+        (expired, "uptime_seconds 3000\ndelivery_verdicts_total{verdict=\"expired\"} 1", None, true),
+        (expired, "uptime_seconds 90000\ndelivery_verdicts_total{verdict=\"expired\"} 1", None, false),
+        (expired, "queue_bytes 10\nqueue_bytes_max 1000\nqueue_age_seconds 1\nqueue_age_max_seconds 100", None, false),
+    ] {
+        let told = if account == rejected {
+            "6 samples were rejected since the queue was made (invalid)"
+        } else {
+            "5 samples were expired since the queue was made (age)"
+        };
+        let pages = pages(&format!("{account}\n{beside}"));
+        if is_recent {
+            check_after(&pages, last_refusal, Status::Warning, told, "ledger");
+        } else {
+            let step = check_after(&pages, last_refusal, Status::Ok, "runs and is ready", "");
+            assert!(step.details.contains(&("earlier", told.to_owned())), "{step:?}");
+        }
+    }
+    // What expires now is named beside the bound that it comes to.
+    for bound in ["queue_bytes 990\nqueue_bytes_max 1000", "queue_age_seconds 99\nqueue_age_max_seconds 100"] {
+        let step =
+            check(&pages(&format!("{expired}\nuptime_seconds 90000\n{bound}")), Status::Warning, "", "REMORA_QUEUE");
+        let is_named =
+            step.details.iter().any(|(name, text)| *name == "also" && text.contains("5 samples were expired"));
+        assert!(is_named, "{step:?}");
     }
 }
 
