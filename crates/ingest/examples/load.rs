@@ -3,7 +3,11 @@
 //! `load URL TOKEN PID [ROUNDS]`: 20,000 series of 15 labels, 2,000 samples a request (about 800 kB decoded), one sample of every series a round,
 //! 15 s of series time between rounds, four connections. The first round makes the series and is not measured.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a measurement: figures are printed, and what fails ends it"
+)]
 #![expect(clippy::disallowed_methods, reason = "real time is what is measured")]
 
 use std::sync::Arc;

@@ -4,7 +4,11 @@
 //! `tests/conformance/remote-write/rw_receiver_cases.py URL --header 'Authorization: Bearer TOKEN'`. With a directory,
 //! samples go into a database there; otherwise into memory, slowly.
 
-#![allow(clippy::print_stdout, clippy::unwrap_used)]
+#![allow(
+    clippy::print_stdout,
+    clippy::unwrap_used,
+    reason = "a tool of tests: it prints where it listens, and what fails ends it"
+)]
 
 #[path = "../tests/support/mod.rs"]
 mod support;

@@ -1,6 +1,6 @@
 //! The endpoint over real connections.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod support;
 

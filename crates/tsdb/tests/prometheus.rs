@@ -3,7 +3,7 @@
 //! Needs `promtool`, which `scripts/peers` fetches (`make test` does).
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
-#[allow(dead_code)]
+#[allow(dead_code, reason = "shared by several tests, which use different parts")]
 #[path = "engine/support.rs"]
 mod support;
 

@@ -1,7 +1,7 @@
 //! A data collection endpoint on a free port of loopback, with a local issuer and storage that does what a test says.
 
-// Shared by the integration tests and the example, which use different parts.
-#![allow(dead_code, clippy::unwrap_used)]
+#![allow(dead_code, reason = "shared by the integration tests and the example, which use different parts")]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod issuer;
 mod storage;

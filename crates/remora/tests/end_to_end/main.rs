@@ -2,7 +2,7 @@
 //!
 //! Needs the peers that `scripts/peers` fetches (`make test` does) and python3; a missing one fails the test that needs it.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
 mod client;
 mod crash;
