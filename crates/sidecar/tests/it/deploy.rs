@@ -206,20 +206,45 @@ fn the_settings_of_the_unit_are_accepted_once_filled_in() {
     let directory = tempfile::tempdir().unwrap();
     let file = directory.path().join("sidecar.yaml");
     let unit = text("systemd/remora-sidecar.service");
-    let commented_out = |text: &str| text.replace("\n#outbound", "\noutbound").replace("\n#  ", "\n  ");
     let written = text("systemd/remora-sidecar.yaml");
-    let outbound = commented_out(&written).replace("ca_file", "#ca_file");
-    for settings in [&written, &outbound] {
+    // The lines that belong together, with or without their comment signs.
+    let taken = |text: &str, from: &str, to: &str| {
+        let (before, rest) = text.split_once(from).unwrap();
+        let (lines, after) = rest.split_once(to).unwrap();
+        format!("{before}{}{}{to}{after}", from.replacen('#', "", 1), lines.replace("\n  #", "\n  "))
+    };
+    let identity = written.replace("\n  type: systemAssigned", "");
+    let user = taken(&identity, "  #type: userAssigned", "  # An application");
+    let application = taken(&identity, "  #type: aadApplication", "  # With a secret");
+    let outbound = written.replace("\n#outbound", "\noutbound").replace("\n#  ", "\n  ").replace("ca_file", "#ca_file");
+    for (settings, kind) in [
+        (&written, "systemAssigned"),
+        (&user, "userAssigned"),
+        (&application, "aadApplication"),
+        (&outbound, "systemAssigned"),
+    ] {
         let prose_aside: String = settings
             .lines()
             .filter(|line| !line.trim_start().starts_with('#'))
             .map(|line| format!("{line}\n"))
             .collect();
         fs::write(&file, filled_in(&prose_aside)).unwrap();
-        assert!(unit.contains("REMORA_QUEUE_DIR=%S/remora-sidecar"));
-        let of_unit = |name: &str| (name == "REMORA_QUEUE_DIR").then(|| "/var/lib/remora-sidecar".to_owned());
-        sidecar::Settings::load(of_unit, Some(&file)).unwrap_or_else(|invalid| panic!("{invalid}"));
+        // The file alone: `ledger` and `doctor` do not know what a unit would add to it.
+        let settings = sidecar::Settings::load(|_| None, Some(&file)).unwrap_or_else(|invalid| panic!("{invalid}"));
+        assert_eq!(settings.identity.name(), kind);
+        let queue = settings.queue.expect("the file has a queue");
+        let state = unit.lines().find_map(|line| line.strip_prefix("StateDirectory=")).unwrap();
+        assert_eq!(queue.directory, Path::new("/var/lib").join(state), "the unit lets nothing else be written to");
     }
+    let credential = |text: &str, before: &str, end: char| {
+        let rest = text.split_once(before).unwrap().1;
+        rest.split(end).next().unwrap().to_owned()
+    };
+    assert_eq!(
+        credential(&unit, "\n#LoadCredential=", ':'),
+        credential(&written, "/run/credentials/remora-sidecar.service/", '\n'),
+        "unit and settings name one file"
+    );
     assert_ne!(written, outbound, "what is commented out is tried too");
     for line in text("systemd/remora-sidecar.env").lines() {
         if let Some((name, _)) = line.trim_start_matches('#').split_once('=') {
