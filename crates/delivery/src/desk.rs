@@ -107,7 +107,7 @@ impl Desk {
             policy,
             state,
             window: Window::default(),
-            gate: Gate::new(monotonic),
+            gate: Gate::new(),
             ages: Ages::new(wall, monotonic),
             quiet: Quiet::default(),
             read: None,
@@ -127,7 +127,7 @@ impl Desk {
 
     /// Another target: nothing that was learned of the old one holds.
     pub(crate) fn forget_target(&mut self) {
-        self.gate.reset(self.clock.monotonic());
+        self.gate.reset();
         self.target += 1;
         self.probed = None;
         self.known_bad.clear();
@@ -210,18 +210,20 @@ impl Desk {
         // Whoever lowered the bound may have raised it again; one request an hour finds out.
         self.learned.body_bytes_max.take_if(|(_, at)| now.monotonic.since(*at) > BODY_LIMIT_FOR);
         let Policy { age_max, authorization_grace: grace, .. } = self.policy;
-        let refused_long = self.gate.since_success(now.monotonic) > grace;
-        let giving_up = self.gate.giving_up().filter(|_| refused_long).cloned();
+        let giving_up = self.gate.giving_up(grace, now.monotonic);
+        let giving_up = giving_up.map(|refused| (refused.cause.clone(), now.monotonic.since(refused.at)));
+        // Nothing is given up before something was tried when its time had come already.
+        let patience = giving_up.as_ref().map_or(Duration::MAX, |(_, ago)| grace.saturating_add(*ago));
         let old: Vec<(EntryId, Duration)> = self
             .window
             .resting()
             .map(|case| (case.id, self.ages.of(case.received_at)))
-            .filter(|(_, age)| *age > age_max || giving_up.is_some() && *age > grace)
+            .filter(|(_, age)| *age > age_max || *age > patience)
             .collect();
         for (id, age) in old {
             match &giving_up {
                 _ if age > age_max => self.expire(id, now),
-                Some(cause) => self.give_up(id, cause, now),
+                Some((cause, _)) => self.give_up(id, cause, now),
                 None => {}
             }
         }

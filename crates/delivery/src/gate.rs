@@ -10,19 +10,21 @@ use environment::{Monotonic, UnixTime};
 use crate::Blocked;
 use crate::message::Cause;
 
+mod refusals;
+
+use refusals::{Refusals, Refused};
+
 /// The state of one target.
 pub(crate) struct Gate {
     closed: Option<Closed>,
     epoch: u64,
     /// Whether the one request that tries is on its way.
     probing: bool,
-    /// Failures in a row.
+    /// Failures since the target last let us in, other than refusals.
     failures: u32,
-    last_success: Monotonic,
+    refusals: Refusals,
     /// When a refused token was last exchanged, since something was taken.
     refreshed_at: Option<Monotonic>,
-    /// Why entries that are old enough are given up unasked, once the target has refused for longer than is waited.
-    giving_up: Option<Cause>,
 }
 
 struct Closed {
@@ -48,21 +50,13 @@ pub(crate) enum Admission {
 
 impl Gate {
     /// An open gate.
-    pub(crate) fn new(now: Monotonic) -> Self {
-        Self {
-            closed: None,
-            epoch: 0,
-            probing: false,
-            failures: 0,
-            last_success: now,
-            refreshed_at: None,
-            giving_up: None,
-        }
+    pub(crate) fn new() -> Self {
+        Self { closed: None, epoch: 0, probing: false, failures: 0, refusals: Refusals::default(), refreshed_at: None }
     }
 
     /// Forgets everything, for another target; what is on its way to the old one says nothing of the new.
-    pub(crate) fn reset(&mut self, now: Monotonic) {
-        *self = Self { epoch: self.epoch + 1, ..Self::new(now) };
+    pub(crate) fn reset(&mut self) {
+        *self = Self { epoch: self.epoch + 1, ..Self::new() };
     }
 
     pub(crate) fn admission(&self, now: Monotonic) -> Admission {
@@ -84,13 +78,21 @@ impl Gate {
         self.epoch
     }
 
-    /// Failures in a row if a request of `epoch` failed now.
+    /// Failures in a row if a request of `epoch` failed now; refusals are not among them.
     pub(crate) fn failures_with(&self, epoch: u64) -> u32 {
-        if epoch == self.epoch { self.failures + 1 } else { self.failures.max(1) }
+        if epoch == self.epoch { self.failures.saturating_add(1) } else { self.failures.max(1) }
     }
 
-    pub(crate) fn since_success(&self, now: Monotonic) -> Duration {
-        now.since(self.last_success)
+    /// Refusals in a row if a request of `epoch` was refused now.
+    pub(crate) fn refusals_with(&self, epoch: u64) -> u32 {
+        let count = self.refusals.count();
+        if epoch == self.epoch { count.saturating_add(1) } else { count.max(1) }
+    }
+
+    /// How long the target has refused everything if a request of `epoch` was refused now. One that left before what is
+    /// known of the target says nothing of how it is.
+    pub(crate) fn refused_for_with(&self, epoch: u64, now: Monotonic) -> Duration {
+        if epoch == self.epoch { self.refusals.lasted_with(now) } else { Duration::ZERO }
     }
 
     /// Whether a token used in `epoch` is one that was obtained after the target had refused another, lately.
@@ -109,8 +111,8 @@ impl Gate {
     }
 
     /// The target took something. Answers whether that opened the gate.
-    pub(crate) fn taken(&mut self, epoch: u64, now: Monotonic) -> bool {
-        self.last_success = now;
+    pub(crate) fn taken(&mut self, epoch: u64) -> bool {
+        self.refusals = Refusals::default();
         self.answered(epoch)
     }
 
@@ -123,12 +125,45 @@ impl Gate {
         self.probing = false;
         self.failures = 0;
         self.refreshed_at = None;
-        self.giving_up = None;
+        self.refusals = Refusals::default();
         self.closed.take().is_some()
     }
 
-    /// A request failed for a reason that concerns all. Answers whether this is news.
+    /// A request was refused, as every other would be. Answers whether this is news.
+    pub(crate) fn refused(
+        &mut self,
+        epoch: u64,
+        reason: &'static str,
+        cause: Cause,
+        after: Duration,
+        now: Monotonic,
+        wall: UnixTime,
+    ) -> bool {
+        let status = cause.status;
+        if epoch == self.epoch {
+            self.refusals.add(cause, now);
+        }
+        self.closed_by(epoch, reason, status, after, now, wall)
+    }
+
+    /// A request failed for another reason that concerns all. Answers whether this is news.
     pub(crate) fn failed(
+        &mut self,
+        epoch: u64,
+        reason: &'static str,
+        status: Option<u16>,
+        after: Duration,
+        now: Monotonic,
+        wall: UnixTime,
+    ) -> bool {
+        if epoch == self.epoch {
+            self.failures = self.failures.saturating_add(1);
+            self.refusals.interrupt();
+        }
+        self.closed_by(epoch, reason, status, after, now, wall)
+    }
+
+    fn closed_by(
         &mut self,
         epoch: u64,
         reason: &'static str,
@@ -148,7 +183,6 @@ impl Gate {
             }
             return false;
         }
-        self.failures = self.failures.saturating_add(1);
         self.close(Closed { reason, status, since: wall, until, retry_at })
     }
 
@@ -157,10 +191,8 @@ impl Gate {
         self.probing = false;
         let known = self.closed.as_ref().filter(|known| known.reason == closed.reason);
         let news = known.is_none();
-        match known {
-            Some(known) => closed.since = known.since,
-            // What was given up for one reason is not given up for another.
-            None => self.giving_up = None,
+        if let Some(known) = known {
+            closed.since = known.since;
         }
         self.closed = Some(closed);
         news
@@ -173,12 +205,13 @@ impl Gate {
         }
     }
 
-    pub(crate) fn give_up(&mut self, cause: Cause) {
-        self.giving_up = Some(cause);
-    }
-
-    pub(crate) fn giving_up(&self) -> Option<&Cause> {
-        self.giving_up.as_ref()
+    /// The refusal for which everything is given up that had waited for longer than `grace` when it came: the last one, once
+    /// they have lasted for longer than that. Only until it is time to ask again.
+    pub(crate) fn giving_up(&self, grace: Duration, now: Monotonic) -> Option<&Refused> {
+        match self.admission(now) {
+            Admission::NothingUntil(_) => self.refusals.beyond(grace),
+            Admission::All | Admission::Probe | Admission::Nothing => None,
+        }
     }
 
     pub(crate) fn blocked(&self) -> Option<Blocked> {
@@ -203,7 +236,7 @@ mod tests {
     #[test]
     fn one_outage_counts_once_and_one_request_tries() {
         let (now, wall) = at(10);
-        let mut gate = Gate::new(now);
+        let mut gate = Gate::new();
         let epochs: Vec<_> = (0..3).map(|_| gate.leave()).collect();
         let news: Vec<_> =
             epochs.iter().map(|epoch| gate.failed(*epoch, "unreachable", None, SECOND, now, wall)).collect();
@@ -213,36 +246,86 @@ mod tests {
         assert_eq!(gate.admission(at(11).0), Admission::Probe);
         let probe = gate.leave();
         assert_eq!(gate.admission(at(11).0), Admission::Nothing);
-        assert!(!gate.taken(epochs[0], at(12).0), "what left before the outage says nothing of its end");
+        assert!(!gate.taken(epochs[0]), "what left before the outage says nothing of its end");
         assert!(!gate.failed(probe, "unreachable", None, 2 * SECOND, at(12).0, at(12).1), "the same is no news");
         assert_eq!(gate.blocked().unwrap().since, wall);
         let probe = gate.leave();
-        assert!(gate.taken(probe, at(15).0));
+        assert!(gate.taken(probe));
         assert_eq!((gate.admission(at(15).0), gate.failures_with(gate.epoch)), (Admission::All, 1));
     }
 
-    #[test]
-    fn another_reason_starts_anew() {
-        let (now, wall) = at(10);
-        let mut gate = Gate::new(now);
+    fn refused(gate: &mut Gate, seconds: u64) -> bool {
         let cause =
             Cause { reason: spool::Rejection::Forbidden, status: Some(403), text: String::new(), repetition: false };
+        let (now, wall) = at(seconds);
         let probe = gate.leave();
-        gate.failed(probe, "forbidden", Some(403), SECOND, now, wall);
-        gate.give_up(cause);
+        gate.refused(probe, "forbidden", cause, SECOND, now, wall)
+    }
+
+    fn failed(gate: &mut Gate, seconds: u64) -> bool {
+        let (now, wall) = at(seconds);
         let probe = gate.leave();
-        assert!(!gate.failed(probe, "forbidden", Some(403), SECOND, at(20).0, at(20).1));
-        assert!(gate.giving_up().is_some());
+        gate.failed(probe, "unreachable", None, SECOND, now, wall)
+    }
+
+    #[test]
+    fn refusals_last_from_one_to_the_next() {
+        let mut gate = Gate::new();
+        let giving_up = |gate: &Gate, seconds| gate.giving_up(10 * SECOND, at(seconds).0).map(|refused| refused.at);
+        failed(&mut gate, 0);
+        assert!(refused(&mut gate, 1000) && !refused(&mut gate, 1009));
+        assert_eq!(gate.refused_for_with(gate.epoch, at(1010).0), 10 * SECOND);
+        assert_eq!(giving_up(&gate, 1009), None);
+        refused(&mut gate, 1011);
+        assert_eq!(giving_up(&gate, 1011), Some(at(1011).0));
+        assert_eq!(giving_up(&gate, 1012), None, "it is time to ask again");
         let probe = gate.leave();
-        assert!(gate.failed(probe, "unreachable", None, SECOND, at(30).0, at(30).1));
-        assert!(gate.giving_up().is_none());
-        assert_eq!(gate.blocked().unwrap().since, at(30).1);
+        assert_eq!(giving_up(&gate, 1011), None, "it is asked");
+        gate.take_back(probe);
+        assert!(failed(&mut gate, 1013));
+        assert_eq!((giving_up(&gate, 1013), gate.blocked().unwrap().since), (None, at(1013).1));
+        refused(&mut gate, 2000);
+        assert_eq!(gate.refused_for_with(gate.epoch, at(2000).0), 11 * SECOND, "what was between does not count");
+        assert_eq!(gate.refused_for_with(gate.epoch - 1, at(2000).0), Duration::ZERO);
+        assert_eq!(giving_up(&gate, 2000), Some(at(2000).0));
+    }
+
+    #[test]
+    fn whatever_is_taken_ends_the_refusals() {
+        for late in [false, true] {
+            let mut gate = Gate::new();
+            let early = gate.leave();
+            for seconds in [0, 20, 40] {
+                refused(&mut gate, seconds);
+            }
+            let epoch = if late { early } else { gate.leave() };
+            assert_eq!(gate.taken(epoch), !late);
+            assert_eq!(gate.refused_for_with(gate.epoch, at(60).0), Duration::ZERO);
+            assert_eq!(gate.refusals_with(gate.epoch), 1);
+        }
+    }
+
+    #[test]
+    fn refusals_and_other_failures_are_counted_each_for_itself() {
+        let mut gate = Gate::new();
+        for seconds in 0..5 {
+            failed(&mut gate, seconds);
+        }
+        assert_eq!((gate.failures_with(gate.epoch), gate.refusals_with(gate.epoch)), (6, 1));
+        refused(&mut gate, 6);
+        refused(&mut gate, 7);
+        failed(&mut gate, 8);
+        assert_eq!((gate.failures_with(gate.epoch), gate.refusals_with(gate.epoch)), (7, 3));
+        assert_eq!(gate.refusals_with(0), 2);
+        let probe = gate.leave();
+        gate.taken(probe);
+        assert_eq!((gate.failures_with(gate.epoch), gate.refusals_with(gate.epoch)), (1, 1));
     }
 
     #[test]
     fn a_longer_wait_of_a_late_answer_counts() {
         let (now, wall) = at(10);
-        let mut gate = Gate::new(now);
+        let mut gate = Gate::new();
         let (first, second) = (gate.leave(), gate.leave());
         gate.failed(first, "throttled", Some(429), SECOND, now, wall);
         gate.failed(second, "throttled", Some(429), 9 * SECOND, now, wall);
@@ -252,7 +335,7 @@ mod tests {
     #[test]
     fn a_refused_token_is_exchanged_once() {
         let (now, wall) = at(10);
-        let mut gate = Gate::new(now);
+        let mut gate = Gate::new();
         let epoch = gate.leave();
         assert!(!gate.is_token_fresh(epoch, now));
         gate.refresh(epoch, now, wall);

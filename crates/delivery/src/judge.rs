@@ -44,10 +44,12 @@ pub struct Attempt {
     pub holds_known_poison: bool,
     /// Whether anything was delivered since this attempt was sent.
     pub delivered_meanwhile: bool,
-    /// Failures of the target in a row, this one included.
+    /// Failures of the target in a row, this one included and refusals not.
     pub target_failures: u32,
-    /// Since the target last took something; since the start if it never did.
-    pub since_success: Duration,
+    /// Refusals in a row, this one included: answers that make everything wait for an identity, a role or a rule.
+    pub refusals: u32,
+    /// How long the target has answered so, up to this answer.
+    pub refused_for: Duration,
     /// Whether the token was obtained after the target had refused one.
     pub token_fresh: bool,
     /// Chance in `0.0..1.0` that spreads waits.
@@ -205,10 +207,10 @@ impl Case<'_> {
         if *age > policy.age_max {
             return Verdict::Expired;
         }
-        if *age > policy.authorization_grace && attempt.since_success > policy.authorization_grace {
+        if *age > policy.authorization_grace && attempt.refused_for > policy.authorization_grace {
             return refused(reason);
         }
-        Verdict::Hold { after: backoff::delay(policy.probe, attempt.target_failures, attempt.chance), reason }
+        Verdict::Hold { after: backoff::delay(policy.probe, attempt.refusals, attempt.chance), reason }
     }
 
     /// Every other body would be answered the same.

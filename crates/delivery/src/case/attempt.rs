@@ -23,7 +23,8 @@ pub(crate) struct Circumstances {
     /// Deliveries when the attempt was sent.
     pub(crate) deliveries_before: u64,
     pub(crate) target_failures: u32,
-    pub(crate) since_success: Duration,
+    pub(crate) refusals: u32,
+    pub(crate) refused_for: Duration,
     pub(crate) token_fresh: bool,
     pub(crate) chance: f64,
 }
@@ -72,7 +73,8 @@ impl Case {
             holds_known_poison,
             delivered_meanwhile: around.tried.deliveries > around.deliveries_before,
             target_failures: around.target_failures,
-            since_success: around.since_success,
+            refusals: around.refusals,
+            refused_for: around.refused_for,
             token_fresh: around.token_fresh,
             chance: around.chance,
         }

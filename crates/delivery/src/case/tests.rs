@@ -80,7 +80,8 @@ fn run(entry: Entry, mut receiver: impl FnMut(&[(usize, i64)], Version) -> (Answ
         tried: Tried::default(),
         deliveries_before: 0,
         target_failures: 1,
-        since_success: Duration::ZERO,
+        refusals: 1,
+        refused_for: Duration::ZERO,
         token_fresh: false,
         chance: 0.0,
     };

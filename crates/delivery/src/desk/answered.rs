@@ -50,7 +50,8 @@ impl Desk {
             tried: self.learned.tried,
             deliveries_before: ticket.deliveries,
             target_failures: self.gate.failures_with(ticket.epoch),
-            since_success: self.gate.since_success(now.monotonic),
+            refusals: self.gate.refusals_with(ticket.epoch),
+            refused_for: self.gate.refused_for_with(ticket.epoch, now.monotonic),
             token_fresh: self.gate.is_token_fresh(ticket.epoch, now.monotonic),
             chance: self.rng.next_f64(),
         };
@@ -85,9 +86,7 @@ impl Desk {
         self.move_gate(ticket, answer, &verdict, token, tokens, now);
         match (given_up, verdict) {
             (Some(reason), _) => {
-                let cause = Cause::of(reason, answer);
-                self.give_up(ticket.id, &cause, now);
-                self.gate.give_up(cause);
+                self.give_up(ticket.id, &Cause::of(reason, answer), now);
             }
             (None, Verdict::Expired) => self.expire(ticket.id, now),
             _ if done => self.settle(ticket.id, now),
@@ -147,8 +146,7 @@ impl Desk {
                 return;
             }
             Verdict::Quarantine { reason, .. } if gives_up_target(verdict).is_some() => {
-                let after = self.delay(self.policy.probe, epoch);
-                self.gate.failed(epoch, hold_word(*reason), status, after, now.monotonic, now.wall)
+                self.refused(epoch, *reason, answer, None, now)
             }
             // 500: it is not known whose trouble it is.
             Verdict::Bisect | Verdict::Retry { reach: Reach::Entry, .. } if !matches!(status, Some(400..=499)) => {
@@ -166,18 +164,20 @@ impl Desk {
             Verdict::Retry { after, reason, .. } => {
                 self.gate.failed(epoch, reason, status, *after, now.monotonic, now.wall)
             }
-            Verdict::Hold { after, reason } => {
-                self.gate.failed(epoch, hold_word(*reason), status, *after, now.monotonic, now.wall)
-            }
+            Verdict::Hold { after, reason } => self.refused(epoch, *reason, answer, Some(*after), now),
             Verdict::RefreshToken => {
                 tokens.reject(token);
                 self.gate.refresh(epoch, now.monotonic, now.wall);
                 return;
             }
-            Verdict::Expired => {
-                let after = self.delay(self.policy.backoff, epoch);
-                self.gate.failed(epoch, word_of(answer), status, after, now.monotonic, now.wall)
-            }
+            Verdict::Expired => match failure_of(answer) {
+                Failure::Refusal(reason) => self.refused(epoch, reason, answer, None, now),
+                Failure::Other(word) => {
+                    let failures = self.gate.failures_with(epoch);
+                    let after = backoff::delay(self.policy.backoff, failures, self.rng.next_f64());
+                    self.gate.failed(epoch, word, status, after, now.monotonic, now.wall)
+                }
+            },
         };
         if closed {
             self.say_blocked(answer, now);
@@ -186,14 +186,24 @@ impl Desk {
 
     fn opened(&mut self, epoch: u64, taken: bool, now: Now) {
         let blocked = self.gate.blocked();
-        let opened = if taken { self.gate.taken(epoch, now.monotonic) } else { self.gate.answered(epoch) };
+        let opened = if taken { self.gate.taken(epoch) } else { self.gate.answered(epoch) };
         if let Some(blocked) = blocked.filter(|_| opened) {
             self.say_open(&blocked, now);
         }
     }
 
-    fn delay(&self, bounds: (Duration, Duration), epoch: u64) -> Duration {
-        backoff::delay(bounds, self.gate.failures_with(epoch), self.rng.next_f64())
+    fn refused(
+        &mut self,
+        epoch: u64,
+        reason: Rejection,
+        answer: &Result<Answer, SendError>,
+        after: Option<Duration>,
+        now: Now,
+    ) -> bool {
+        let after = after
+            .unwrap_or_else(|| backoff::delay(self.policy.probe, self.gate.refusals_with(epoch), self.rng.next_f64()));
+        let cause = Cause::of(reason, answer);
+        self.gate.refused(epoch, hold_word(reason), cause, after, now.monotonic, now.wall)
     }
 
     fn count(
@@ -257,19 +267,25 @@ fn hold_word(reason: Rejection) -> &'static str {
     }
 }
 
-/// The word of metrics for a failure whose entry is too old to be tried again.
-fn word_of(answer: &Result<Answer, SendError>) -> &'static str {
+/// What happened to an entry that is too old to be tried again.
+enum Failure {
+    Refusal(Rejection),
+    /// With the word of metrics.
+    Other(&'static str),
+}
+
+fn failure_of(answer: &Result<Answer, SendError>) -> Failure {
     match answer {
-        Err(error) => error.kind,
+        Err(error) => Failure::Other(error.kind),
         Ok(Answer { status, .. }) => match status {
-            401 => "unauthorized",
-            403 => "forbidden",
-            408 => "timeout",
-            415 => "unsupported",
-            425 | 500..=599 => "unavailable",
-            429 => "throttled",
-            300..=499 => "not_found",
-            _ => "invalid_answer",
+            401 => Failure::Refusal(Rejection::Unauthorized),
+            403 => Failure::Refusal(Rejection::Forbidden),
+            408 => Failure::Other("timeout"),
+            415 => Failure::Refusal(Rejection::Unsupported),
+            425 | 500..=599 => Failure::Other("unavailable"),
+            429 => Failure::Other("throttled"),
+            300..=499 => Failure::Refusal(Rejection::NotFound),
+            _ => Failure::Other("invalid_answer"),
         },
     }
 }

@@ -37,7 +37,8 @@ fn first() -> Attempt {
         holds_known_poison: false,
         delivered_meanwhile: false,
         target_failures: 1,
-        since_success: MINUTE,
+        refusals: 1,
+        refused_for: MINUTE,
         token_fresh: false,
         chance: 0.0,
     }
@@ -89,7 +90,7 @@ fn rows() -> Vec<Row> {
     };
     let listed = "refused 3 of 1900 samples; everything else is stored. up{job=\"a\"}: too many labels; and 2 more";
     let listed_old = "refused 3 of 1900 samples; everything else is stored. up: out of order sample at 1; and 2 more";
-    let long_refused = Attempt { since_success: HOUR, ..first() };
+    let long_refused = Attempt { refused_for: HOUR, ..first() };
     let mut rows = vec![
         row(status(200), "", first(), "`delivered`"),
         row(with_written(200, "2xx, written-headers", 1900), "as many as were sent", v2(), "`delivered`"),
@@ -149,8 +150,14 @@ fn rows() -> Vec<Row> {
         row(
             status(403),
             "refused five times in a row",
-            Attempt { target_failures: 5, ..first() },
+            Attempt { refusals: 5, ..first() },
             "`hold`: one request tries after 30–60 s",
+        ),
+        row(
+            status(403),
+            "after an hour of failures of another kind",
+            Attempt { target_failures: 200, ..first() },
+            "`hold`: one request tries after 2.5–5 s",
         ),
         row(status(404), "", first(), "`hold`: one request tries after 2.5–5 s"),
         row(status(408), "", first(), "`retry` after 125–250 ms: everything waits"),
@@ -252,13 +259,13 @@ fn rows() -> Vec<Row> {
         (415, "`quarantine`: `rejected{unsupported}`", long_refused),
     ] {
         let when = match code {
-            401 => "with a new token; entry older than 45 min, and nothing taken for 45 min",
-            415 => "to version 1.0; entry older than 45 min, and nothing taken for 45 min",
-            _ => "entry older than 45 min, and nothing taken for 45 min",
+            401 => "with a new token; entry older than 45 min, and everything refused for 45 min",
+            415 => "to version 1.0; entry older than 45 min, and everything refused for 45 min",
+            _ => "entry older than 45 min, and everything refused for 45 min",
         };
         rows.push(Row { age: HOUR, ..row(status(code), when, attempt, reason) });
     }
-    let old = "entry older than 45 min, but something was taken since";
+    let old = "entry older than 45 min, but refusals have lasted for less";
     rows.push(Row { age: HOUR, ..row(status(403), old, first(), "`hold`: one request tries after 2.5–5 s") });
     for came in [status(403), status(429), status(500), status(503), none("timeout")] {
         rows.push(Row { age: 25 * HOUR, ..row(came, "entry older than 24 h", first(), "`expired`") });
