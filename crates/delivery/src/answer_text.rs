@@ -45,7 +45,7 @@ impl AnswerText {
     /// Whether every line of its list, as far as it goes, says so; without a list, the whole of it.
     pub(crate) fn speaks_of_nothing_else(&self) -> bool {
         match self.list() {
-            Some(list) => list.lines.split("; ").filter(|line| !is_ending(line)).all(speaks_of_repetition),
+            Some(list) => list.lines().all(speaks_of_repetition),
             None => self.speaks_of_repetition(),
         }
     }
@@ -95,6 +95,15 @@ impl RefusalList<'_> {
         let fits = (0..3).all(|kind| self.of[kind].is_none_or(|of| of == all[kind]) && refused[kind] <= all[kind]);
         fits.then(|| less(sent, self.refused))
     }
+
+    /// The series that it gives by their numbers in the request, from 0, as it does with those whose labels cannot be written.
+    pub(crate) fn series_numbers(&self) -> impl Iterator<Item = usize> {
+        self.lines().filter_map(|line| line.strip_prefix("series ")?.split_once(": ")?.0.parse().ok())
+    }
+
+    fn lines(&self) -> impl Iterator<Item = &str> {
+        self.lines.split("; ").filter(|line| !line.is_empty() && !is_ending(line))
+    }
 }
 
 /// Whether a text made by [`AnswerText::to_searched`] names the series written as `name{a="b", c="d"}`, in this form or as
@@ -133,7 +142,7 @@ fn speaks_of_repetition(text: &str) -> bool {
 }
 
 fn is_ending(line: &str) -> bool {
-    line.starts_with("and ") && line.ends_with(" more") || line.is_empty()
+    line.starts_with("and ") && line.ends_with(" more")
 }
 
 /// A target that repeats the token it refuses must not get it written to disk or log.
@@ -211,6 +220,13 @@ mod tests {
         ] {
             assert_eq!(text(body).list().and_then(|list| list.stored_of(sent)), expected, "{body}");
         }
+    }
+
+    #[test]
+    fn series_are_given_by_number() {
+        let body = "refused 4 of 9 samples; everything else is stored. series 8: series {i=\"x\"} has no metric name; \
+                    up{a=\"b\"}: series 3: old; series x: odd; series 18446744073709551616: odd; series 0: no; and 2 more";
+        assert_eq!(text(body).list().unwrap().series_numbers().collect::<Vec<_>>(), [8, 0]);
     }
 
     #[test]
@@ -305,6 +321,7 @@ mod tests {
             assert!(stored.min(sent) == stored);
         }
         text.speaks_of_nothing_else();
+        text.list().map(|list| list.series_numbers().count());
         names(&text.to_searched(), "up{a=\"b\"}");
         assert!(!text.as_str().contains("eyJhbGciOiJSUzI1NiIsImtpZCI6"));
         shortened(text.as_str());

@@ -1,6 +1,6 @@
 //! A request opened up: which series it names, what they hold, and requests with some of them.
 
-use std::collections::HashSet;
+use std::collections::{BinaryHeap, HashSet};
 
 use bytes::Bytes;
 use environment::UnixTime;
@@ -85,7 +85,7 @@ impl Message<'_> {
         message
     }
 
-    /// Those of these series that a text names.
+    /// Those of these series that a text names, or gives by their numbers in a request with just these in this order.
     pub(crate) fn named_in(&self, text: &AnswerText, series: &[u32]) -> HashSet<u32> {
         let searched = text.to_searched();
         if searched.is_empty() {
@@ -95,7 +95,12 @@ impl Message<'_> {
             let labels = self.index.labels(**series as usize, &self.limits.labels);
             labels.is_ok_and(|labels| names(&searched, &labels.to_string()))
         };
-        series.iter().filter(is_named).copied().collect()
+        let mut named: HashSet<u32> = series.iter().filter(is_named).copied().collect();
+        // Numbers of another request would mean others.
+        if let Some(list) = text.list().filter(|list| list.stored_of(self.tally(series)).is_some()) {
+            named.extend(list.series_numbers().filter_map(|number| series.get(number)));
+        }
+        named
     }
 
     /// For each series whether it breaks a limit that receivers are known to have.
@@ -103,11 +108,30 @@ impl Message<'_> {
         suspects::by_limits(self.index.version(), self.decoded, self.limits, now)
     }
 
-    /// These series for people: the first, and how many more.
+    /// These series for people: each once, the first of them in the order of their texts, and how many more.
     pub(crate) fn text(&self, series: &[u32]) -> String {
-        let Some(first) = series.first() else { return "(no series)".to_owned() };
-        let text = self.index.text(*first as usize, &self.limits.labels);
-        if series.len() > 1 { format!("{text} and {} more", series.len() - 1) } else { text }
+        let mut seen = HashSet::new();
+        let mut first = BinaryHeap::new();
+        for series in series.iter().filter(|series| seen.insert(self.index.hash(**series as usize))) {
+            first.push(self.index.text(*series as usize, &self.limits.labels));
+            if first.len() > SERIES_NAMED_MAX {
+                first.pop();
+            }
+        }
+        let mut bytes = 0;
+        let mut named = first.into_sorted_vec();
+        // The first is named however long it is.
+        let fitting = named.iter().take_while(|text| {
+            let fits = bytes == 0 || bytes + text.len() <= SERIES_TEXT_BYTES_MAX;
+            bytes += text.len();
+            fits
+        });
+        named.truncate(fitting.count());
+        match (named.len(), seen.len()) {
+            (0, _) => "(no series)".to_owned(),
+            (shown, all) if shown < all => format!("{} and {} more", named.join(", "), all - shown),
+            _ => named.join(", "),
+        }
     }
 
     /// Entries of the ring for these series, of which `refused` was refused: one if that is all of them; otherwise one each
@@ -164,3 +188,7 @@ pub(crate) fn refusal(
 
 /// The bound on what a body may decode to. What is in the queue got there through a tighter one.
 const DECODED_BYTES_MAX: usize = 256 << 20;
+/// How many series an entry of the ring names,
+const SERIES_NAMED_MAX: usize = 20;
+/// and how long their names may be.
+const SERIES_TEXT_BYTES_MAX: usize = 8 << 10;

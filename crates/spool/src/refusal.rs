@@ -18,8 +18,8 @@ pub struct Refusal {
     pub status: Option<u16>,
     /// The whole answer, up to a bound.
     pub answer: String,
-    /// Labels as Prometheus writes them, `name{a="b"}`; for several series that were not told apart, of the first, and how
-    /// many more.
+    /// Labels as Prometheus writes them, `name{a="b"}`; for several series that were not told apart, of the first of them,
+    /// separated by `, `, and how many more.
     pub series: String,
     /// What it holds.
     pub tally: Counts,

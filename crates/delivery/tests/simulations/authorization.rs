@@ -1,9 +1,11 @@
 //! Tokens, roles and rules that are not as they should be yet, or no longer.
 
+use std::time::Duration;
+
 use spool::Rejection;
 
-use crate::target::Reply;
-use crate::world::{HOUR, MINUTE, SECOND, World};
+use crate::target::{Asked, Reply, Stores};
+use crate::world::{HOUR, MINUTE, SECOND, World, names};
 
 #[test]
 fn a_role_granted_after_twenty_minutes_loses_nothing() {
@@ -41,10 +43,86 @@ fn without_a_role_the_queue_keeps_the_last_forty_five_minutes() {
         assert_eq!(world.blocked(), Some(word));
         let refusal = world.refusals().pop().unwrap();
         assert_eq!((refusal.reason, refusal.status, &*refusal.answer), (reason, Some(status), "the whole answer"));
-        assert!(refusal.series.ends_with("and 9 more"), "{}", refusal.series);
+        assert_eq!(refusal.series, names(1, 10).join(", "));
         world.sink.follow(Reply::taken);
         world.advance(2 * MINUTE);
         assert_eq!((world.audit().queued, world.blocked()), (0, None), "{status}");
+    }
+}
+
+/// Answers 503 for `outage`, and then as `script` does, which is told how long the outage is over.
+fn after_an_outage(
+    outage: Duration,
+    mut script: impl FnMut(Duration, &Asked) -> Reply + Send + 'static,
+) -> impl FnMut(&Asked) -> Reply + Send + 'static {
+    move |asked| match asked.at.checked_sub(outage) {
+        None => Reply::status(503),
+        Some(since) => script(since, asked),
+    }
+}
+
+#[test]
+fn one_refusal_after_an_outage_costs_nothing() {
+    let mut refusals = 0..1;
+    let mut world = World::new(after_an_outage(3 * HOUR, move |_, asked| match refusals.next() {
+        Some(_) => Reply::status(403),
+        None => Reply::taken(asked),
+    }));
+    world.scrape(2, 3 * HOUR + 5 * MINUTE);
+    let sums = world.audit();
+    assert_eq!((sums.queued, sums.rejected, sums.resent > 0), (0, 0, true), "{sums:?}");
+    let seen = world.sink.seen();
+    let refused = seen.requests.iter().position(|(_, status)| *status == 403).unwrap();
+    let wait = seen.requests[refused + 1].0 - seen.requests[refused].0;
+    assert!(wait < 6 * SECOND, "the wait counts the refusals, not the failures before: {wait:?}");
+}
+
+#[test]
+fn a_role_granted_after_an_outage_loses_nothing() {
+    let mut world = World::new(after_an_outage(3 * HOUR, |since, asked| match since < 40 * MINUTE {
+        true => Reply::status(403),
+        false => Reply::taken(asked),
+    }));
+    world.scrape(2, 3 * HOUR + 45 * MINUTE);
+    let sums = world.audit();
+    assert_eq!((sums.queued, sums.rejected), (0, 0), "{sums:?}");
+}
+
+#[test]
+fn a_backlog_is_given_up_once_it_is_refused_for_the_whole_grace() {
+    let mut world = World::new(after_an_outage(3 * HOUR, |_, _| Reply::status(403)));
+    world.scrape(2, 3 * HOUR + 44 * MINUTE);
+    assert_eq!(world.audit().rejected, 0);
+    world.scrape(2, 6 * MINUTE);
+    let (sums, kept) = (world.audit(), 2 * 180 * 10);
+    assert!(sums.queued.abs_diff(kept) <= 2 * 6 * 10, "45 minutes of them wait: {sums:?}");
+    assert_eq!(world.rejected(Rejection::Forbidden), sums.received - sums.queued);
+}
+
+#[test]
+fn failures_of_another_kind_are_no_part_of_the_grace() {
+    // Of each hour twelve minutes are refusals: 45 minutes of them take nearly four hours.
+    let script = |asked: &Asked| match asked.at.as_secs() % 3600 < 720 {
+        true => Reply::status(403),
+        false => Reply::lost("unreachable", Stores::Nothing),
+    };
+    let mut world = World::new(script);
+    world.scrape(1, 3 * HOUR + 5 * MINUTE);
+    assert_eq!(world.audit().rejected, 0);
+    world.scrape(1, 2 * HOUR);
+    assert!(world.audit().rejected > 0);
+}
+
+#[test]
+fn nothing_is_given_up_that_was_not_refused_after_its_time() {
+    let mut world = World::new(|_| Reply::status(403));
+    world.scrape(5, HOUR + 7 * SECOND);
+    let before = world.audit().rejected;
+    assert!(before > 0);
+    for reply in [Reply::taken as fn(&Asked) -> Reply, |_| Reply::status(503)] {
+        world.sink.follow(reply);
+        world.scrape(5, 10 * MINUTE);
+        assert_eq!(world.audit().rejected, before);
     }
 }
 

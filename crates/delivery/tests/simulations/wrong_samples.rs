@@ -2,10 +2,10 @@
 
 use environment::{Clock, Rng};
 use remote_write::Version;
-use spool::Rejection;
+use spool::{Refusal, Rejection};
 use testkit::SeededRng;
 
-use crate::target::{Asked, Reply, Stores};
+use crate::target::{Asked, Reply, Stores, decode};
 use crate::world::{MINUTE, SECOND, World, name, names};
 
 /// Refuses whole requests with one of these series in them.
@@ -99,8 +99,58 @@ fn a_service_that_stored_the_rest_is_not_sent_it_again() {
         assert_eq!(world.sink.requests(), 1);
         let refusals = world.refusals();
         assert_eq!((&*refusals[0].series, refusals[0].tally.samples), (&*name(0, 3), 1));
-        assert!(refusals[1].series.ends_with("and 18 more") && refusals[1].tally.samples == 1);
+        let mut others: Vec<_> = names(0, 20).into_iter().filter(|series| *series != name(0, 3)).collect();
+        others.sort();
+        assert_eq!((&*refusals[1].series, refusals[1].tally.samples), (&*others.join(", "), 1));
     }
+}
+
+#[test]
+fn series_that_the_answer_gives_by_number_are_those_in_the_ring() {
+    for (version, text, expected) in [
+        (
+            Version::V1,
+            "refused 1 of 50 samples; everything else is stored. series 8: series {i=\"noname\"} has no metric name",
+            vec![8],
+        ),
+        (
+            Version::V2,
+            "refused 2 of 50 samples, 1 entries without data; everything else is stored. series 49: no; series 0: label 7 \
+             is out of bounds; series 50: there is none",
+            vec![0, 49],
+        ),
+    ] {
+        let bad: Vec<String> = expected.iter().map(|index| name(0, *index)).collect();
+        let (stores, count) = (bad.clone(), bad.len() as u64);
+        let mut world = World::new(move |asked| {
+            Reply::text(400, text).stores(Stores::AllBut(stores.clone())).written(asked.samples() - count)
+        });
+        world.append(version, &names(0, 50));
+        world.advance(MINUTE);
+        let sums = world.audit();
+        assert_eq!((sums.delivered, world.rejected(Rejection::Invalid), sums.resent), (50 - count, count, 0));
+        let refusals = world.refusals();
+        let refused: Vec<_> = refusals.iter().map(|refusal| (refusal.series.clone(), refusal.tally.samples)).collect();
+        assert_eq!(refused, bad.iter().map(|series| (series.clone(), 1)).collect::<Vec<_>>());
+        for Refusal { series, body, .. } in refusals {
+            let resent = decode(Version::V1, &body);
+            assert_eq!(resent.iter().map(|(series, _)| series).collect::<Vec<_>>(), [&series]);
+        }
+    }
+}
+
+#[test]
+fn many_series_in_one_entry_of_the_ring_are_named_up_to_a_bound() {
+    let mut world = World::new(|asked| {
+        let text = format!("refused 1 of {0} samples; everything else is stored. a: no", asked.samples());
+        Reply::text(400, text).stores(Stores::AllBut(vec![name(0, 3)]))
+    });
+    world.append(Version::V1, &names(0, 144));
+    world.advance(MINUTE);
+    let (mut all, refusals) = (names(0, 144), world.refusals());
+    all.sort();
+    assert_eq!(refusals.len(), 1);
+    assert_eq!(refusals[0].series, format!("{} and 124 more", all[..20].join(", ")));
 }
 
 #[test]
