@@ -11,9 +11,6 @@ impl Conversation {
     /// Passes the answer whose head is in `answer` to the sender, unchanged but for the headers of the connection.
     pub(super) async fn relay(&mut self, destination: &Destination, mut connection: UpstreamConnection) -> Ended {
         let status = self.answer.status;
-        if status >= 300 && destination.kind == Kind::Write {
-            self.shared.complain_of_answer(status, self.incoming.get(self.answer.length..).unwrap_or_default());
-        }
         // What is left of the request's body when the upstream answered early would be read as the next request.
         let mut after = if self.closes() { After::Close } else { After::Continue };
         if !self.sender.body_is_done() {
@@ -31,7 +28,13 @@ impl Conversation {
         let head = &self.incoming[..self.answer.length];
         write_answer_head(&mut self.outgoing, destination.kind, &self.answer, head, framing, closes);
         self.incoming.drain(..self.answer.length);
-        match self.relay_body(&mut connection, framing).await {
+        let mut untold = status >= 300 && destination.kind == Kind::Write;
+        let relayed = self.relay_body(&mut connection, framing, &mut untold).await;
+        if untold {
+            // What it would have said has not come.
+            self.shared.complain_of_answer(status, b"");
+        }
+        match relayed {
             Ok(()) => {
                 if self.answer.keeps_alive && self.incoming.is_empty() {
                     destination.upstream.put_idle(connection);
@@ -46,12 +49,22 @@ impl Conversation {
         }
     }
 
-    async fn relay_body(&mut self, connection: &mut Connection, framing: AnswerBody) -> std::io::Result<()> {
+    /// An answer that is `untold` is logged with the beginning of its body, once that is here: it may come after the head.
+    async fn relay_body(
+        &mut self,
+        connection: &mut Connection,
+        framing: AnswerBody,
+        untold: &mut bool,
+    ) -> std::io::Result<()> {
         let allowed = self.limits.stall_timeout;
         let mut stream = AnswerStream::new(self.answer.body);
         loop {
             self.piece.clear();
             stream.take(&mut self.incoming, &mut self.piece)?;
+            if *untold && !self.piece.is_empty() {
+                *untold = false;
+                self.shared.complain_of_answer(self.answer.status, &self.piece);
+            }
             frame(&mut self.outgoing, framing, &self.piece);
             if stream.is_done() {
                 end_frame(&mut self.outgoing, framing);

@@ -9,7 +9,7 @@ use host::logging::LogrusText;
 use testkit::ManualClock;
 
 use crate::kept::{Kept, eventually, write_series};
-use crate::support::{Setup, Step, Upstream, ask, ok, write};
+use crate::support::{Client, Setup, Step, Upstream, ask, ok, write};
 
 #[derive(Clone, Default)]
 struct Log(Arc<Mutex<Vec<u8>>>);
@@ -81,6 +81,42 @@ async fn it_comes_every_minute_with_or_without_traffic_and_counts_each_request_o
     let failures: Vec<_> = log.lines().into_iter().filter(|line| line.starts_with("error")).collect();
     assert_eq!(failures.len(), 1, "{failures:?}");
     assert!(failures[0].contains("statusCode=400"), "{failures:?}");
+}
+
+/// Head and body of an answer often come apart; what the body says is logged all the same, and each answer once.
+#[tokio::test]
+async fn what_an_answer_says_is_logged_whenever_its_body_comes() {
+    let log = Log::default();
+    let writer = log.clone();
+    let subscriber =
+        tracing_subscriber::fmt().event_format(LogrusText::new()).with_writer(move || writer.clone()).finish();
+    let _guard = tracing::subscriber::set_default(subscriber);
+    let answers: [(&[&str], u16, &str); 5] = [
+        (&["HTTP/1.1 400 Bad Request\r\nContent-Length: 16\r\n\r\n", "label too", " long 1"], 400, "label too"),
+        (&["HTTP/1.1 403 No\r\nContent-Length: 7\r\n\r\nno role"], 403, "no role"),
+        (&["HTTP/1.1 409 No\r\nTransfer-Encoding: chunked\r\n\r\n", "8\r\nconflict\r\n", "0\r\n\r\n"], 409, "conflict"),
+        (&["HTTP/1.1 404 No\r\nContent-Length: 0\r\n\r\n"], 404, ""),
+        // The rest never comes.
+        (&["HTTP/1.1 422 No\r\nContent-Length: 7\r\n\r\n"], 422, ""),
+    ];
+    let upstream = Upstream::start(answers.map(|(pieces, ..)| Step::AnswerInPieces(pieces))).await;
+    let mut setup = Setup::default();
+    setup.limits.stall_timeout = Duration::from_millis(300);
+    let proxy = setup.start(upstream.address).await;
+    for (_, status, _) in &answers[..4] {
+        assert_eq!(ask(proxy.address, write("1")).await.status, *status);
+    }
+    let mut client = Client::connect(proxy.address).await;
+    client.send(write("1")).await;
+    assert!(client.try_answer().await.is_none(), "a body that ends too soon is seen to");
+    proxy.stop.send(()).unwrap();
+    proxy.served.await.unwrap();
+    let lines: Vec<_> = log.lines().into_iter().filter(|line| line.contains("Error response body:")).collect();
+    assert_eq!(lines.len(), answers.len(), "{lines:?}");
+    for ((_, status, text), line) in answers.iter().zip(&lines) {
+        assert!(line.contains(&format!("msg=\"Error response body: {text}\"")), "{line}");
+        assert!(line.contains(&format!("statusCode={status}")), "{line}");
+    }
 }
 
 /// With a queue, what is published is what the target took: not yet when the sender was answered.

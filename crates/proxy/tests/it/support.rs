@@ -65,6 +65,8 @@ pub enum Step {
     Answer(String),
     /// Read the request, write these bytes, close.
     AnswerAndClose(String),
+    /// Read the request, write these bytes, a moment apart.
+    AnswerInPieces(&'static [&'static str]),
     /// Read the request and close without a word.
     Close,
     /// Write these bytes once the head is there, without reading the body, and leave the connection open.
@@ -145,6 +147,12 @@ async fn serve(
         match step {
             Step::Answer(answer) => stream.write_all(answer.as_bytes()).await.unwrap(),
             Step::AnswerAndClose(answer) => return stream.write_all(answer.as_bytes()).await.unwrap(),
+            Step::AnswerInPieces(pieces) => {
+                for piece in pieces {
+                    stream.write_all(piece.as_bytes()).await.unwrap();
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
             Step::Close => return,
             Step::AnswerEarly(_) | Step::Hang => std::future::pending().await,
         }
