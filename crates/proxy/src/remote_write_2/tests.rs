@@ -31,7 +31,8 @@ fn only_written_headers_prove_that_a_target_takes_it() {
         let answer = Ok(Answer { status, written, ..Answer::default() });
         assert_eq!(takes_version_2(&answer), expected, "{status} {written:?}");
     }
-    let unreachable = SendError { message: String::new(), kind: "unreachable", may_have_arrived: false, sent_twice: false };
+    let unreachable =
+        SendError { message: String::new(), kind: "unreachable", may_have_arrived: false, sent_twice: false };
     assert_eq!(takes_version_2(&Err(unreachable)), None);
 }
 
