@@ -90,8 +90,8 @@ impl Delivery {
     }
 
     /// Delivers until `shutdown` resolves; then starts no new request, lets those on their way end for at most `drain`, and
-    /// returns. What is not settled by then stays in the queue. Whoever wants the queue handed over before waits for
-    /// [`Spool::stats`] to say that it is empty, and then shuts down.
+    /// returns: at once while the target takes nothing or there is no token. What is not settled by then stays in the queue.
+    /// Whoever wants the queue handed over before waits for [`Spool::stats`] to say that it is empty, and then shuts down.
     ///
     /// To be run once.
     pub async fn run(&self, shutdown: impl Future<Output = ()>, drain: Duration) {
@@ -114,9 +114,12 @@ impl Delivery {
             while deadline.is_none()
                 && let Some(departure) = desk.depart()
             {
-                journeys.push(journey(departure, way.clone(), Arc::clone(clock)));
+                journeys.push(journey(departure, way.clone(), Arc::clone(clock), Arc::clone(state)));
             }
             desk.publish();
+            if deadline.is_some() && self.is_in_vain() {
+                break;
+            }
             if reading.is_terminated()
                 && deadline.is_none()
                 && let Some(after) = desk.wants_entry()
@@ -148,7 +151,8 @@ impl Delivery {
             }
         }
         drop(journeys);
-        self.0.state.lock().in_flight = 0;
+        let mut state = state.lock();
+        (state.in_flight, state.sending) = (0, 0);
     }
 
     /// What it is about.
@@ -173,6 +177,12 @@ impl Delivery {
         orders.way_changed = true;
         drop(orders);
         self.0.waker.wake();
+    }
+
+    /// Whether it is of no use to wait for what is on its way.
+    fn is_in_vain(&self) -> bool {
+        let state = self.0.state.lock();
+        state.blocked.is_some() || state.waits_for_token()
     }
 
     fn has_orders(&self) -> bool {
@@ -200,7 +210,7 @@ impl Delivery {
 }
 
 /// One request: a token, the way there and back.
-fn journey(departure: Departure, way: Way, clock: Arc<dyn Clock>) -> Journey {
+fn journey(departure: Departure, way: Way, clock: Arc<dyn Clock>, state: Arc<Mutex<State>>) -> Journey {
     Box::pin(async move {
         let Departure { ticket, parcel } = departure;
         let token = match way.tokens.token().await {
@@ -209,7 +219,9 @@ fn journey(departure: Departure, way: Way, clock: Arc<dyn Clock>) -> Journey {
         };
         let (started, body_bytes) = (clock.monotonic(), parcel.body.len());
         let shipment = Shipment { version: parcel.version, body: parcel.body, token: token.clone() };
+        state.lock().sending += 1;
         let answer = way.target.send(shipment).await;
+        state.lock().sending -= 1;
         let took = clock.monotonic().since(started);
         (ticket, way, Arrival::Answered { answer, token, took, body_bytes })
     })

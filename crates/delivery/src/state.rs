@@ -11,6 +11,8 @@ use spool::Counts;
 pub struct State {
     /// Requests on their way.
     pub in_flight: u64,
+    /// Of these, how many have their token and go to the target.
+    pub sending: u64,
     /// Answers and failures by what was done about them ([`crate::Verdict::name`]), since the start.
     pub verdicts: BTreeMap<&'static str, u64>,
     /// Answers by status, since the start.
@@ -29,6 +31,13 @@ pub struct State {
     pub blocked: Option<Blocked>,
     /// The largest body that the target takes, once it said that one was too large.
     pub body_bytes_limit: Option<u64>,
+}
+
+impl State {
+    /// Whether all requests on their way wait for a token.
+    pub fn waits_for_token(&self) -> bool {
+        self.in_flight > 0 && self.sending == 0
+    }
 }
 
 /// Why nothing goes.

@@ -38,6 +38,24 @@ fn an_end_does_not_wait_for_a_target_that_hangs() {
 }
 
 #[test]
+fn an_end_does_not_wait_at_all_for_a_target_that_is_known_to_be_away() {
+    let mut asked_before = false;
+    let mut world = World::new(move |_| match std::mem::replace(&mut asked_before, true) {
+        false => Reply::text(503, "busy"),
+        true => Reply::lost("timeout", Stores::All).after(10 * MINUTE),
+    });
+    world.append(Version::V1, &names(0, 10));
+    world.advance(MINUTE);
+    assert_eq!((world.blocked(), world.state().in_flight), (Some("unavailable"), 1), "one request tries");
+    world.shut_down(Duration::ZERO);
+    world.start_again();
+    world.sink.follow(Reply::taken);
+    world.advance(MINUTE);
+    let sums = world.audit();
+    assert_eq!((sums.queued, sums.delivered), (0, 10));
+}
+
+#[test]
 fn kills_repeat_at_most_what_was_on_its_way() {
     for seed in 0..4 {
         let chance = SeededRng::new(seed);
