@@ -73,8 +73,14 @@ fn mend(shared: &Shared, recovered: Recovered) -> Recovery {
     for path in &recovered.useless {
         let _ = shared.disk.remove_file(path);
     }
-    if recovered.lost != crate::Counts::default() {
-        tracing::error!(lost = ?recovered.lost, "samples of the queue are lost by damage; counted as damaged");
+    let lost = recovered.lost;
+    if lost != crate::Counts::default() {
+        tracing::error!(
+            floats = lost.samples,
+            histograms = lost.histograms,
+            exemplars = lost.exemplars,
+            "samples of the queue are lost by damage; counted as damaged"
+        );
     }
     let now = millis(shared.clock.now());
     let mut state = shared.state.lock();
