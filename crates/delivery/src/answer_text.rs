@@ -37,6 +37,19 @@ impl AnswerText {
         &self.0
     }
 
+    /// The size that it says a body may have, when it was given to one of `refused` bytes: the smallest number of bytes that
+    /// it mentions, if it is of that order.
+    pub(crate) fn body_bytes_max(&self, refused: u64) -> Option<u64> {
+        let ends = self.0.match_indices("byte").map(|(at, _)| self.0[..at].trim_end());
+        let numbers = ends.filter_map(|text| {
+            let number = text
+                .rfind(|char: char| !char.is_ascii_digit() && char != ',')
+                .map_or(0, |at| at + text[at..].chars().next().map_or(0, char::len_utf8));
+            text[number..].replace(',', "").parse().ok()
+        });
+        numbers.filter(|number| (refused / NAMED_SHARE_MIN..refused).contains(number)).min()
+    }
+
     /// Whether it says of something that the target has it, or something newer, already.
     pub(crate) fn speaks_of_repetition(&self) -> bool {
         speaks_of_repetition(&self.0)
@@ -177,6 +190,8 @@ const REPETITION: [&str; 9] = [
     "already exists for timestamp",
 ];
 
+/// A body may be so many times as large as is allowed; whatever is smaller is not taken for a bound on bodies.
+const NAMED_SHARE_MIN: u64 = 64;
 /// How much of an answer is looked at and kept.
 const TEXT_BYTES_MAX: usize = 64 << 10;
 const SHORT_CHARS: usize = 300;
@@ -219,6 +234,24 @@ mod tests {
             ("refused", None),
         ] {
             assert_eq!(text(body).list().and_then(|list| list.stored_of(sent)), expected, "{body}");
+        }
+    }
+
+    #[test]
+    fn the_size_of_bodies_may_be_named() {
+        let azure = "Maximum allowed content length: 1048576 bytes (1 MB). Provided content length: 1200000 bytes.";
+        for (body, refused, expected) in [
+            (azure, 1_200_000, Some(1_048_576)),
+            (azure, 1_000_000, None),
+            (azure, 100_000_000, None),
+            ("limit 1,048,576bytes", 1_200_000, Some(1_048_576)),
+            ("ä1048576 bytes", 1_200_000, Some(1_048_576)),
+            ("524288 bytes", 1_200_000, Some(524_288)),
+            ("byte", 1_200_000, None),
+            ("99999999999999999999999 bytes", 1_200_000, None),
+            ("too large", 1_200_000, None),
+        ] {
+            assert_eq!(text(body).body_bytes_max(refused), expected, "{body}, {refused}");
         }
     }
 
@@ -321,6 +354,7 @@ mod tests {
             assert!(stored.min(sent) == stored);
         }
         text.speaks_of_nothing_else();
+        text.body_bytes_max(1000);
         text.list().map(|list| list.series_numbers().count());
         names(&text.to_searched(), "up{a=\"b\"}");
         assert!(!text.as_str().contains("eyJhbGciOiJSUzI1NiIsImtpZCI6"));

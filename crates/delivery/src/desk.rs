@@ -56,6 +56,8 @@ pub(crate) struct Desk {
 struct Learned {
     /// The largest body that it takes, once it refused one for its size, and when it did last.
     body_bytes_max: Option<(u64, Monotonic)>,
+    /// The largest body that it took since it refused a smaller one.
+    body_bytes_taken: u64,
     /// Whether it turned out not to take 2.0.
     transcode: bool,
     tried: Tried,
@@ -294,6 +296,29 @@ impl Desk {
         let refusal = refusal("(damaged)".to_owned(), bytes::Bytes::new(), tally, &cause, now.wall, id);
         let outcome = Outcome::rejected(Rejection::Damaged, tally);
         self.put_down(id, Settled { outcome, refusals: vec![refusal] }, now);
+    }
+}
+
+impl Learned {
+    /// A body was taken.
+    fn taken(&mut self, bytes: u64) {
+        self.body_bytes_taken = self.body_bytes_taken.max(bytes);
+        if let Some((max, _)) = &mut self.body_bytes_max {
+            *max = bytes.max(*max);
+        }
+    }
+
+    /// A body was refused for its size, perhaps with a word on what may be sent. Answers what is believed now. A little less
+    /// than what was refused would likely be refused, too.
+    fn refused_for_size(&mut self, bytes: u64, named: Option<u64>, now: Monotonic) -> u64 {
+        if bytes <= self.body_bytes_taken {
+            // The bound was lowered, or it is not one on these bytes.
+            self.body_bytes_taken = 0;
+        }
+        let smaller = named.unwrap_or(bytes - bytes / 8).max(self.body_bytes_taken);
+        let max = self.body_bytes_max.map_or(smaller, |(known, _)| known.min(smaller));
+        self.body_bytes_max = Some((max, now));
+        max
     }
 }
 

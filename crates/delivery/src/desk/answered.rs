@@ -7,6 +7,7 @@ use remote_write::Version;
 use spool::{Counts, Rejection};
 
 use super::{Arrival, Desk, Now, Ticket, shape};
+use crate::answer_text::AnswerText;
 use crate::case::Circumstances;
 use crate::known_bad::KnownBad;
 use crate::message::Cause;
@@ -104,12 +105,12 @@ impl Desk {
         now: Now,
     ) {
         match (verdict, answer) {
-            (Verdict::Split, Ok(Answer { status: 413, .. })) => {
-                let smaller = (bytes as u64).saturating_sub(1);
-                let known = self.learned.body_bytes_max.map_or(smaller, |(known, _)| known.min(smaller));
-                self.learned.body_bytes_max = Some((known, now.monotonic));
+            (Verdict::Split, Ok(answer @ Answer { status: 413, .. })) => {
+                let named = AnswerText::of(answer).body_bytes_max(bytes as u64);
+                let known = self.learned.refused_for_size(bytes as u64, named, now.monotonic);
                 self.say_body_limit(known, now);
             }
+            (Verdict::Delivered { .. }, Ok(_)) => self.learned.taken(bytes as u64),
             (Verdict::Transcode, Ok(answer)) if version == Version::V2 && !self.learned.transcode => {
                 self.learned.transcode = true;
                 self.say_transcode(answer.status, now);

@@ -91,3 +91,20 @@ fn what_is_damaged_on_disk_is_accounted_for() {
     assert!(desk.wants_entry().is_none(), "it is tried again later");
     assert!(desk.wake_in().is_some_and(|wait| wait <= READ_AGAIN_AFTER));
 }
+
+#[test]
+fn the_bound_on_bodies_is_between_what_is_taken_and_what_is_refused() {
+    let now = Monotonic::from_duration(Duration::from_secs(1));
+    let mut learned = Learned::default();
+    learned.taken(100);
+    assert_eq!(learned.body_bytes_max, None);
+    assert_eq!(learned.refused_for_size(8000, None, now), 7000);
+    assert_eq!(learned.refused_for_size(9000, Some(7500), now), 7000, "the least is kept");
+    learned.taken(7200);
+    assert_eq!(learned.body_bytes_max, Some((7200, now)), "one that cannot be cut was taken");
+    assert_eq!(learned.refused_for_size(7600, None, now), 7200, "never below what was taken");
+    assert_eq!(learned.refused_for_size(7600, Some(7100), now), 7200);
+    assert_eq!(learned.refused_for_size(4000, None, now), 3500, "the bound was lowered");
+    learned.taken(3000);
+    assert_eq!(learned.refused_for_size(3200, Some(1000), now), 3000);
+}

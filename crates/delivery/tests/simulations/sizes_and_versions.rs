@@ -23,13 +23,32 @@ fn large_bodies_are_split_and_the_size_is_remembered() {
     let answers = world.state().answers;
     assert!(answers[&413] <= 4, "what is known to be too large is not tried: {answers:?}");
     let limit = world.state().body_bytes_limit.unwrap();
-    assert!((6000..12_000).contains(&limit), "{limit}");
+    assert!((5250..12_000).contains(&limit), "{limit}");
     // After an hour one request tries whether the bound was raised.
     world.sink.follow(Reply::taken);
     world.advance(HOUR);
     world.append(Version::V1, &names(0, 1500));
     world.advance(15 * SECOND);
     assert_eq!((world.audit().queued, world.state().body_bytes_limit), (0, None));
+}
+
+#[test]
+fn sizes_near_the_limit_are_refused_a_few_times_only() {
+    let named = "Maximum allowed content length: 6000 bytes (6 kB). Provided content length: 6543 bytes.";
+    for (text, refused_max, limits) in [("", 4, 5250..7000), (named, 1, 6000..6001)] {
+        let mut world = World::new(move |asked| match asked.bytes > 6000 {
+            true => Reply::text(413, text),
+            false => Reply::taken(asked),
+        });
+        for step in 0..12 {
+            world.append(Version::V1, &names(0, 1500 - 30 * step));
+            world.advance(15 * SECOND);
+        }
+        let (sums, state) = (world.audit(), world.state());
+        assert_eq!((sums.queued, sums.rejected, sums.resent), (0, 0, 0));
+        assert!(state.answers[&413] <= refused_max, "{text}: {:?}", state.answers);
+        assert!(limits.contains(&state.body_bytes_limit.unwrap()), "{text}: {:?}", state.body_bytes_limit);
+    }
 }
 
 #[test]
