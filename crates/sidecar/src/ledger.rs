@@ -11,6 +11,7 @@ use spool::OpenError;
 use crate::settings::LedgerSettings;
 
 mod replay;
+mod replayed;
 mod summary;
 mod tail;
 mod words;
@@ -22,7 +23,7 @@ pub(crate) enum Ledger {
     Summary(Common),
     /// Refused series with the reason and the whole answer, the latest last
     Tail(tail::Tail),
-    /// Send refused series again, through the sidecar that runs here
+    /// Send refused series again, through the sidecar that runs here, each once
     Replay(replay::Replay),
 }
 

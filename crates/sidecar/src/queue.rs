@@ -76,7 +76,8 @@ pub(crate) fn changeable(settings: &Settings, queue: &QueueSettings) -> proxy::Q
     }
 }
 
-/// Resolves when nothing waits any more, when what waits on disk cannot go at the moment anyway, or at `deadline`.
+/// Resolves when nothing waits any more, when what waits on disk cannot go at the moment anyway (the target takes nothing, or
+/// there is no token), or at `deadline`.
 pub(crate) async fn emptied(
     spool: &Spool,
     delivery: &Delivery,
@@ -84,8 +85,11 @@ pub(crate) async fn emptied(
     clock: &dyn Clock,
     deadline: Monotonic,
 ) {
+    let mut looks_without_token = 0;
     while spool.stats().entries > 0 && clock.monotonic() < deadline {
-        if medium == Medium::Disk && delivery.state().blocked.is_some() {
+        let state = delivery.state();
+        looks_without_token = if state.waits_for_token() { looks_without_token + 1 } else { 0 };
+        if medium == Medium::Disk && (state.blocked.is_some() || looks_without_token == LOOKS_WITHOUT_TOKEN_MAX) {
             return;
         }
         clock.sleep(LOOK_INTERVAL).await;
@@ -151,3 +155,5 @@ fn sync(sync: spool::Sync) -> &'static str {
 }
 
 const LOOK_INTERVAL: Duration = Duration::from_millis(20);
+/// A request that is about to be sent looks for a moment like one that waits for a token.
+const LOOKS_WITHOUT_TOKEN_MAX: u32 = 10;

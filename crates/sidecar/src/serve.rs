@@ -28,6 +28,8 @@ pub(crate) async fn serve(
     }
     let listen_for = |kind: SignalKind| signal(kind).map_err(|error| format!("cannot listen for signals: {error}"));
     let signals = || {
+        // Handlers stay for the life of the process, also when nobody listens any more.
+        drop(listen_for(SignalKind::from_raw(SIGXFSZ))?);
         let hang_up = listen_for(SignalKind::hangup())?;
         Ok::<_, String>((listen_for(SignalKind::terminate())?, listen_for(SignalKind::interrupt())?, hang_up))
     };
@@ -116,6 +118,10 @@ fn log_settings(settings: &Settings) {
         "Configuration settings loaded:"
     );
 }
+
+/// Comes with a write beyond the limit on the size of files (`ulimit -f`) and ends a process that has no handler for it; to one
+/// that has, the write fails like one to a full disk. The number is that of Linux on all but MIPS and PA-RISC, and of macOS.
+const SIGXFSZ: i32 = 25;
 
 /// What shells show for a program that a signal ended (128 + SIGINT).
 const EXIT_INTERRUPTED: i32 = 130;

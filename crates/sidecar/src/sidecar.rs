@@ -149,7 +149,14 @@ impl Sidecar {
         let _already_ended = end_delivery.send(());
         let left = deadline.since(clock.monotonic()).max(DRAIN_MIN);
         if tokio::time::timeout(left, delivering).await.is_err() {
-            tracing::warn!("stopping although requests to the ingestion endpoint are under way; they are sent again");
+            match medium {
+                Medium::Disk => tracing::warn!(
+                    "stopping although requests to the ingestion endpoint are under way; they are sent again"
+                ),
+                Medium::Memory => {
+                    tracing::warn!("stopping although requests to the ingestion endpoint are under way");
+                }
+            }
         }
         queue::close(spool, medium).await;
         tracing::info!("Stopped");

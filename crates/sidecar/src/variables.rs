@@ -315,7 +315,8 @@ pub const GROUPS: &[(&str, &[Variable])] = &[
             variable(
                 "REMORA_REMOTE_WRITE_2",
                 "Whether remote write 2.0 is taken: probe (ask the endpoint once), accept, transcode (take 2.0, send 1.0)\n\
-                 or refuse (answer 415: senders are to be configured for 1.0).",
+                 or refuse (answer 415). A Prometheus that is answered 415 does not fall back: it is to be configured\n\
+                 for 1.0.",
             )
             .key("delivery.remote_write_2")
             .default("probe"),

@@ -6,6 +6,7 @@
 //! log/00000001.index      what a finished segment holds
 //! log/reserve             room for the outcomes that make room when the disk is full
 //! refusals/00000001       ring of refused series
+//! replayed                which refused series were sent again; not the queue's own, but that of `ledger replay`
 //! set-aside/              copies of damaged files, for people to look at
 //! ```
 

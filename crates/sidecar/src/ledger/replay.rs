@@ -1,5 +1,7 @@
 //! `ledger replay`: sends refused series again, through the sidecar, so that the account holds them again.
 
+use std::io;
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,6 +17,7 @@ use serde_json::json;
 use spool::Refusal;
 use url::Url;
 
+use super::replayed::Replayed;
 use super::words::{counts_text, harmless, refusal_json};
 use super::{Common, LedgerError, print};
 use crate::quantity;
@@ -34,6 +37,9 @@ pub(crate) struct Replay {
     /// Only what was refused within this time, such as 2h
     #[arg(long, value_name = "SPAN")]
     since: Option<String>,
+    /// Also what an earlier replay has sent again already (remembered in the file `replayed` of the queue's directory)
+    #[arg(long)]
+    again: bool,
     /// Show what would be sent and send nothing
     #[arg(long)]
     dry_run: bool,
@@ -50,23 +56,73 @@ pub(super) async fn run(replay: &Replay, settings: &LedgerSettings) -> Result<Ex
     let clock = HostClock::new();
     let oldest = since.map(|since| clock.now().minus(since));
     let mut refusals = spool::read_refusals(&HostDisk, &directory)?;
+    let sender = Sender::new(replay, settings)?;
+    let mut memory = Memory::open(&directory);
+    if !replay.dry_run {
+        memory.begin(&refusals);
+    }
     refusals.retain(|refusal| {
         let right_reason =
             replay.reason.is_empty() || replay.reason.iter().any(|reason| reason == refusal.reason.name());
         right_reason && oldest.is_none_or(|oldest| refusal.at >= oldest)
     });
-    let sender = Sender::new(replay, settings)?;
-    let mut accepted = 0;
+    let all = refusals.len();
+    refusals.retain(|refusal| replay.again || !memory.replayed.contains(refusal));
+    let (before, mut accepted) = (all - refusals.len(), 0);
     for (place, refusal) in refusals.iter().enumerate() {
         let result = if replay.dry_run { Ok(None) } else { sender.send(refusal, &clock).await.map(Some) };
         accepted += usize::from(result.is_ok());
+        if matches!(result, Ok(Some(_))) {
+            memory.remember(refusal);
+        }
         print(&line(replay, refusal, (place + 1, refusals.len()), &result))?;
     }
     if !replay.common.json {
+        if before > 0 {
+            let were = if before == 1 { "was" } else { "were" };
+            eprintln!("{before} {were} sent again before; --again sends them once more");
+        }
         let what = if replay.dry_run { "would be sent again" } else { "were taken again" };
         eprintln!("{accepted} of {} refused series {what}, to {}", refusals.len(), sender.url);
     }
     Ok(if accepted == refusals.len() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// What was sent again before. Best effort: where nothing can be remembered that is said, once.
+struct Memory {
+    replayed: Replayed,
+    works: bool,
+}
+
+impl Memory {
+    fn open(directory: &Path) -> Self {
+        let (replayed, read) = Replayed::read(&HostDisk, directory);
+        let mut memory = Self { replayed, works: true };
+        memory.note(read);
+        memory
+    }
+
+    fn begin(&mut self, refusals: &[Refusal]) {
+        if self.works {
+            let begun = self.replayed.begin(&HostDisk, refusals);
+            self.note(begun);
+        }
+    }
+
+    fn remember(&mut self, refusal: &Refusal) {
+        if self.works {
+            let written = self.replayed.remember(refusal);
+            self.note(written);
+        }
+    }
+
+    fn note(&mut self, result: io::Result<()>) {
+        if let Err(error) = result {
+            self.works = false;
+            let path = self.replayed.path().display();
+            eprintln!("cannot remember what is sent again ({path}: {error}): the next replay will send it once more");
+        }
+    }
 }
 
 /// What became of one: the status that took it (none in a dry run), or why it was not taken.

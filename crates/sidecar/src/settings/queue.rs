@@ -28,7 +28,8 @@ impl Reader<'_> {
             ),
             // Room comes back a segment at a time, so that a small queue needs small ones.
             segment_bytes_max: (bytes_max / SEGMENTS_MIN).clamp(SEGMENT_BYTES_MIN, defaults.segment_bytes_max),
-            ..defaults
+            // What is in memory need not be there twice.
+            cached_bytes_max: if medium == Some(Medium::Memory) { 0 } else { defaults.cached_bytes_max },
         };
         let directory = match (medium?, directory) {
             (Medium::Memory, _) => PathBuf::from(MEMORY_DIRECTORY),

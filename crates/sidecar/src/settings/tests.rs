@@ -438,6 +438,9 @@ fn the_queue_is_switched_on_by_its_directory_or_by_name() {
     }
     let small = queue("REMORA_QUEUE_DIR=/q REMORA_QUEUE_BYTES_MAX=1MiB").unwrap().settings;
     assert!(small.segment_bytes_max <= small.bytes_max / 4, "room comes back a segment at a time");
+    let in_memory = queue("REMORA_QUEUE=memory").unwrap().settings;
+    assert_eq!(in_memory.cached_bytes_max, 0, "bodies are in memory once");
+    assert!(small.cached_bytes_max > 0);
 }
 
 #[test]

@@ -198,10 +198,109 @@ fn a_refused_series_is_told_and_sent_again_once_the_reason_is_gone() {
     assert_eq!((&summary["received"]["float"], &summary["balances"]), (&4.into(), &true.into()), "{summary}");
     assert_eq!(running.stop("-TERM").0, Some(0));
     // Nobody listens any more.
-    let output = world.run(&["ledger", "replay", "--json"]);
+    let output = world.run(&["ledger", "replay", "--again", "--json"]);
     assert_eq!(output.status.code(), Some(1));
     let value: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!((&value["taken"], value["error"].is_string()), (&false.into(), true), "{value}");
+}
+
+#[test]
+fn what_was_sent_again_is_not_sent_a_third_time_unasked() {
+    let directory = tempfile::tempdir().unwrap();
+    let queue = directory.path().join("queue");
+    let (endpoint, refuses) = refusing_endpoint("bad_");
+    let world = World::new(&format!("http://{endpoint}/w"), &queue);
+    let running = world.start();
+    let refuse = |series: &str, count: u64| {
+        write(running.address, &[series]);
+        eventually("it to be refused", || world.summary()["rejected"]["invalid"]["float"] == count);
+        eventually("it to be in the ring", || {
+            let told = text(&world.run(&["ledger", "tail"]).stdout);
+            told.contains(series)
+        });
+    };
+    refuse("bad_1", 1);
+    refuse("bad_2", 2);
+    *refuses.lock().unwrap() = false;
+    let replay = |arguments: &[&str]| {
+        let output = world.run(&[&["ledger", "replay"], arguments].concat());
+        assert!(output.status.success(), "{arguments:?}: {}", text(&output.stderr));
+        text(&output.stderr)
+    };
+    let is_received = |count: u64| {
+        eventually("it to be delivered", || world.summary()["queued"]["float"] == 0);
+        assert_eq!(world.summary()["received"]["float"], count);
+    };
+    // A dry run is none.
+    assert!(replay(&["--dry-run"]).contains("2 of 2 refused series would be sent again"));
+    assert!(replay(&[]).contains("2 of 2 refused series were taken again"));
+    is_received(4);
+    for arguments in [&["--dry-run"][..], &[]] {
+        let said = replay(arguments);
+        assert!(said.contains("2 were sent again before; --again sends them once more"), "{said}");
+        assert!(said.contains("0 of 0 refused series"), "{said}");
+    }
+    is_received(4);
+    assert!(replay(&["--again", "--reason", "invalid"]).contains("2 of 2 refused series were taken again"));
+    is_received(6);
+    // One that is refused later has not been sent again yet, be it the same series.
+    *refuses.lock().unwrap() = true;
+    refuse("bad_1", 3);
+    *refuses.lock().unwrap() = false;
+    eventually("it to be in the ring", || replay(&["--dry-run"]).contains("1 of 1 refused series would be sent"));
+    // Where nothing can be remembered, it is sent and said.
+    std::fs::remove_file(queue.join("replayed")).unwrap();
+    std::fs::create_dir(queue.join("replayed")).unwrap();
+    let said = replay(&[]);
+    assert!(
+        said.contains("cannot remember what is sent again") && said.contains("3 of 3 refused series were"),
+        "{said}"
+    );
+    is_received(10);
+    assert_eq!(running.stop("-TERM").0, Some(0));
+}
+
+/// The signal that comes with such a limit ends a program that does not expect it.
+#[test]
+fn a_limit_on_the_size_of_files_is_a_full_disk_and_no_end() {
+    let directory = tempfile::tempdir().unwrap();
+    let (endpoint, count) = counting_endpoint();
+    let world = World::new(&format!("http://{endpoint}/w"), &directory.path().join("queue"));
+    let running = world.start();
+    write(running.address, &["a"]);
+    running.limit_file_size(Some(64));
+    let answer = write_with(running.address, &["b"], "");
+    assert!(answer.starts_with("HTTP/1.1 503 "), "{answer}");
+    assert_eq!(running.metric("remora_sidecar_queue_writable"), "0");
+    running.limit_file_size(None);
+    eventually("it to go on", || write_with(running.address, &["b"], "").starts_with("HTTP/1.1 204 "));
+    eventually("all to be delivered", || *count.lock().unwrap() == 2);
+    assert_eq!(running.stop("-TERM").0, Some(0));
+}
+
+#[test]
+fn an_end_does_not_wait_for_a_target_that_is_away() {
+    let directory = tempfile::tempdir().unwrap();
+    // No token for the first, so that nothing leaves; no answer from the second.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let silent = format!("http://{}", silent.local_addr().unwrap());
+    let refusing = format!("http://127.0.0.1:{}/w", free_port());
+    for (place, (target, authority)) in
+        [(refusing.clone(), silent), (refusing, format!("http://{}", imds()))].into_iter().enumerate()
+    {
+        let mut world = World::new(&target, &directory.path().join(format!("queue-{place}")));
+        world.set("AZURE_POD_IDENTITY_AUTHORITY_HOST", &authority);
+        world.set("REMORA_DRAIN_TIMEOUT", "1h");
+        let running = world.start();
+        write(running.address, &["a"]);
+        if place == 1 {
+            eventually("delivery to be blocked", || running.log().contains("delivery is blocked"));
+        }
+        let (code, log) = running.stop("-TERM");
+        assert_eq!(code, Some(0), "{log}");
+        assert!(!log.contains("under way;") && !log.contains("no token: "), "a timeout was waited for: {log}");
+        assert!(log.contains("msg=\"Queue is kept; it is delivered after the next start\" requests=1"), "{log}");
+    }
 }
 
 #[test]
@@ -353,14 +452,14 @@ fn with_a_certificate_the_listener_speaks_tls_and_takes_up_a_new_one() {
     let running = world.start();
     // Trusts what stands in the certificate's file now, and brings the token.
     let assert_taken = || {
-        let output = world.run(&["ledger", "replay", "--queue-dir", file("refused").to_str().unwrap()]);
+        let output = world.run(&["ledger", "replay", "--again", "--queue-dir", file("refused").to_str().unwrap()]);
         let said = text(&output.stdout);
         assert!(output.status.success() && said.contains(": taken (204)"), "{said}");
     };
     assert_taken();
     let mut plain = World::new("http://127.0.0.1:1/w", &file("refused"));
     plain.set("LISTENING_PORT", &running.address.port().to_string());
-    let output = plain.run(&["ledger", "replay"]);
+    let output = plain.run(&["ledger", "replay", "--again"]);
     assert!(output.status.code() == Some(1) && text(&output.stdout).contains("NOT TAKEN"), "{}", text(&output.stdout));
 
     renew(&certificate, &key);

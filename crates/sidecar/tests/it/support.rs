@@ -7,6 +7,8 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+
 const PROGRAM: &str = env!("CARGO_BIN_EXE_remora-sidecar");
 
 pub(crate) fn program(variables: &[(&str, &str)]) -> Command {
@@ -174,6 +176,12 @@ impl Running {
     /// Sends it a signal such as `-HUP`.
     pub(crate) fn signal(&self, signal: &str) {
         assert!(Command::new("kill").args([signal, &self.child.id().to_string()]).status().unwrap().success());
+    }
+
+    /// Bounds the size of the files that it writes, as `ulimit -f` does; `None` lifts the bound.
+    pub(crate) fn limit_file_size(&self, bytes: Option<u64>) {
+        let pid = Pid::from_raw(self.child.id().cast_signed());
+        prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
     }
 
     /// A value of its metrics, as text.
