@@ -164,8 +164,6 @@ Paste into prometheus.yml:
 
   remote_write:
     - url: {sidecar}/api/v1/write
-      queue_config:
-        retry_on_http_429: true
 
 Its own metrics are in it already. Try:
 

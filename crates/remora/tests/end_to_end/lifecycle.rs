@@ -25,7 +25,7 @@ fn up_shows_something_at_once_and_keeps_it() {
     assert!(jobs.contains(&"remora".to_owned()), "{jobs:?}");
     let before = up.facts.clone();
     let printed = up.process.log();
-    for expected in ["remote_write:", "retry_on_http_429: true", up.fact("sidecar"), up.fact("service")] {
+    for expected in ["remote_write:", "/api/v1/write", up.fact("sidecar"), up.fact("service")] {
         assert!(printed.contains(expected), "{expected} must be printed: {printed}");
     }
 
