@@ -55,10 +55,11 @@ impl AnswerText {
         speaks_of_repetition(&self.0)
     }
 
-    /// Whether every line of its list, as far as it goes, says so; without a list, the whole of it.
+    /// Whether every line of its list says so, and none is missing; without a list, the whole of it. What a list leaves out
+    /// with `and 5 more` may be refused for anything.
     pub(crate) fn speaks_of_nothing_else(&self) -> bool {
         match self.list() {
-            Some(list) => list.lines().all(speaks_of_repetition),
+            Some(list) => list.lines.split("; ").all(speaks_of_repetition),
             None => self.speaks_of_repetition(),
         }
     }
@@ -271,10 +272,12 @@ mod tests {
             ("label name \"a\" appears twice", false, false),
             (
                 "refused 2 of 3 samples; everything else is stored. a: out of order sample at 1; b: duplicate sample for \
-                 timestamp 1; and 5 more",
+                 timestamp 1",
                 true,
                 true,
             ),
+            ("refused 7 of 9 samples; everything else is stored. a: out of order sample at 1; and 6 more", true, false),
+            ("refused 7 of 9 samples; everything else is stored.", false, false),
             (
                 "refused 2 of 3 samples; everything else is stored. a: out of order sample; b: too many labels",
                 true,

@@ -89,7 +89,10 @@ fn rows() -> Vec<Row> {
         ..failing(server_errors)
     };
     let listed = "refused 3 of 1900 samples; everything else is stored. up{job=\"a\"}: too many labels; and 2 more";
-    let listed_old = "refused 3 of 1900 samples; everything else is stored. up: out of order sample at 1; and 2 more";
+    let listed_old = "refused 3 of 1900 samples; everything else is stored. a: out of order sample at 1; b: out of \
+                      order sample at 1; c: duplicate sample for timestamp 1";
+    let listed_in_part =
+        "refused 3 of 1900 samples; everything else is stored. a: out of order sample at 1; and 2 more";
     let long_refused = Attempt { refused_for: HOUR, ..first() };
     let mut rows = vec![
         row(status(200), "", first(), "`delivered`"),
@@ -126,6 +129,12 @@ fn rows() -> Vec<Row> {
             "the samples were sent before",
             Attempt { sent_before: true, ..first() },
             "`delivered`, 3 of it unconfirmed",
+        ),
+        row(
+            with_text(400, "the same, but not all of the reasons are told", listed_in_part),
+            "the samples were sent before",
+            Attempt { sent_before: true, ..first() },
+            "`quarantine`: what is not written is `rejected{invalid}`, nothing is sent again",
         ),
         row(
             with_text(400, "400, *out of order* or *duplicate sample*", "out of order sample"),
