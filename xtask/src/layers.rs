@@ -7,10 +7,10 @@ pub const LAYERS: &[(&str, &[&str])] = &[
     ("values", &["model"]),
     ("bytes", &["remote-write", "tsdb-format", "promql-syntax"]),
     ("seams", &["environment", "storage"]),
-    ("engines", &["tsdb", "promql", "identity", "access", "catalog", "spool"]),
-    ("senders", &["delivery"]),
+    ("engines", &["tsdb", "promql", "identity", "access", "catalog", "quota", "spool"]),
+    ("tasks", &["delivery", "platform-metrics"]),
     ("between", &["host", "http-serving"]),
-    ("edges", &["proxy", "ingest", "query-api", "authority", "doctor"]),
+    ("edges", &["proxy", "ingest", "query-api", "arm-api", "authority", "doctor"]),
     ("programs", &["sidecar"]),
     ("whole", &["remora"]),
 ];
@@ -40,7 +40,7 @@ const FORBIDDEN: &[(&[&str], &[&str], &str)] = &[
         "values, bytes and seams know no runtime, socket, file system, clock or logger",
     ),
     (
-        &["engines", "senders"],
+        &["engines", "tasks"],
         &["tokio", "hyper", "hyper-util", "reqwest", "socket2", "rand", "rustix"],
         "engines take time, chance, disk and network as arguments (crate `environment`)",
     ),
@@ -56,6 +56,9 @@ const REFUSED_EDGES: &[(&str, &str, &str)] = &[
     ("proxy", "catalog", "the sidecar carries nothing of the service"),
     ("tsdb", "remote-write", "one database knows samples, not the protocol that brought them"),
     ("tsdb", "promql-syntax", "the database answers selections, not queries"),
+    ("arm-api", "tsdb", "edges see storage through the seam"),
+    ("sidecar", "quota", "the sidecar carries nothing of the service"),
+    ("sidecar", "platform-metrics", "the sidecar carries nothing of the service"),
     ("query-api", "tsdb", "edges see storage through the seam"),
     ("ingest", "tsdb", "edges see storage through the seam"),
 ];

@@ -1,18 +1,29 @@
-//! What exists: workspaces, data collection endpoints and rules, and how they hang together.
+//! What exists: subscriptions, groups, workspaces, data collection endpoints and rules, principals, role assignments.
 //!
-//! Readers on hot paths take a [`Snapshot`] without a lock; a change builds a new snapshot and puts it in place at once.
-//! Not here: who may do what (`access`), samples (`storage`). Contents come from the program's settings; a persistent
-//! store takes their place behind the same snapshot.
+//! [`Store`] keeps it in a database and makes changes; readers on hot paths take a [`Snapshot`] of a [`Catalog`] without a
+//! lock. Invariants: a change is durable before it is seen, seen before it is answered, and made wholly or not at all; a
+//! secret is kept as its digest only. Not here: what a role permits (`access`), samples (`storage`), HTTP (`arm-api`).
 
+mod error;
 mod resources;
 mod snapshot;
+mod store;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
-pub use resources::{Endpoint, Profile, Rule, Workspace};
-pub use snapshot::{CatalogError, Snapshot};
+pub use error::{CatalogError, Problem, StoreError};
+pub use resources::{
+    Actor, ActorKind, Application, ApplicationCertificate, ApplicationSecret, Assignment, DeletedWorkspace, Endpoint,
+    Envelope, Federation, Identity, Profile, ResourceGroup, Route, Rule, Stamp, Subscription, Workspace,
+    WorkspaceLimits,
+};
+pub use snapshot::{Snapshot, Table, key};
+pub use store::{
+    ApplicationSpec, AssignmentSpec, AuditRecord, Change, CredentialChange, EndpointSpec, GroupSpec, IdentitySpec,
+    Observer, Precondition, Put, RuleSpec, Store, StoreSettings, WorkspaceSpec,
+};
 
 /// The stream of Prometheus metrics, the only one that rules here carry.
 pub const PROMETHEUS_STREAM: &str = "Microsoft-PrometheusMetrics";

@@ -1,9 +1,93 @@
-//! The resources, as data.
+//! The resources, as data. Each one that Azure Resource Manager knows begins with an [`Envelope`].
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use environment::UnixTime;
 use model::{AccountId, ResourceId};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use uuid::Uuid;
+
+/// What every managed resource has.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Envelope {
+    /// Its ARM id, as it was first written; ids compare without regard to case.
+    pub id: ResourceId,
+    /// Its region.
+    pub location: String,
+    /// Tags, with their case kept.
+    pub tags: BTreeMap<String, String>,
+    /// Changes with every change of the resource; without quotes.
+    pub etag: String,
+    /// The resource that manages this one; such ones are changed and deleted with their manager only.
+    pub managed_by: Option<ResourceId>,
+    /// Who made it, when.
+    pub created: Stamp,
+    /// Who changed it last, when.
+    pub modified: Stamp,
+}
+
+/// Who did something, when.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Stamp {
+    /// The principal's object id, or a name of this program's own.
+    pub by: String,
+    /// What kind of principal it is.
+    pub kind: ActorKind,
+    /// Milliseconds since 1970.
+    pub at_ms: i64,
+}
+
+/// What kind of principal does something (`createdByType`).
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub enum ActorKind {
+    /// A person.
+    User,
+    /// An application.
+    Application,
+    /// A managed identity.
+    ManagedIdentity,
+    /// This program: start-up files, expiry.
+    Key,
+}
+
+/// Who asks for a change, for stamps and the audit log.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Actor {
+    /// The principal's object id, or a name of this program's own such as `settings`.
+    pub id: String,
+    /// A name for people.
+    pub name: String,
+    /// What kind of principal it is.
+    pub kind: ActorKind,
+    /// The address that the request came from; none for the program's own changes.
+    pub address: Option<String>,
+    /// The request's id, which the answer carries.
+    pub request_id: Option<String>,
+}
+
+/// A subscription: the outermost container.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Subscription {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name for people.
+    pub name: String,
+    /// Who made it, when.
+    pub created: Stamp,
+}
+
+/// A resource group.
+#[derive(Clone, PartialEq, Debug)]
+pub struct ResourceGroup {
+    /// As of every resource.
+    pub envelope: Envelope,
+}
 
 /// How strictly a workspace treats what it is sent (design §5.3).
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Profile {
     /// No success for what is not stored: partial failures are a 400 with counts and reasons.
     #[default]
@@ -15,43 +99,219 @@ pub enum Profile {
 /// An isolated store with a query endpoint (`Microsoft.Monitor/accounts`).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Workspace {
+    /// As of every resource.
+    pub envelope: Envelope,
     /// Its identity.
     pub account_id: AccountId,
-    /// Its ARM id, the scope of roles on it.
-    pub resource_id: ResourceId,
     /// Its name in query paths, unique in the installation without regard to case.
     pub handle: String,
     /// How strict it is.
     pub profile: Profile,
+    /// `publicNetworkAccess`.
+    pub public_network_access: bool,
+    /// What it may take.
+    pub limits: WorkspaceLimits,
+    /// The rule that was made with it, if one was.
+    pub default_rule: Option<ResourceId>,
+    /// The endpoint that was made with it, if one was.
+    pub default_endpoint: Option<ResourceId>,
+}
+
+/// What a workspace may take (contract §4.1). `None`: the installation's default.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+pub struct WorkspaceLimits {
+    /// Series seen within 12 hours.
+    pub active_series_max: Option<u64>,
+    /// Samples, histograms and exemplars a minute.
+    pub events_per_minute_max: Option<u64>,
+}
+
+/// A workspace that was deleted and can still be restored.
+#[derive(Clone, PartialEq, Debug)]
+pub struct DeletedWorkspace {
+    /// As it was.
+    pub workspace: Arc<Workspace>,
+    /// Who deleted it, when.
+    pub deleted: Stamp,
+    /// When it goes for good.
+    pub purge_at: UnixTime,
 }
 
 /// A host that accepts writes (`Microsoft.Insights/dataCollectionEndpoints`).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Endpoint {
-    /// Its ARM id.
-    pub resource_id: ResourceId,
+    /// As of every resource.
+    pub envelope: Envelope,
     /// `dce-` and 32 hexadecimal digits.
     pub immutable_id: String,
+    /// Its own part of host names: the name in lower case, a hyphen, four characters.
+    pub host_label: String,
+    /// `kind`, as it was written.
+    pub kind: Option<String>,
+    /// `properties.description`.
+    pub description: Option<String>,
+    /// `properties.networkAcls.publicNetworkAccess`: `Enabled`, `Disabled` or `SecuredByPerimeter`.
+    pub public_network_access: String,
 }
 
-/// Routes a stream to workspaces (`Microsoft.Insights/dataCollectionRules`).
+/// Routes streams to workspaces (`Microsoft.Insights/dataCollectionRules`).
 #[derive(Clone, PartialEq, Debug)]
 pub struct Rule {
-    /// Its ARM id, the scope of roles on it.
-    pub resource_id: ResourceId,
+    /// As of every resource.
+    pub envelope: Envelope,
     /// `dcr-` and 32 hexadecimal digits; its name in ingestion paths.
     pub immutable_id: String,
+    /// `kind`, as it was written.
+    pub kind: Option<String>,
     /// The endpoint it is bound to, if any.
     pub endpoint: Option<ResourceId>,
-    /// Streams it accepts.
-    pub streams: Vec<String>,
-    /// Workspaces it writes to.
-    pub destinations: Vec<AccountId>,
+    /// Which workspaces each stream goes to, of `dataFlows`; streams compare without regard to case.
+    pub routes: Vec<Route>,
+    /// `properties` as they were written, without what is only ever answered.
+    pub properties: Map<String, Value>,
+}
+
+/// Where a stream goes.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Route {
+    /// The stream's name.
+    pub stream: String,
+    /// Workspaces; each once.
+    pub workspaces: Vec<AccountId>,
 }
 
 impl Rule {
-    /// Whether it accepts the stream; names compare without regard to case.
-    pub fn accepts(&self, stream: &str) -> bool {
-        self.streams.iter().any(|own| own.eq_ignore_ascii_case(stream))
+    /// Workspaces that a stream goes to; `None` for a stream that this rule does not carry.
+    pub fn destinations(&self, stream: &str) -> Option<&[AccountId]> {
+        self.routes
+            .iter()
+            .find(|route| route.stream.eq_ignore_ascii_case(stream))
+            .map(|route| route.workspaces.as_slice())
+    }
+}
+
+/// A user-assigned managed identity (`Microsoft.ManagedIdentity/userAssignedIdentities`).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Identity {
+    /// As of every resource.
+    pub envelope: Envelope,
+    /// Its client id.
+    pub client_id: Uuid,
+    /// Its object id, which roles are given to.
+    pub principal_id: Uuid,
+    /// Whether it is the one given to whoever names none.
+    pub is_default: bool,
+    /// Tokens of others that stand for it.
+    pub federations: Vec<Federation>,
+}
+
+/// An application of the local authority, with its service principal.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Application {
+    /// Its client id.
+    pub client_id: Uuid,
+    /// The application's own object id, which Microsoft Graph names.
+    pub application_object_id: Uuid,
+    /// Its service principal's object id, which roles are given to.
+    pub object_id: Uuid,
+    /// Its name for people.
+    pub name: String,
+    /// Who made it, when.
+    pub created: Stamp,
+    /// Changes with every change.
+    pub etag: String,
+    /// Secrets it may present.
+    pub secrets: Vec<ApplicationSecret>,
+    /// Certificates it may sign with.
+    pub certificates: Vec<ApplicationCertificate>,
+    /// Tokens of others it may present.
+    pub federations: Vec<Federation>,
+}
+
+/// A client secret, of which only the digest is known.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApplicationSecret {
+    /// Its id.
+    pub key_id: Uuid,
+    /// Its name for people.
+    pub name: String,
+    /// Its first three characters, so that people can tell it from others.
+    pub hint: String,
+    /// SHA-256 of it, in hexadecimal.
+    pub sha256_hex: String,
+    /// Seconds since 1970 from when on it is not taken.
+    pub expires_at: Option<i64>,
+}
+
+impl std::fmt::Debug for ApplicationSecret {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ApplicationSecret({}, ***)", self.key_id)
+    }
+}
+
+/// A certificate whose key an application signs with.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct ApplicationCertificate {
+    /// Its id.
+    pub key_id: Uuid,
+    /// Its name for people.
+    pub name: String,
+    /// The certificate, DER in standard base64.
+    pub der_base64: String,
+}
+
+/// Tokens of another issuer that stand for a principal; issuer, subject and audience are compared exactly.
+#[derive(Clone, PartialEq, Eq, Debug, Serialize, Deserialize)]
+pub struct Federation {
+    /// Its id.
+    pub id: Uuid,
+    /// Its name, unique in its principal without regard to case.
+    pub name: String,
+    /// Their `iss`.
+    pub issuer: String,
+    /// Their `sub`.
+    pub subject: String,
+    /// Their `aud`, usually `api://AzureADTokenExchange`.
+    pub audience: String,
+    /// Where the issuer's keys are, if not where its discovery document says.
+    pub key_set: Option<String>,
+}
+
+/// A role given to a principal at a scope and everything below it (`Microsoft.Authorization/roleAssignments`).
+#[derive(Clone, PartialEq, Debug)]
+pub struct Assignment {
+    /// `{scope}/providers/Microsoft.Authorization/roleAssignments/{name}`.
+    pub id: ResourceId,
+    /// Where it holds.
+    pub scope: ResourceId,
+    /// The role definition's GUID, in lower case.
+    pub role: String,
+    /// The principal's object id.
+    pub principal_id: String,
+    /// `ServicePrincipal`, `User` or `Group`.
+    pub principal_type: String,
+    /// The issuer the principal must come from; any that is configured when there is none.
+    pub issuer: Option<String>,
+    /// For people.
+    pub description: Option<String>,
+    /// Who made it, when.
+    pub created: Stamp,
+    /// Who changed it last, when.
+    pub updated: Stamp,
+}
+
+impl Envelope {
+    /// One without tags or history: for tests, and as a start.
+    pub fn of(id: ResourceId) -> Self {
+        let stamp = Stamp { by: String::new(), kind: ActorKind::Key, at_ms: 0 };
+        Self {
+            id,
+            location: "local".to_owned(),
+            tags: BTreeMap::new(),
+            etag: String::new(),
+            managed_by: None,
+            created: stamp.clone(),
+            modified: stamp,
+        }
     }
 }

@@ -1,62 +1,48 @@
 //! One consistent state of everything that exists.
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
+use imbl::{HashMap, OrdMap};
 use model::{AccountId, ResourceId};
+use uuid::Uuid;
 
-use crate::{Endpoint, Rule, Workspace};
+use crate::{
+    Application, Assignment, CatalogError, DeletedWorkspace, Endpoint, Identity, ResourceGroup, Rule, Subscription,
+    Workspace,
+};
 
 /// Resources that fit together: every reference names something in the same snapshot, every lookup key is unique.
-#[derive(Default, Debug)]
+///
+/// A change makes a new snapshot that shares all that did not change. Tables keyed by ARM id are ordered by the id in lower
+/// case, so that all resources of a scope lie together and pages of a list follow each other.
+#[derive(Clone, Default, Debug)]
 pub struct Snapshot {
-    workspaces: HashMap<AccountId, Arc<Workspace>>,
-    handles: HashMap<String, AccountId>,
-    endpoints: HashMap<ResourceId, Arc<Endpoint>>,
-    rules: HashMap<String, Arc<Rule>>,
+    pub(crate) revision: u64,
+    pub(crate) subscriptions: OrdMap<Uuid, Arc<Subscription>>,
+    pub(crate) groups: Table<ResourceGroup>,
+    pub(crate) workspaces: Table<Workspace>,
+    pub(crate) endpoints: Table<Endpoint>,
+    pub(crate) rules: Table<Rule>,
+    pub(crate) identities: Table<Identity>,
+    pub(crate) assignments: Table<Assignment>,
+    pub(crate) applications: OrdMap<Uuid, Arc<Application>>,
+    pub(crate) deleted: OrdMap<AccountId, Arc<DeletedWorkspace>>,
+    pub(crate) by_account: HashMap<AccountId, Arc<Workspace>>,
+    pub(crate) by_handle: HashMap<Box<str>, Arc<Workspace>>,
+    pub(crate) by_rule: HashMap<Box<str>, Arc<Rule>>,
+    pub(crate) by_host_label: HashMap<Box<str>, Arc<Endpoint>>,
 }
 
-/// Resources that do not fit together.
-#[derive(Clone, PartialEq, Debug, thiserror::Error)]
-pub enum CatalogError {
-    /// Two workspaces with one identity.
-    #[error("two workspaces have the accountId {0}")]
-    DuplicateAccount(AccountId),
-    /// Two workspaces with one name in query paths.
-    #[error("two workspaces have the handle {0:?} (handles compare without regard to case)")]
-    DuplicateHandle(String),
-    /// Two rules with one identity.
-    #[error("two data collection rules have the immutable id {0:?}")]
-    DuplicateRule(String),
-    /// Two endpoints with one ARM id.
-    #[error("two data collection endpoints have the resource id {0}")]
-    DuplicateEndpoint(ResourceId),
-    /// An immutable id of the wrong form.
-    #[error("{0:?} is not an immutable id: it must be `{1}` and 32 hexadecimal digits in lower case")]
-    ImmutableId(String, &'static str),
-    /// A rule that writes nowhere.
-    #[error("data collection rule {0:?} has no destination")]
-    NoDestination(String),
-    /// A rule that writes to a workspace that does not exist.
-    #[error("data collection rule {rule:?} writes to the workspace {account}, which does not exist")]
-    UnknownDestination {
-        /// The rule's immutable id.
-        rule: String,
-        /// The workspace it names.
-        account: AccountId,
-    },
-    /// A rule bound to an endpoint that does not exist.
-    #[error("data collection rule {rule:?} is bound to the endpoint {endpoint}, which does not exist")]
-    UnknownEndpoint {
-        /// The rule's immutable id.
-        rule: String,
-        /// The endpoint it names.
-        endpoint: ResourceId,
-    },
+/// Resources by ARM id in lower case.
+pub type Table<T> = OrdMap<Arc<str>, Arc<T>>;
+
+/// The key of a resource in a [`Table`].
+pub fn key(id: &ResourceId) -> Arc<str> {
+    id.as_str().to_ascii_lowercase().into()
 }
 
 impl Snapshot {
-    /// Checks that everything fits together.
+    /// Checks that everything fits together: for tests and benchmarks that need no store.
     ///
     /// # Errors
     /// The first thing that does not fit.
@@ -78,44 +64,89 @@ impl Snapshot {
         Ok(snapshot)
     }
 
+    /// Grows by one with every change.
+    pub fn revision(&self) -> u64 {
+        self.revision
+    }
+
     /// The rule with this immutable id; compared without regard to case, as all of an ingestion path.
     pub fn rule(&self, immutable_id: &str) -> Option<&Arc<Rule>> {
-        match self.rules.get(immutable_id) {
-            None if immutable_id.len() == IMMUTABLE_ID_BYTES => self.rules.get(&immutable_id.to_ascii_lowercase()),
+        match self.by_rule.get(immutable_id) {
+            None if immutable_id.len() == IMMUTABLE_ID_BYTES => self.by_rule.get(&*immutable_id.to_ascii_lowercase()),
             found => found,
         }
     }
 
     /// The workspace that a query path names: by `accountId` or by handle, without regard to case.
     pub fn workspace(&self, name: &str) -> Option<&Arc<Workspace>> {
-        let account = match name.parse() {
-            Ok(account) => account,
-            Err(_) => *self.handles.get(&name.to_ascii_lowercase())?,
-        };
-        self.workspaces.get(&account)
+        match name.parse::<AccountId>() {
+            Ok(account) => self.by_account.get(&account),
+            Err(_) => self.by_handle.get(&*name.to_ascii_lowercase()),
+        }
     }
 
     /// The workspace with this identity.
     pub fn workspace_by_account(&self, account: AccountId) -> Option<&Arc<Workspace>> {
-        self.workspaces.get(&account)
+        self.by_account.get(&account)
     }
 
-    /// All workspaces, in no particular order.
-    pub fn workspaces(&self) -> impl Iterator<Item = &Arc<Workspace>> {
-        self.workspaces.values()
+    /// The endpoint whose own part of host names this is, in lower case.
+    pub fn endpoint_by_host_label(&self, label: &str) -> Option<&Arc<Endpoint>> {
+        self.by_host_label.get(label)
     }
 
-    /// All rules, in no particular order.
-    pub fn rules(&self) -> impl Iterator<Item = &Arc<Rule>> {
-        self.rules.values()
+    /// All subscriptions.
+    pub fn subscriptions(&self) -> &OrdMap<Uuid, Arc<Subscription>> {
+        &self.subscriptions
+    }
+
+    /// All resource groups.
+    pub fn groups(&self) -> &Table<ResourceGroup> {
+        &self.groups
+    }
+
+    /// All workspaces.
+    pub fn workspaces(&self) -> &Table<Workspace> {
+        &self.workspaces
+    }
+
+    /// All endpoints.
+    pub fn endpoints(&self) -> &Table<Endpoint> {
+        &self.endpoints
+    }
+
+    /// All rules.
+    pub fn rules(&self) -> &Table<Rule> {
+        &self.rules
+    }
+
+    /// All managed identities.
+    pub fn identities(&self) -> &Table<Identity> {
+        &self.identities
+    }
+
+    /// All role assignments.
+    pub fn assignments(&self) -> &Table<Assignment> {
+        &self.assignments
+    }
+
+    /// All applications, by client id.
+    pub fn applications(&self) -> &OrdMap<Uuid, Arc<Application>> {
+        &self.applications
+    }
+
+    /// Workspaces that can be restored.
+    pub fn deleted_workspaces(&self) -> &OrdMap<AccountId, Arc<DeletedWorkspace>> {
+        &self.deleted
     }
 
     fn add_workspace(&mut self, workspace: Workspace) -> Result<(), CatalogError> {
-        let account = workspace.account_id;
-        if self.handles.insert(workspace.handle.to_ascii_lowercase(), account).is_some() {
-            return Err(CatalogError::DuplicateHandle(workspace.handle));
+        let (account, workspace) = (workspace.account_id, Arc::new(workspace));
+        if self.by_handle.insert(workspace.handle.to_ascii_lowercase().into(), Arc::clone(&workspace)).is_some() {
+            return Err(CatalogError::DuplicateHandle(workspace.handle.clone()));
         }
-        match self.workspaces.insert(account, Arc::new(workspace)) {
+        self.workspaces.insert(key(&workspace.envelope.id), Arc::clone(&workspace));
+        match self.by_account.insert(account, workspace) {
             Some(_) => Err(CatalogError::DuplicateAccount(account)),
             None => Ok(()),
         }
@@ -123,24 +154,29 @@ impl Snapshot {
 
     fn add_endpoint(&mut self, endpoint: Endpoint) -> Result<(), CatalogError> {
         check_immutable_id(&endpoint.immutable_id, "dce-")?;
-        match self.endpoints.insert(endpoint.resource_id.clone(), Arc::new(endpoint)) {
-            Some(double) => Err(CatalogError::DuplicateEndpoint(double.resource_id.clone())),
+        let endpoint = Arc::new(endpoint);
+        self.by_host_label.insert(endpoint.host_label.as_str().into(), Arc::clone(&endpoint));
+        match self.endpoints.insert(key(&endpoint.envelope.id), endpoint) {
+            Some(double) => Err(CatalogError::DuplicateEndpoint(double.envelope.id.clone())),
             None => Ok(()),
         }
     }
 
     fn add_rule(&mut self, rule: Rule) -> Result<(), CatalogError> {
         check_immutable_id(&rule.immutable_id, "dcr-")?;
-        if rule.destinations.is_empty() {
+        let destinations = || rule.routes.iter().flat_map(|route| &route.workspaces);
+        if destinations().next().is_none() {
             return Err(CatalogError::NoDestination(rule.immutable_id));
         }
-        if let Some(account) = rule.destinations.iter().find(|account| !self.workspaces.contains_key(account)) {
+        if let Some(account) = destinations().find(|account| !self.by_account.contains_key(*account)) {
             return Err(CatalogError::UnknownDestination { account: *account, rule: rule.immutable_id });
         }
-        if let Some(endpoint) = rule.endpoint.as_ref().filter(|endpoint| !self.endpoints.contains_key(endpoint)) {
+        if let Some(endpoint) = rule.endpoint.as_ref().filter(|endpoint| !self.endpoints.contains_key(&key(endpoint))) {
             return Err(CatalogError::UnknownEndpoint { endpoint: endpoint.clone(), rule: rule.immutable_id });
         }
-        match self.rules.insert(rule.immutable_id.clone(), Arc::new(rule)) {
+        let rule = Arc::new(rule);
+        self.rules.insert(key(&rule.envelope.id), Arc::clone(&rule));
+        match self.by_rule.insert(rule.immutable_id.as_str().into(), rule) {
             Some(double) => Err(CatalogError::DuplicateRule(double.immutable_id.clone())),
             None => Ok(()),
         }

@@ -17,6 +17,10 @@ pub enum ErrorKind {
     NotFound,
     /// The path exists, not for this method.
     MethodNotAllowed,
+    /// It does not go together with something that exists.
+    Conflict,
+    /// The thing is not in the state that the caller takes it to be in.
+    PreconditionFailed,
     /// Larger than a named limit.
     TooLarge,
     /// A content type or encoding that is not spoken here.

@@ -1,29 +1,35 @@
 use super::*;
-use crate::{PROMETHEUS_STREAM, Profile};
+use crate::{Envelope, PROMETHEUS_STREAM, Profile, Route, WorkspaceLimits};
 
 const ACCOUNT: &str = "14e21a3b-a68e-4626-873e-6539bd54fc63";
 const RULE: &str = "dcr-9ef0dccd9267493699b55b77942fc26b";
 
 fn workspace(account: &str, handle: &str) -> Workspace {
+    let id = format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Monitor/accounts/{handle}");
     Workspace {
+        envelope: Envelope::of(id.parse().unwrap()),
         account_id: account.parse().unwrap(),
-        resource_id: format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Monitor/accounts/{handle}")
-            .parse()
-            .unwrap(),
         handle: handle.to_owned(),
         profile: Profile::Strict,
+        public_network_access: true,
+        limits: WorkspaceLimits::default(),
+        default_rule: None,
+        default_endpoint: None,
     }
 }
 
 fn rule(immutable_id: &str, destinations: &[&str]) -> Rule {
+    let id = "/subscriptions/s/resourceGroups/g/providers/Microsoft.Insights/dataCollectionRules/r";
     Rule {
-        resource_id: "/subscriptions/s/resourceGroups/g/providers/Microsoft.Insights/dataCollectionRules/r"
-            .parse()
-            .unwrap(),
+        envelope: Envelope::of(id.parse().unwrap()),
         immutable_id: immutable_id.to_owned(),
+        kind: None,
         endpoint: None,
-        streams: vec![PROMETHEUS_STREAM.to_owned()],
-        destinations: destinations.iter().map(|account| account.parse().unwrap()).collect(),
+        routes: vec![Route {
+            stream: PROMETHEUS_STREAM.to_owned(),
+            workspaces: destinations.iter().map(|account| account.parse().unwrap()).collect(),
+        }],
+        properties: serde_json::Map::new(),
     }
 }
 
@@ -37,7 +43,9 @@ fn finds_without_regard_to_case() {
         assert_eq!(snapshot.workspace(name).unwrap().account_id.to_string(), ACCOUNT, "{name}");
     }
     assert!(snapshot.workspace("other").is_none());
-    assert!(snapshot.rule(RULE).unwrap().accepts("microsoft-prometheusmetrics"));
+    let destinations = snapshot.rule(RULE).unwrap().destinations("microsoft-prometheusmetrics");
+    assert_eq!(destinations.unwrap(), [ACCOUNT.parse().unwrap()]);
+    assert!(snapshot.rule(RULE).unwrap().destinations("other").is_none());
 }
 
 #[test]

@@ -1,0 +1,1 @@
+//! The management API: Azure Resource Manager's paths, shapes and errors over the catalogue.

@@ -1,0 +1,1 @@
+//! Azure's platform metrics of workspaces and rules: recorded every minute, read by time range.

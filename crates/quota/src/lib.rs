@@ -1,0 +1,1 @@
+//! Rate, byte and active-series budgets, as state without I/O.
