@@ -30,7 +30,7 @@ use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, Heade
 use http::request::Parts as Head;
 use http::{HeaderMap, Method};
 use http_serving::{Drain, Handler, Peer, PrincipalForLog, Request, Response, authenticate, read_body};
-use model::TimestampMs;
+use model::{AccountId, TimestampMs};
 use prometheus_client::registry::Registry;
 use remote_write::{Version, negotiate};
 use storage::Workspaces;
@@ -163,8 +163,8 @@ impl Ingest {
         let principal = known.insert(principal.map_err(|refused| early(refused.into()))?);
         let snapshot = self.parts.catalog.snapshot();
         let rule = self.authorise(&snapshot, &route, principal).map_err(early)?;
-        check_form(head, &route, rule).map_err(early)?;
-        let target = self.target(&snapshot, rule).map_err(early)?;
+        let destinations = check_form(head, &route, rule).map_err(early)?;
+        let target = self.target(&snapshot, destinations).map_err(early)?;
         let announced = content_length(&head.headers);
         check_length(announced, target.body_bytes_max).map_err(early)?;
         let version = target.negotiate(&head.headers).map_err(early)?;
@@ -198,20 +198,20 @@ impl Ingest {
         principal: &Arc<Principal>,
     ) -> Result<&'s Rule, IngestError> {
         let rule = snapshot.rule(route.rule).ok_or_else(|| IngestError::UnknownRule(route.rule.to_owned()))?;
-        if self.parts.policy.load().allows(principal, WRITE_METRICS, &rule.resource_id).is_allowed() {
+        if self.parts.policy.load().allows(principal, WRITE_METRICS, &rule.envelope.id).is_allowed() {
             return Ok(rule);
         }
         Err(IngestError::Forbidden {
             rule: rule.immutable_id.clone(),
-            rule_resource: rule.resource_id.clone(),
+            rule_resource: rule.envelope.id.clone(),
             principal: principal.clone(),
         })
     }
 
-    fn target(&self, snapshot: &Snapshot, rule: &Rule) -> Result<Target, IngestError> {
+    fn target(&self, snapshot: &Snapshot, destinations: &[AccountId]) -> Result<Target, IngestError> {
         let mut target =
             Target { destinations: Vec::new(), strict: false, body_bytes_max: self.settings.body_bytes_max };
-        for &account in &rule.destinations {
+        for &account in destinations {
             let workspace = snapshot.workspace_by_account(account);
             let storage = self.parts.workspaces.storage(account);
             // A snapshot holds every workspace that its rules name; one that is being opened or closed has no storage.
@@ -261,17 +261,16 @@ impl Target {
     }
 }
 
-fn check_form(head: &Head, route: &Route<'_>, rule: &Rule) -> Result<(), IngestError> {
+/// The workspaces that the stream goes to.
+fn check_form<'r>(head: &Head, route: &Route<'_>, rule: &'r Rule) -> Result<&'r [AccountId], IngestError> {
     if head.method != Method::POST {
         return Err(IngestError::Method(head.method.to_string()));
     }
     if let Some(version) = route::api_version(head.uri.query()).filter(|version| !is_api_version(version)) {
         return Err(IngestError::ApiVersion(version.to_owned()));
     }
-    if rule.accepts(route.stream) {
-        return Ok(());
-    }
-    Err(IngestError::UnknownStream { stream: route.stream.to_owned(), rule: rule.immutable_id.clone() })
+    let unknown = || IngestError::UnknownStream { stream: route.stream.to_owned(), rule: rule.immutable_id.clone() };
+    rule.destinations(route.stream).ok_or_else(unknown)
 }
 
 fn check_length(announced: Option<u64>, limit: u64) -> Result<(), IngestError> {

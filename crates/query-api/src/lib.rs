@@ -148,7 +148,7 @@ impl QueryApi {
         let snapshot = self.parts.catalog.snapshot();
         let workspace = snapshot.workspace(route.workspace);
         let workspace = workspace.ok_or_else(|| ApiError::NoWorkspace(route.workspace.to_owned()))?;
-        let decision = self.parts.policy.load().allows(&principal, READ_METRICS, &workspace.resource_id);
+        let decision = self.parts.policy.load().allows(&principal, READ_METRICS, &workspace.envelope.id);
         if !decision.is_allowed() {
             return Err(ApiError::Forbidden { principal: principal.object_id.clone() });
         }

@@ -15,7 +15,7 @@ use ::storage::{Storage, Workspaces};
 use access::{Issuer, KeySet, Policy, RoleAssignment, Verifier, roles};
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use catalog::{Catalog, PROMETHEUS_STREAM, Profile, Rule, Snapshot, Workspace};
+use catalog::{Catalog, Envelope, PROMETHEUS_STREAM, Profile, Route, Rule, Snapshot, Workspace, WorkspaceLimits};
 use environment::{Clock, HttpClient as _};
 use host::{HostClock, HostHttp, HostRng};
 use http_serving::{PlainHttp, Server, bind};
@@ -191,18 +191,26 @@ fn snapshot() -> Snapshot {
     let group = "/subscriptions/s/resourceGroups/g/providers";
     Snapshot::new(
         workspaces.map(|(id, profile)| Workspace {
+            envelope: Envelope::of(format!("{group}/Microsoft.Monitor/accounts/{id}").parse().unwrap()),
             account_id: account(id),
-            resource_id: format!("{group}/Microsoft.Monitor/accounts/{id}").parse().unwrap(),
             handle: id.to_owned(),
             profile,
+            public_network_access: true,
+            limits: WorkspaceLimits::default(),
+            default_rule: None,
+            default_endpoint: None,
         }),
         [],
         rules.map(|(id, destinations)| Rule {
-            resource_id: format!("{group}/Microsoft.Insights/dataCollectionRules/{id}").parse().unwrap(),
+            envelope: Envelope::of(format!("{group}/Microsoft.Insights/dataCollectionRules/{id}").parse().unwrap()),
             immutable_id: id.to_owned(),
+            kind: None,
             endpoint: None,
-            streams: vec![PROMETHEUS_STREAM.to_owned()],
-            destinations: destinations.iter().map(|id| account(id)).collect(),
+            routes: vec![Route {
+                stream: PROMETHEUS_STREAM.to_owned(),
+                workspaces: destinations.iter().map(|id| account(id)).collect(),
+            }],
+            properties: serde_json::Map::new(),
         }),
     )
     .unwrap()
