@@ -2,7 +2,7 @@
 //!
 //! [`Verifier`] turns a bearer token into a [`Principal`]: it knows the configured [`Issuer`]s, fetches their key sets
 //! through `environment::HttpClient`, and refuses everything else with a [`TokenRefused`]. [`Policy`] turns a principal,
-//! an [`Action`] and a resource into a [`Decision`], with Azure's role definitions.
+//! an [`Action`] and a resource into a [`Decision`], with Azure's role definitions; [`Policies`] are those in force.
 //!
 //! Invariants: a key verifies only tokens of the issuer it was fetched for; an algorithm outside [`Algorithm`] verifies
 //! nothing; no token and no part of a signature is ever logged, kept or repeated in an error.
@@ -16,6 +16,7 @@ mod jws;
 mod key_fetch;
 mod key_set;
 mod key_store;
+mod policies;
 mod policy;
 mod principal;
 mod refusal;
@@ -30,6 +31,7 @@ pub use claims::Claims;
 pub use issuer::{Issuer, IssuerError, LocalKeys};
 pub use jws::{Header, Jws, MalformedToken};
 pub use key_set::{KeySet, KeySetError, VerificationKey};
+pub use policies::{Policies, Propagation};
 pub use policy::{Action, Decision, Policy, PolicyError, READ_METRICS, RoleAssignment, WRITE_METRICS};
 pub use principal::Principal;
 pub use refusal::TokenRefused;

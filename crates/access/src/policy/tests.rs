@@ -118,3 +118,117 @@ fn broken_policies_are_refused() {
     let twice = RoleDefinition::built_in().into_iter().chain(RoleDefinition::built_in());
     assert!(matches!(Policy::with_roles(twice, []), Err(PolicyError::DuplicateRole(_))));
 }
+
+/// What a policy must be like, said as plainly as possible.
+fn allows_by_definition(assignments: &[RoleAssignment], who: &Principal, action: &str, resource: &ResourceId) -> bool {
+    let roles = RoleDefinition::built_in();
+    assignments.iter().any(|given| {
+        let role = roles.iter().find(|role| role.id == given.role_definition_id).unwrap();
+        given.principal_id == who.object_id
+            && given.issuer.as_ref().is_none_or(|issuer| *issuer == who.issuer)
+            && given.scope.covers(resource)
+            && role.permits(action)
+    })
+}
+
+#[test]
+fn changes_leave_what_a_new_policy_would_be() {
+    let scopes: Vec<String> = ["/".to_owned(), "/subscriptions/S".to_owned()]
+        .into_iter()
+        .chain((0..6).map(|group| format!("/subscriptions/s/resourceGroups/G{group}")))
+        .chain((0..30).map(|rule| {
+            format!(
+                "/subscriptions/s/resourcegroups/g{}/providers/Microsoft.Insights/dataCollectionRules/r{rule}",
+                rule % 7
+            )
+        }))
+        .collect();
+    let given = [roles::READER, roles::OWNER, roles::MONITORING_METRICS_PUBLISHER, roles::CONTRIBUTOR];
+    let issuers = [None, Some(Arc::from("one")), Some(Arc::from("two"))];
+    let mut seed = 7_u64;
+    let mut draw = |below: usize| {
+        seed = seed.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (seed >> 33) as usize % below
+    };
+    let (mut policy, mut expected) = (Policy::default(), Vec::<RoleAssignment>::new());
+    for step in 0..3_000 {
+        // Grows for a time, then shrinks, so that few become many and become few again.
+        if draw(10) < if step % 1_000 < 600 { 7 } else { 2 } || expected.is_empty() {
+            let assignment = RoleAssignment {
+                issuer: issuers[draw(3)].clone(),
+                ..assignment(["p", "q"][draw(2)], given[draw(4)], &scopes[draw(scopes.len())])
+            };
+            expected.push(assignment.clone());
+            policy.assign(assignment).unwrap();
+        } else {
+            let gone = expected.swap_remove(draw(expected.len()));
+            assert!(policy.revoke(&gone), "{gone:?}");
+        }
+        assert_eq!(policy.len(), expected.len());
+        let who = principal(["p", "q", "nobody"][draw(3)], ["one", "two", "three"][draw(3)]);
+        let action = ["Microsoft.Monitor/accounts/read", "Microsoft.Monitor/accounts/write"][draw(2)];
+        let resource = scopes[draw(scopes.len())].to_ascii_uppercase().parse().unwrap();
+        assert_eq!(
+            policy.allows(&who, Action::Management(action), &resource).is_allowed(),
+            allows_by_definition(&expected, &who, action, &resource),
+            "{action} on {resource} by {who:?} after {expected:#?}",
+        );
+    }
+    for gone in expected {
+        assert!(policy.revoke(&gone));
+        policy.revoke(&gone);
+    }
+    assert!(policy.is_empty() && policy.scopes(&principal("p", "one")).next().is_none());
+}
+
+#[test]
+fn a_change_leaves_the_policy_it_was_made_from() {
+    let before = Policy::new([assignment(ME, roles::READER, RULE)]).unwrap();
+    let mut after = before.clone();
+    assert!(after.revoke(&assignment(ME, roles::READER, &RULE.to_ascii_uppercase())));
+    assert!(!after.revoke(&assignment(ME, roles::READER, RULE)), "it is gone");
+    assert!(!after.revoke(&assignment(ME, "no-such-role", RULE)));
+    let look = Action::Management("Microsoft.Monitor/accounts/read");
+    let may = |policy: &Policy| policy.allows(&principal(ME, "i"), look, &RULE.parse().unwrap()).is_allowed();
+    assert!(may(&before) && !may(&after));
+}
+
+#[test]
+fn roles_and_scopes_of_somebody() {
+    let mut bound = assignment(ME, roles::OWNER, "/");
+    bound.issuer = Some("elsewhere".into());
+    let policy = Policy::new([
+        bound,
+        assignment(ME, roles::READER, "/subscriptions/S"),
+        assignment(ME, roles::READER, RULE),
+        assignment(ME, roles::MONITORING_METRICS_PUBLISHER, RULE),
+    ])
+    .unwrap();
+    let names = |issuer, at: &str| -> Vec<String> {
+        let roles = policy.roles_at(&principal(ME, issuer), &at.parse().unwrap());
+        roles.iter().map(|role| role.name.clone()).collect()
+    };
+    assert_eq!(names("i", RULE), ["Reader", "Monitoring Metrics Publisher"]);
+    assert_eq!(names("i", "/subscriptions/s"), ["Reader"]);
+    assert!(names("i", "/").is_empty());
+    assert_eq!(names("elsewhere", "/"), ["Owner"]);
+    let scopes: Vec<&str> = policy.scopes(&principal(ME, "i")).take(2).collect();
+    assert_eq!(scopes, ["/subscriptions/s", &RULE.to_ascii_lowercase()]);
+    assert_eq!(policy.role(&roles::OWNER.to_ascii_uppercase()).unwrap().name, "Owner");
+    assert_eq!(policy.roles().count(), RoleDefinition::built_in().len());
+}
+
+#[test]
+fn very_long_and_very_deep_ids_are_decided() {
+    let long = format!("/subscriptions/s/{}", "x".repeat(5_000));
+    let deep = format!("/subscriptions/s{}", "/a/b".repeat(100));
+    let many = (0..40).map(|number| assignment(ME, roles::READER, &format!("/subscriptions/t{number}")));
+    let policy = Policy::new(
+        many.chain([assignment(ME, roles::READER, &long.to_ascii_uppercase()), assignment(ME, roles::READER, &deep)]),
+    )
+    .unwrap();
+    let look = Action::Management("Microsoft.Monitor/accounts/read");
+    let may = |at: &str| policy.allows(&principal(ME, "i"), look, &at.parse().unwrap()).is_allowed();
+    assert!(may(&long) && may(&deep) && may(&format!("{deep}/c/d")) && may("/subscriptions/T7/x"));
+    assert!(!may("/subscriptions/s") && !may("/") && !may(&format!("{long}x")));
+}
