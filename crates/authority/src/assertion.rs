@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use access::{Algorithm, Claims, Jws, TokenRefused, Verifier};
+use access::{Algorithm, Claims, Jws, TokenRefused};
 use environment::UnixTime;
 use url::Url;
 use uuid::Uuid;
@@ -11,6 +11,7 @@ use crate::asked::HostNames;
 use crate::certificate::thumbprint_text;
 use crate::directory::Principal;
 use crate::entra_error::EntraError;
+use crate::federated_issuers::FederatedVerifiers;
 
 /// What assertions are checked against.
 pub(crate) struct AssertionCheck<'a> {
@@ -20,7 +21,7 @@ pub(crate) struct AssertionCheck<'a> {
     /// An audience that would do, for the error text.
     pub(crate) token_endpoint: &'a str,
     /// Knows the issuers of all federations.
-    pub(crate) federated: &'a Verifier,
+    pub(crate) federated: &'a FederatedVerifiers,
     pub(crate) now: UnixTime,
 }
 
@@ -81,7 +82,8 @@ impl AssertionCheck<'_> {
         let Some(federation) = matching else {
             return Err(EntraError::federation_audience(&claims.audiences.join(", ")));
         };
-        let verified = self.federated.verify(assertion, std::slice::from_ref(&federation.audience)).await;
+        let verifier = self.federated.of(federation).expect("every federation in the directory has its verifier");
+        let verified = verifier.verify(assertion, std::slice::from_ref(&federation.audience)).await;
         verified.map(|_| ()).map_err(|refused| match refused {
             TokenRefused::Expired { .. } | TokenRefused::NotYetValid { .. } => self.time_error(claims),
             TokenRefused::KeysUnavailable { .. } => EntraError::federation_unreachable(&refused.to_string()),

@@ -2,12 +2,12 @@
 
 mod answer;
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Issuer, Verifier, VerifierSettings};
+use access::Issuer;
+use arc_swap::ArcSwap;
 use environment::{Clock, Disk, HttpClient, Rng};
 use secrecy::SecretString;
 use serde_json::json;
@@ -16,9 +16,9 @@ use uuid::Uuid;
 pub(crate) use answer::BODY_BYTES_MAX;
 
 use crate::asked::HostNames;
-use crate::assertion::LEEWAY;
-use crate::config::{Config, ConfigError, TokenLifetimes};
+use crate::config::{Application, Config, ConfigError, Federation, ManagedIdentity, TokenLifetimes};
 use crate::directory::{Directory, Principal};
+use crate::federated_issuers::{FederatedIssuers, FederatedVerifiers, SharedKeys};
 use crate::signing_key::{SigningKeyError, SigningKeys};
 use crate::token::{self, Issued, Proof, Subject};
 
@@ -64,15 +64,21 @@ pub struct Authority {
     hosts: HostNames,
     metadata_hosts: HostNames,
     audiences: Vec<String>,
-    directory: Directory,
+    principals: ArcSwap<Principals>,
     imds: bool,
     app_service_header: Option<SecretString>,
     lifetimes: TokenLifetimes,
     keys: Arc<SigningKeys>,
     workload_keys: Option<Arc<SigningKeys>>,
-    federated: Verifier,
+    federated_issuers: FederatedIssuers,
     clock: Arc<dyn Clock>,
     rng: Arc<dyn Rng>,
+}
+
+/// Who is there at one time, and what verifies the tokens of others that stand for them.
+pub(crate) struct Principals {
+    pub(crate) directory: Directory,
+    pub(crate) federated: FederatedVerifiers,
 }
 
 impl Authority {
@@ -84,14 +90,19 @@ impl Authority {
         let base = config.check()?;
         let Environment { clock, rng, disk, http } = environment;
         let (issuer, workload_issuer) = (config.issuer(), config.workload_issuer_name());
-        let principals = Directory::new(config.applications, config.managed_identities)?;
+        let directory_of_principals = Directory::new(config.applications, config.managed_identities)?;
         let keys = Arc::new(SigningKeys::open(Arc::clone(&disk), directory.join("signing-keys.pem"))?);
         let workload_keys = match config.workload_issuer {
             true => Some(Arc::new(SigningKeys::open(disk, directory.join("workload-keys.pem"))?)),
             false => None,
         };
-        let local = workload_keys.as_ref().map(|keys| (workload_issuer.as_str(), keys));
-        let federated = federated_verifier(&principals, local, http, Arc::clone(&clock))?;
+        let local = workload_keys.as_ref().map(|keys| (workload_issuer.clone(), Arc::clone(keys)));
+        let federated_issuers = FederatedIssuers { local, http, clock: Arc::clone(&clock) };
+        let mut federated = FederatedVerifiers::default();
+        for (client_id, federation) in directory_of_principals.federations() {
+            let verifier = federated_issuers.verifier(federation, &federated);
+            federated.insert(federation, verifier.map_err(|source| ConfigError::Federation { client_id, source })?);
+        }
         let names: Vec<String> = config.host_names.into_iter().chain(base.host_str().map(str::to_owned)).collect();
         Ok(Self {
             tenant_id: config.tenant_id,
@@ -101,13 +112,13 @@ impl Authority {
             metadata_hosts: HostNames::new(names.iter().cloned().chain([IMDS_ADDRESS.to_owned()])),
             hosts: HostNames::new(names),
             audiences: config.audiences,
-            directory: principals,
+            principals: ArcSwap::from_pointee(Principals { directory: directory_of_principals, federated }),
             imds: config.imds,
             app_service_header: config.app_service_header,
             lifetimes: config.lifetimes,
             keys,
             workload_keys,
-            federated,
+            federated_issuers,
             clock,
             rng,
         })
@@ -121,6 +132,41 @@ impl Authority {
     /// The issuer for a verifier in this process, which then needs no HTTP to know the keys, rotations included.
     pub fn trusted_issuer(&self) -> Issuer {
         Issuer::local(&self.issuer, SharedKeys(Arc::clone(&self.keys)))
+    }
+
+    /// Replaces all principals; requests that begin afterwards see the new ones. A federation whose issuer cannot be reached
+    /// safely is left out with a warning: it must not take the others' tokens away.
+    ///
+    /// # Errors
+    /// When two principals share an id; the old ones stay.
+    pub fn replace_principals(
+        &self,
+        mut applications: Vec<Application>,
+        mut identities: Vec<ManagedIdentity>,
+    ) -> Result<(), ConfigError> {
+        let (known, mut federated) = (self.principals.load_full(), FederatedVerifiers::default());
+        let mut usable = |client_id: Uuid, federation: &Federation| {
+            if federated.of(federation).is_some() {
+                return true;
+            }
+            match self.federated_issuers.verifier(federation, &known.federated) {
+                Ok(verifier) => federated.insert(federation, verifier),
+                Err(error) => {
+                    tracing::warn!(%client_id, issuer = federation.issuer, %error, "A federation is not used");
+                    return false;
+                }
+            }
+            true
+        };
+        for Application { client_id, federations, .. } in &mut applications {
+            federations.retain(|federation| usable(*client_id, federation));
+        }
+        for ManagedIdentity { client_id, federations, .. } in &mut identities {
+            federations.retain(|federation| usable(*client_id, federation));
+        }
+        let directory = Directory::new(applications, identities)?;
+        self.principals.store(Arc::new(Principals { directory, federated }));
+        Ok(())
     }
 
     /// Makes a new signing key; the last one stays published until the next rotation. Takes about a tenth of a second
@@ -180,39 +226,6 @@ impl Authority {
 impl std::fmt::Debug for Authority {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Authority").field("issuer", &self.issuer).finish_non_exhaustive()
-    }
-}
-
-/// Verifies tokens of all federated issuers; that of this process without HTTP.
-fn federated_verifier(
-    directory: &Directory,
-    local: Option<(&str, &Arc<SigningKeys>)>,
-    http: Arc<dyn HttpClient>,
-    clock: Arc<dyn Clock>,
-) -> Result<Verifier, ConfigError> {
-    let mut issuers = HashMap::new();
-    for (client_id, federation) in directory.federations() {
-        let name = federation.issuer.as_str();
-        let issuer = match (local, &federation.key_set) {
-            (Some((own, keys)), _) if own == name => Ok(Issuer::local(own, SharedKeys(Arc::clone(keys)))),
-            (_, Some(key_set)) => Issuer::openid(name).and_then(|issuer| issuer.with_key_set_at(key_set)),
-            (_, None) => Issuer::openid(name),
-        };
-        // One at a time first, so that the error can say whose it is.
-        let issuer = issuer
-            .and_then(|issuer| Verifier::new([issuer.clone()], Arc::clone(&http), Arc::clone(&clock)).map(|_| issuer));
-        issuers.insert(name, issuer.map_err(|source| ConfigError::Federation { client_id, source })?);
-    }
-    let settings = VerifierSettings { leeway: LEEWAY, ..VerifierSettings::default() };
-    let verifier = Verifier::with_settings(issuers.into_values(), http, clock, settings);
-    Ok(verifier.expect("each issuer was accepted alone and their names differ"))
-}
-
-struct SharedKeys(Arc<SigningKeys>);
-
-impl access::LocalKeys for SharedKeys {
-    fn keys(&self) -> Arc<access::KeySet> {
-        self.0.keys()
     }
 }
 

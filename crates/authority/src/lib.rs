@@ -2,7 +2,7 @@
 //! CI and air-gapped sites; real clients (MSAL, the Azure SDKs, `az`, Prometheus) take it for the real one.
 //!
 //! [`Authority`] answers requests from its [`Config`]; [`AuthorityHandler`] puts it behind an HTTP server; [`LocalCa`]
-//! makes the server's certificate.
+//! makes the server's certificate. Its principals can be replaced while it runs.
 //!
 //! Invariants: every token carries the one configured issuer, which is never a Microsoft host, whatever host was asked;
 //! no secret, assertion, token or private key appears in a log, an error or a `Debug` text; managed identities are given
@@ -18,6 +18,7 @@ mod config;
 mod directory;
 mod discovery;
 mod entra_error;
+mod federated_issuers;
 mod files;
 mod handler;
 mod local_ca;

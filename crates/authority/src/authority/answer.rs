@@ -108,7 +108,8 @@ impl Authority {
         if !self.is_tenant(tenant) {
             return Err(EntraError::unknown_tenant(tenant));
         }
-        let principal = token_endpoint::client(&parameters, &self.directory, self.tenant_id)?;
+        let principals = self.principals.load_full();
+        let principal = token_endpoint::client(&parameters, &principals.directory, self.tenant_id)?;
         let resource = token_endpoint::resource(&parameters, version, &self.audiences, self.tenant_id)?;
         let credential = token_endpoint::credential(&parameters)?;
         let now = self.clock.now();
@@ -120,7 +121,7 @@ impl Authority {
                     hosts: &self.hosts,
                     is_tenant: &|name| self.is_tenant(name),
                     token_endpoint: &token_endpoint,
-                    federated: &self.federated,
+                    federated: &principals.federated,
                     now,
                 };
                 check.check(assertion, principal).await?;
@@ -158,7 +159,9 @@ impl Authority {
         }
         let parameters = managed_identity::parameters(parts.uri.query())?;
         let (selector, resource) = managed_identity::request(form, &parameters)?;
-        let principal = self.directory.managed_identity(&selector).ok_or_else(MetadataError::identity_not_found)?;
+        let principals = self.principals.load();
+        let principal =
+            principals.directory.managed_identity(&selector).ok_or_else(MetadataError::identity_not_found)?;
         if !token_endpoint::is_known_resource(resource, &self.audiences) {
             return Err(MetadataError::unknown_resource(resource, self.tenant_id));
         }

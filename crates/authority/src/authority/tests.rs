@@ -1,6 +1,6 @@
 use std::sync::LazyLock;
 
-use access::{Claims, Jws, KeySet};
+use access::{Claims, Jws, KeySet, Verifier};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{RSA_PKCS1_SHA256, RSA_PSS_SHA256, RsaEncoding, RsaKeyPair};
 use base64::Engine as _;
@@ -19,6 +19,7 @@ use crate::{Application, ClientSecret, Federation, ManagedIdentity, RegisteredCe
 mod assertions;
 mod discovery;
 mod metadata;
+mod replaced;
 mod round;
 mod settings;
 mod token_endpoint;
