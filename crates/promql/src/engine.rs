@@ -4,7 +4,7 @@ use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use model::{Labels, TimestampMs};
 use promql_syntax::{Expr, ValueType};
-use storage::{SelectHints, SeriesSet, Storage, TimeRange};
+use storage::{Queryable, SelectHints, SeriesSet, TimeRange};
 
 use crate::budget::Budget;
 use crate::column::{Cell, Column, is_absent};
@@ -98,7 +98,7 @@ impl Engine {
     ///
     /// # Errors
     /// Times or parts of the expression that cannot be evaluated; data that cannot be read.
-    pub async fn prepare(&self, storage: &dyn Storage, expr: &Expr, time: EvalTime) -> Result<Prepared, EvalError> {
+    pub async fn prepare(&self, storage: &dyn Queryable, expr: &Expr, time: EvalTime) -> Result<Prepared, EvalError> {
         let grid = self.grid(time)?;
         let is_range = matches!(time, EvalTime::Range { .. });
         if is_range && !matches!(expr.value_type(), ValueType::Scalar | ValueType::Vector) {

@@ -28,6 +28,14 @@ pub trait Appender: Send {
     /// [`AppendError::SeriesLimit`] when the engine takes no new series.
     fn series(&mut self, key: Option<&[u8]>, labels: &Labels) -> Result<SeriesRef, AppendError>;
 
+    /// The place of a series in the engine's own numbering, for callers that keep a bit or so per series: from 0 without
+    /// large gaps, the same from every appender, never another series' as long as the storage is open. `None` for a series
+    /// that the engine does not have yet, or from an engine that does not number its series.
+    fn index_of(&self, series: SeriesRef) -> Option<u32> {
+        let _ = series;
+        None
+    }
+
     /// Adds one float sample. A sample identical to one stored is accepted and changes nothing.
     ///
     /// # Errors

@@ -19,14 +19,17 @@ pub use query::{Batch, Querier, QueryError, SampleIterator, SelectHints, Series,
 /// A future without a name, so that the seam stays usable as trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
+/// Data that can be read: one workspace's, or a view over several.
+pub trait Queryable: Send + Sync {
+    /// Opens a view of all samples that were committed before this call. Later commits may or may not be seen.
+    fn querier(&self, range: TimeRange) -> Box<dyn Querier>;
+}
+
 /// One workspace's data.
-pub trait Storage: Send + Sync + 'static {
+pub trait Storage: Queryable + 'static {
     /// Starts a batch of samples at time `now` (wall clock; what counts as too far in the future depends on it).
     /// Dropping the appender without a commit forgets the batch.
     fn appender(&self, now: TimestampMs) -> Box<dyn Appender>;
-
-    /// Opens a view of all samples that were committed before this call. Later commits may or may not be seen.
-    fn querier(&self, range: TimeRange) -> Box<dyn Querier>;
 }
 
 /// Finds a workspace's storage. Held by whoever opens and closes workspaces.

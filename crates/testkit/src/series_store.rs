@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::{Exemplar, Labels, LabelsBuilder, Matcher, Metadata, NativeHistogram, TimestampMs};
 use storage::{
-    AppendError, Appender, Batch, BoxFuture, CommitError, Committed, ElementKind, Querier, QueryError, Rejection,
-    SampleIterator, SelectHints, Series, SeriesRef, SeriesSet, Storage, TimeRange,
+    AppendError, Appender, Batch, BoxFuture, CommitError, Committed, ElementKind, Querier, QueryError, Queryable,
+    Rejection, SampleIterator, SelectHints, Series, SeriesRef, SeriesSet, Storage, TimeRange,
 };
 
 use crate::series_notation::{NotationError, SeriesLine};
@@ -92,7 +92,9 @@ impl Storage for SeriesStore {
     fn appender(&self, _now: TimestampMs) -> Box<dyn Appender> {
         Box::new(MemoryAppender { store: self.clone(), pending: Vec::new(), exemplars: 0 })
     }
+}
 
+impl Queryable for SeriesStore {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         Box::new(MemoryQuerier { series: self.lock().series.clone(), range })
     }
@@ -140,6 +142,12 @@ impl Appender for MemoryAppender {
             shared.keys.insert(key.to_vec(), series);
         }
         Ok(series)
+    }
+
+    fn index_of(&self, series: SeriesRef) -> Option<u32> {
+        let shared = self.store.lock();
+        let stored = shared.series.contains_key(&shared.refs[series.0 as usize]);
+        stored.then(|| u32::try_from(series.0).expect("a store in memory has few series"))
     }
 
     fn append(&mut self, series: SeriesRef, timestamp: TimestampMs, value: f64) -> Result<(), AppendError> {

@@ -110,6 +110,14 @@ impl Appender for BatchAppender {
     }
 
     #[inline]
+    fn index_of(&self, series: SeriesRef) -> Option<u32> {
+        match BatchSeries::from_ref(series.0)?.known() {
+            Known::Head(slot) => Some(slot),
+            Known::New(_) => None,
+        }
+    }
+
+    #[inline]
     fn append(&mut self, series: SeriesRef, timestamp: TimestampMs, value: f64) -> Result<(), AppendError> {
         self.check_time(timestamp)?;
         self.push(series, timestamp, false, value.to_bits());

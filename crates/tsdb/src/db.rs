@@ -8,7 +8,7 @@ use std::thread::{Builder, JoinHandle};
 use environment::Disk;
 use model::{LabelsBuilder, Matcher, Metadata, TimestampMs};
 use parking_lot::Mutex;
-use storage::{Appender, CommitError, Querier, Storage, TimeRange};
+use storage::{Appender, CommitError, Querier, Queryable, Storage, TimeRange};
 
 use crate::admission::Admission;
 use crate::appender::BatchAppender;
@@ -141,7 +141,9 @@ impl Storage for Db {
     fn appender(&self, now: TimestampMs) -> Box<dyn Appender> {
         Box::new(BatchAppender::new(Arc::clone(&self.shared), now))
     }
+}
 
+impl Queryable for Db {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         Box::new(HeadQuerier::new(Arc::clone(&self.shared), range))
     }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use model::{Exemplar, Labels, Metadata, NativeHistogram, TimestampMs};
 use storage::{
-    AppendError, Appender, BoxFuture, CommitError, Committed, Querier, SelectHints, SeriesRef, Storage, TimeRange,
+    AppendError, Appender, BoxFuture, CommitError, Committed, Querier, Queryable, SelectHints, SeriesRef, Storage, TimeRange,
 };
 use testkit::series_store::SeriesStore;
 
@@ -65,7 +65,9 @@ impl Storage for TestStorage {
     fn appender(&self, now: TimestampMs) -> Box<dyn Appender> {
         Box::new(TestAppender { inner: self.series.appender(now), state: self.state.clone(), now })
     }
+}
 
+impl Queryable for TestStorage {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         self.series.querier(range)
     }
@@ -94,6 +96,10 @@ impl Appender for TestAppender {
             return Err(AppendError::SeriesLimit { limit: 3 });
         }
         self.inner.series(key, labels)
+    }
+
+    fn index_of(&self, series: SeriesRef) -> Option<u32> {
+        self.inner.index_of(series)
     }
 
     fn append(&mut self, series: SeriesRef, timestamp: TimestampMs, value: f64) -> Result<(), AppendError> {

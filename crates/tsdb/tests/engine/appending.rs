@@ -165,3 +165,22 @@ fn a_closed_database_takes_nothing_and_still_answers() {
     assert!(matches!(refused, Err(storage::CommitError::Closing)));
     assert_eq!(select_all(&db).len(), 1);
 }
+
+#[test]
+fn series_are_numbered_alike_by_all_appenders_once_they_are_there() {
+    let db = open(&MemoryDisk::new());
+    let series: Vec<_> = ["a", "b", "c"].map(|name| labels(&[("__name__", name)])).into();
+    let indices = || {
+        let mut appender = db.appender(TimestampMs(0));
+        let mut index = |labels| {
+            let reference = appender.series(None, labels).unwrap();
+            appender.index_of(reference)
+        };
+        series.iter().map(&mut index).collect::<Vec<_>>()
+    };
+    assert_eq!(indices(), [None, None, None], "asking makes no series");
+    commit(&db, &[(&series[0], 1, 1.0.into()), (&series[1], 1, 1.0.into())]).unwrap();
+    assert_eq!(indices(), [Some(0), Some(1), None]);
+    commit(&db, &[(&series[2], 1, 1.0.into()), (&series[0], 2, 1.0.into())]).unwrap();
+    assert_eq!(indices(), [Some(0), Some(1), Some(2)]);
+}

@@ -1,7 +1,7 @@
 //! Matchers, ranges, limits and labels.
 
 use model::{Labels, MatchOp, Matcher, TimestampMs};
-use storage::{SelectHints, Storage, TimeRange};
+use storage::{Queryable as _, SelectHints, TimeRange};
 use testkit::MemoryDisk;
 use tsdb::Db;
 

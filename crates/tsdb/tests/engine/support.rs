@@ -9,7 +9,7 @@ use std::thread::Thread;
 use std::time::Duration;
 
 use model::{Labels, Matcher, NativeHistogram, TimestampMs};
-use storage::{Batch, CommitError, Committed, SelectHints, Storage, TimeRange};
+use storage::{Batch, CommitError, Committed, Queryable as _, SelectHints, Storage, TimeRange};
 use testkit::MemoryDisk;
 use tsdb::{Db, Settings, WalSync};
 
