@@ -1,1 +1,285 @@
 //! The management API: Azure Resource Manager's paths, shapes and errors over the catalogue.
+//!
+//! The way of a call: path → row of the route table → token → right, as the row says → api-version → handler. Nothing is
+//! looked up and no body is read before the right is decided, and a handler is reached through its row only.
+//! Not here: what exists and whether a change fits (`catalog`), what a role permits (`access`), samples (`storage`).
+
+mod admission;
+mod answer;
+mod body;
+mod call;
+mod counters;
+mod error;
+mod etag;
+mod ids;
+mod path;
+mod query;
+mod route;
+mod subscriptions;
+mod table;
+mod version;
+
+use std::sync::Arc;
+
+use access::{Policies, Verifier};
+use bytes::Bytes;
+use catalog::Store;
+use environment::{BoxFuture, Clock, Rng};
+use http::header::{ALLOW, EXPECT};
+use http::request;
+use http_serving::{Peer, Request, Response};
+use model::ErrorKind;
+use prometheus_client::registry::Registry;
+
+use crate::answer::{Answer, Common};
+use crate::body::{Payload, Unread};
+use crate::call::Call;
+use crate::counters::Counters;
+use crate::error::ArmError;
+use crate::path::Path;
+use crate::query::Query;
+use crate::route::{Audience, Found, Right, Route, Verb};
+
+/// What the management API works with; shared with other edges.
+#[derive(Clone)]
+pub struct Parts {
+    /// What exists, and how it is changed.
+    pub store: Arc<Store>,
+    /// Whose tokens count.
+    pub verifier: Arc<Verifier>,
+    /// Who may do what; decisions here follow the assignments at once.
+    pub policies: Arc<Policies>,
+    /// What only the program can do.
+    pub administration: Arc<dyn Administration>,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Chance, for ids that nobody may guess.
+    pub rng: Arc<dyn Rng>,
+}
+
+/// What only the program can do: it touches files beside the catalogue.
+pub trait Administration: Send + Sync + 'static {
+    /// Writes catalogue and workspaces as they are now under this name; returns when they are durable.
+    fn backup(&self, name: &str) -> BoxFuture<'_, Result<Backup, AdministrationError>>;
+
+    /// The backups that there are, by name.
+    fn backups(&self) -> BoxFuture<'_, Result<Vec<Backup>, AdministrationError>>;
+}
+
+/// A backup of catalogue and workspaces.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Backup {
+    /// Its name.
+    pub name: String,
+    /// Where it lies on the service's machine.
+    pub path: String,
+    /// When it was begun (milliseconds since 1970).
+    pub created_ms: i64,
+    /// Its size.
+    pub bytes: u64,
+    /// How many workspaces are in it.
+    pub workspaces: u64,
+}
+
+/// Why there is no backup.
+#[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
+pub enum AdministrationError {
+    /// There is one of that name.
+    #[error("there is a backup {0:?} already: choose another name")]
+    Exists(String),
+    /// Another backup is being made.
+    #[error("another backup is being made: try again when it is done")]
+    Busy,
+    /// It could not be written or read.
+    #[error("{0}")]
+    Failed(String),
+}
+
+/// What can be set.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Audiences that a token for management may name.
+    pub audiences: Vec<String>,
+    /// Audiences that a token for the directory (Microsoft Graph's paths) may name.
+    pub graph_audiences: Vec<String>,
+    /// Where a client without a token is sent for one.
+    pub authorization_uri: String,
+    /// The directory's id.
+    pub tenant_id: String,
+    /// The authority's address, without the directory.
+    pub login_endpoint: String,
+    /// The address that this service is published at.
+    pub public_url: String,
+    /// The domain that hosts of endpoints and workspaces are under, if there is one.
+    pub endpoint_domain: Option<String>,
+    /// The name of the region where everything is.
+    pub region: String,
+    /// What a workspace is limited to when nothing else is said, and how far that can be raised.
+    pub limits: LimitRules,
+}
+
+/// Limits of workspaces (contract §4.1, §4.3).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct LimitRules {
+    /// Active series of a workspace that has no limit of its own.
+    pub active_series: u64,
+    /// Events per minute of a workspace that has no limit of its own.
+    pub events_per_minute: u64,
+    /// Up to here a limit is raised for the asking.
+    pub approved_max: u64,
+    /// Up to here it is raised when the use is at least [`LimitRules::use_percent_min`] of what is wanted.
+    pub raised_max: u64,
+    /// See above.
+    pub use_percent_min: u64,
+}
+
+impl Default for LimitRules {
+    fn default() -> Self {
+        Self {
+            active_series: 1_000_000,
+            events_per_minute: 1_000_000,
+            approved_max: 2_000_000,
+            raised_max: 20_000_000,
+            use_percent_min: 50,
+        }
+    }
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        let owned = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect();
+        Self {
+            audiences: owned(&["https://management.azure.com", "https://management.core.windows.net"]),
+            graph_audiences: owned(&["https://graph.microsoft.com", "https://graph.windows.net"]),
+            authorization_uri: "https://login.microsoftonline.com".to_owned(),
+            tenant_id: String::new(),
+            login_endpoint: "https://login.microsoftonline.com".to_owned(),
+            public_url: "https://localhost:7090".to_owned(),
+            endpoint_domain: None,
+            region: "local".to_owned(),
+            limits: LimitRules::default(),
+        }
+    }
+}
+
+/// The management API.
+pub struct ArmApi {
+    parts: Arc<Parts>,
+    settings: Arc<Settings>,
+    counters: Counters,
+}
+
+/// What is known about a request when it is answered, however that goes.
+#[derive(Default)]
+struct Known {
+    route: Option<&'static Route>,
+    principal: Option<Arc<str>>,
+}
+
+impl ArmApi {
+    /// An API over `parts`.
+    pub fn new(parts: Parts, settings: Settings) -> Self {
+        Self { parts: Arc::new(parts), settings: Arc::new(settings), counters: Counters::new() }
+    }
+
+    /// Whether a path belongs to this API.
+    pub fn serves(path: &str) -> bool {
+        route::begins_a_route(path::first_segment(path))
+    }
+
+    /// Shows what is counted here.
+    pub fn register(&self, registry: &mut Registry) {
+        self.counters.register(registry);
+    }
+
+    /// Answers one call.
+    pub async fn handle(&self, request: Request, peer: Peer) -> Response {
+        let (head, body) = request.into_parts();
+        self.respond(head, Unread::new(Payload::Connection(body)), peer).await
+    }
+
+    /// Answers one call whose body is there already: for callers in this process.
+    pub async fn call(&self, request: http::Request<Bytes>, peer: Peer) -> Response {
+        let (head, body) = request.into_parts();
+        self.respond(head, Unread::new(Payload::Bytes(body)), peer).await
+    }
+
+    async fn respond(&self, head: request::Parts, payload: Unread, peer: Peer) -> Response {
+        let started = self.parts.clock.monotonic();
+        let mut known = Known::default();
+        let answer = match self.answer(&head, &payload, peer, &mut known).await {
+            Ok(answer) => answer,
+            Err(error) => error.into_answer(),
+        };
+        if let Some(unread) = payload.take() {
+            unread.discard(head.headers.contains_key(EXPECT)).await;
+        }
+        let versions = known.route.map_or(&[][..], |route| route.versions);
+        let common = Common { peer: &peer, request_headers: &head.headers, principal: known.principal, versions };
+        let (name, method) =
+            (known.route.map_or("none", Route::name), Verb::of(&head.method).map_or("other", Verb::name));
+        self.counters.count(name, method, answer.status, self.parts.clock.monotonic().since(started));
+        answer.into_response(&common)
+    }
+
+    async fn answer(
+        &self,
+        head: &request::Parts,
+        payload: &Unread,
+        peer: Peer,
+        known: &mut Known,
+    ) -> Result<Answer, ArmError> {
+        let path = Path::parse(head.uri.path());
+        let found = path.as_ref().map_or(Found::Nothing, |path| route::find(Verb::of(&head.method), path));
+        if let Found::Route(route, _) = &found {
+            known.route = Some(route);
+        }
+        let audience = known.route.map_or(Audience::Management, |route| route.audience);
+        let caller = match known.route.map(|route| route.right) {
+            Some(Right::Public) => None,
+            _ => Some(admission::caller(&self.parts, &self.settings, &head.headers, audience).await?),
+        };
+        known.principal = caller.as_ref().map(|caller| caller.object_id.as_str().into());
+        let (route, params) = match found {
+            Found::Route(route, params) => (route, params),
+            Found::OtherMethods(methods) => return Err(other_method(head, &methods)),
+            Found::Nothing => return Err(path.err().map_or_else(|| no_route(head), ArmError::from)),
+        };
+        let policy = Arc::clone(&self.parts.policies.current());
+        let reach = match &caller {
+            Some(caller) => admission::authorise(route, &params, caller, &policy)?,
+            None => call::Reach::Everything,
+        };
+        let query = Query::parse(head.uri.query());
+        if !route.versions.is_empty() {
+            version::check(&query, route.versions)?;
+        }
+        let call = Call {
+            parts: Arc::clone(&self.parts),
+            settings: Arc::clone(&self.settings),
+            route,
+            params,
+            query,
+            headers: head.headers.clone(),
+            peer,
+            caller,
+            policy,
+            reach,
+            payload: payload.clone(),
+        };
+        (route.handler)(call).await
+    }
+}
+
+fn other_method(head: &request::Parts, methods: &[&'static str]) -> ArmError {
+    let message = format!("The method '{}' is not allowed here: {} are.", head.method, methods.join(", "));
+    ArmError::new(ErrorKind::MethodNotAllowed, "MethodNotAllowed", message).with_header(ALLOW, methods.join(", "))
+}
+
+fn no_route(head: &request::Parts) -> ArmError {
+    let shown: String = head.uri.path().chars().take(PATH_SHOWN_CHARS_MAX).collect();
+    ArmError::not_found("InvalidResourceType", format!("There is no resource or operation at '{shown}' here."))
+}
+
+/// How much of a path an error repeats.
+const PATH_SHOWN_CHARS_MAX: usize = 300;

@@ -1,0 +1,173 @@
+//! One request whose right is decided: what its handler works with.
+
+use std::sync::Arc;
+
+use access::{Action, Policy, Principal};
+use catalog::{Actor, ActorKind, Precondition, Snapshot, Store};
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use http_serving::Peer;
+use model::{ErrorKind, ResourceId};
+use serde_json::Value;
+use uuid::Uuid;
+
+use crate::body::{Unread, parse_json};
+use crate::error::ArmError;
+use crate::query::Query;
+use crate::route::{Params, Route};
+use crate::{Parts, Settings, etag, ids};
+
+/// A call of a route. Handlers take it whole.
+pub(crate) struct Call {
+    pub(crate) parts: Arc<Parts>,
+    pub(crate) settings: Arc<Settings>,
+    pub(crate) route: &'static Route,
+    pub(crate) params: Params,
+    pub(crate) query: Query,
+    pub(crate) headers: HeaderMap,
+    pub(crate) peer: Peer,
+    /// Who asks; none on public routes.
+    pub(crate) caller: Option<Arc<Principal>>,
+    /// Rights as they were when this call was decided; one state for all that it shows.
+    pub(crate) policy: Arc<Policy>,
+    pub(crate) reach: Reach,
+    pub(crate) payload: Unread,
+}
+
+/// How much of a list its caller may see.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Reach {
+    /// All of it: the right holds at the list's scope.
+    Everything,
+    /// What each item's own rights say.
+    Parts(&'static str),
+}
+
+impl Call {
+    /// The catalogue, for changes.
+    pub(crate) fn store(&self) -> &Store {
+        &self.parts.store
+    }
+
+    /// What exists now.
+    pub(crate) fn snapshot(&self) -> Arc<Snapshot> {
+        self.parts.store.catalog().snapshot()
+    }
+
+    /// A segment of the path, by its name in the route's pattern.
+    pub(crate) fn param(&self, name: &str) -> &str {
+        self.params.get(name)
+    }
+
+    /// The path's `{scope}`; the root for routes that have none.
+    pub(crate) fn scope(&self) -> ResourceId {
+        self.params.scope.clone().unwrap_or_else(ids::root)
+    }
+
+    /// The path as an ARM id, its fixed segments as the table writes them.
+    pub(crate) fn path(&self) -> ResourceId {
+        self.params.path.clone().unwrap_or_else(ids::root)
+    }
+
+    /// The path's subscription, which must exist.
+    pub(crate) fn subscription(&self) -> Result<Uuid, ArmError> {
+        let text = self.param("subscription");
+        let Ok(id) = text.parse::<Uuid>() else {
+            let message = format!("The provided subscription identifier '{text}' is malformed or invalid.");
+            return Err(ArmError::bad_request("InvalidSubscriptionId", message));
+        };
+        match self.snapshot().subscriptions().contains_key(&id) {
+            true => Ok(id),
+            false => {
+                Err(ArmError::not_found("SubscriptionNotFound", format!("The subscription '{id}' could not be found.")))
+            }
+        }
+    }
+
+    /// Whether the caller may see an item of a list ([`crate::route::Right::List`]).
+    pub(crate) fn may_see(&self, id: &ResourceId) -> bool {
+        match self.reach {
+            Reach::Everything => true,
+            Reach::Parts(action) => self.may(action, id),
+        }
+    }
+
+    /// Whether the caller may do a management action on `id`.
+    pub(crate) fn may(&self, action: &str, id: &ResourceId) -> bool {
+        self.caller
+            .as_ref()
+            .is_some_and(|caller| self.policy.allows(caller, Action::Management(action), id).is_allowed())
+    }
+
+    /// Who asks, for stamps and the audit log.
+    pub(crate) fn actor(&self) -> Actor {
+        let address = Some(self.peer.addr.ip().to_canonical().to_string());
+        let request_id = Some(self.peer.request_id.to_string());
+        match &self.caller {
+            Some(caller) => {
+                let kind = match (&caller.mi_resource_id, &caller.app_id) {
+                    (Some(_), _) => ActorKind::ManagedIdentity,
+                    (None, Some(_)) => ActorKind::Application,
+                    (None, None) => ActorKind::User,
+                };
+                Actor { id: caller.object_id.clone(), name: caller.name.clone(), kind, address, request_id }
+            }
+            None => {
+                let nobody = "nobody".to_owned();
+                Actor { id: nobody.clone(), name: nobody, kind: ActorKind::Key, address, request_id }
+            }
+        }
+    }
+
+    /// What `If-Match` and `If-None-Match` ask.
+    pub(crate) fn precondition(&self) -> Result<Precondition, ArmError> {
+        etag::precondition(&self.headers)
+    }
+
+    /// The body as JSON, read within its bound. Once.
+    pub(crate) async fn json(&self) -> Result<Value, ArmError> {
+        self.check_content_type()?;
+        let bytes = match self.payload.take() {
+            Some(payload) => payload.read().await?,
+            None => bytes::Bytes::new(),
+        };
+        parse_json(&bytes)
+    }
+
+    /// A link to here with another parameter, under the address that this service is published at.
+    pub(crate) fn link_with(&self, name: &str, value: &str) -> String {
+        format!("{}?{}", self.url(self.path().as_str()), self.query.with(name, value))
+    }
+
+    /// A path under the address that this service is published at.
+    pub(crate) fn url(&self, path: &str) -> String {
+        let escaped = percent_encoding::utf8_percent_encode(path, PATH_ESCAPED);
+        format!("{}{escaped}", self.settings.public_url.trim_end_matches('/'))
+    }
+
+    fn check_content_type(&self) -> Result<(), ArmError> {
+        let Some(value) = self.headers.get(CONTENT_TYPE) else { return Ok(()) };
+        let kind = value.to_str().unwrap_or("").split(';').next().unwrap_or("").trim().to_ascii_lowercase();
+        // `az rest` and scripts with curl say these two although they send JSON.
+        let known = kind.is_empty() || kind.ends_with("json") || kind == "text/plain" || kind == FORM;
+        if known {
+            return Ok(());
+        }
+        let message = format!("The request content is of the type '{kind}': 'application/json' is expected.");
+        Err(ArmError::new(ErrorKind::UnsupportedMedia, "UnsupportedMediaType", message))
+    }
+}
+
+const FORM: &str = "application/x-www-form-urlencoded";
+
+/// What a path cannot carry as it is.
+const PATH_ESCAPED: &percent_encoding::AsciiSet = &percent_encoding::CONTROLS
+    .add(b' ')
+    .add(b'"')
+    .add(b'#')
+    .add(b'<')
+    .add(b'>')
+    .add(b'?')
+    .add(b'`')
+    .add(b'{')
+    .add(b'}');

@@ -1,0 +1,6 @@
+//! The route table: every row of every part of the API.
+
+use crate::route::Route;
+
+/// Rows, one slice a part.
+pub(crate) const TABLE: &[&[Route]] = &[crate::subscriptions::ROUTES];
