@@ -162,6 +162,10 @@ impl ActiveSeries {
         Touch::New
     }
 
+    fn renew(&self, hash: SeriesHash, now: Slot) -> bool {
+        self.shard(hash, now).touch(hash, now) == Found::Active
+    }
+
     /// Counts one more, if there may be one more.
     fn take_place(&self) -> bool {
         let limit = self.limit();
@@ -205,6 +209,16 @@ impl Seen<'_> {
             self.series.bits.set(index, self.tag);
         }
         touch
+    }
+
+    /// As [`touch`](Self::touch) for a series that is active already; says whether it is. Makes no series active, so that it
+    /// can be called before it is known whether a request is admitted.
+    pub fn renew(&self, hash: SeriesHash, index: u32) -> bool {
+        let active = self.series.renew(hash, self.slot);
+        if active {
+            self.series.bits.set(index, self.tag);
+        }
+        active
     }
 
     /// The hash that [`touch`](Self::touch) asks for.

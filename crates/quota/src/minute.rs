@@ -31,6 +31,13 @@ impl Minute {
         self.used = self.used.saturating_add(amount);
     }
 
+    /// Takes back what was charged at `now`. What another window has paid off meanwhile stays paid.
+    pub(crate) fn give_back(&mut self, amount: u64, now: Monotonic) {
+        if index_of(now) == self.index {
+            self.used = self.used.saturating_sub(amount);
+        }
+    }
+
     /// Used in the current window, together with what earlier ones left over.
     pub(crate) fn used(&mut self, limit: u64, now: Monotonic) -> u64 {
         self.turn(limit, now);

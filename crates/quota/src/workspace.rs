@@ -127,6 +127,12 @@ impl WorkspaceQuota {
         }
     }
 
+    /// Takes back a charge of [`admit_events`](Self::admit_events) at the same time: the request is refused by another of
+    /// its workspaces.
+    pub fn give_back_events(&self, events: u64, now: Monotonic) {
+        self.window.lock().give_back(events, now);
+    }
+
     /// Charges as many of a request's events as are left in this minute, and says how many: for workspaces where the rest
     /// is dropped silently.
     pub fn admit_events_partly(&self, events: u64, now: Monotonic) -> u64 {
