@@ -8,3 +8,8 @@ use testkit::corpus::replay;
 fn matcher_regex() {
     replay("matcher_regex", targets::matcher_regex);
 }
+
+#[test]
+fn host_name() {
+    replay("host_name", targets::host_name);
+}

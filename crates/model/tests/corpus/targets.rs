@@ -1,6 +1,6 @@
-//! What the fuzz target `matcher_regex` does with its input. Also compiled by `fuzz/`.
+//! What the fuzz targets `matcher_regex` and `host_name` do with their input. Also compiled by `fuzz/`.
 
-use model::{GoRegex, MatchOp, Matcher};
+use model::{EndpointDomain, GoRegex, MatchOp, Matcher, OwnHost};
 
 /// Regular expressions of matchers, the pattern in the first line, a value in the rest: a matcher's shortcuts agree with the
 /// automaton. Tells whether the pattern is taken.
@@ -25,5 +25,19 @@ pub(crate) fn matcher_regex(input: &[u8]) -> bool {
     assert!(!is_match || value.starts_with(matcher.prefix().unwrap_or("")));
     assert!(matcher.set_matches().is_none_or(|set| set.iter().any(|other| other == value) == is_match));
     assert_eq!(regex.expand(value, "$1${name}$$").is_some(), is_match);
+    true
+}
+
+/// The `Host` header of a request that anybody may send.
+pub(crate) fn host_name(input: &[u8]) -> bool {
+    let Ok(host) = std::str::from_utf8(input) else { return false };
+    let domain = EndpointDomain::new("example.org").expect("it is a domain");
+    let Some(own) = domain.parse(host) else { return false };
+    assert!(host.len() <= 259, "a longer one is no host");
+    let made = match &own {
+        OwnHost::Ingestion { host_label } => domain.ingestion_host(host_label, "local"),
+        OwnHost::Query { handle } => domain.query_host(handle, "local"),
+    };
+    assert_eq!(domain.parse(&made), Some(own), "names are read as they are made");
     true
 }
