@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use access::{Action, Policy, Principal};
-use catalog::{Actor, ActorKind, Precondition, Snapshot, Store};
+use catalog::{Actor, ActorKind, Precondition, Snapshot, Store, key};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use http_serving::Peer;
@@ -15,7 +15,7 @@ use crate::body::{Unread, parse_json};
 use crate::error::ArmError;
 use crate::query::Query;
 use crate::route::{Params, Route};
-use crate::{Parts, Settings, etag, ids};
+use crate::{Parts, Settings, etag, groups, ids};
 
 /// A call of a route. Handlers take it whole.
 pub(crate) struct Call {
@@ -80,6 +80,51 @@ impl Call {
             true => Ok(id),
             false => {
                 Err(ArmError::not_found("SubscriptionNotFound", format!("The subscription '{id}' could not be found.")))
+            }
+        }
+    }
+
+    /// What the keys of a list's items begin with: the path's group, or its subscription, which must exist.
+    pub(crate) fn list_prefix(&self) -> Result<String, ArmError> {
+        let subscription = self.subscription()?;
+        match self.param("group") {
+            "" => Ok(format!("/subscriptions/{subscription}/")),
+            group => {
+                let id = ids::parse(&format!("/subscriptions/{subscription}/resourceGroups/{group}"));
+                match self.snapshot().groups().contains_key(&key(&id)) {
+                    true => Ok(format!("{}/", key(&id))),
+                    false => Err(groups::missing(&id)),
+                }
+            }
+        }
+    }
+
+    /// The id that `pattern` stands for with this path's parameters: the resource that a path below it is about.
+    pub(crate) fn resource(&self, pattern: &str) -> ResourceId {
+        let depth = pattern.split('/').count();
+        let path = self.path();
+        let segments: Vec<&str> = path.as_str().split('/').take(depth).collect();
+        ids::parse(&segments.join("/"))
+    }
+
+    /// Says what is missing: the resource, or already its group.
+    pub(crate) fn missing(&self, id: &ResourceId, snapshot: &Snapshot) -> ArmError {
+        let group = id.as_str().split('/').take(5).collect::<Vec<_>>().join("/");
+        let group = ids::parse(&group);
+        match snapshot.groups().contains_key(&key(&group)) {
+            true => ArmError::no_resource(id),
+            false => groups::missing(&group),
+        }
+    }
+
+    /// A parameter of the query that is `true` or `false`; false when it is not there.
+    pub(crate) fn flag(&self, name: &'static str) -> Result<bool, ArmError> {
+        match self.query.filled(name).map(str::to_ascii_lowercase).as_deref() {
+            None | Some("false") => Ok(false),
+            Some("true") => Ok(true),
+            Some(_) => {
+                let message = format!("The query parameter '{name}' is invalid: true or false is expected.");
+                Err(ArmError::bad_request("InvalidQueryParameter", message).with_target(name))
             }
         }
     }

@@ -3,6 +3,7 @@
 use catalog::Precondition;
 use http::HeaderMap;
 use http::header::{HeaderName, IF_MATCH, IF_NONE_MATCH};
+use model::ErrorKind;
 
 use crate::error::ArmError;
 
@@ -17,6 +18,24 @@ pub(crate) fn precondition(headers: &HeaderMap) -> Result<Precondition, ArmError
         (Some(_), Some(_)) => Err(invalid(&IF_NONE_MATCH, "it cannot go together with If-Match")),
     }
 }
+
+/// What a change of a part asks for, so that the rest is as it was read: the state that was read, unless the caller names
+/// one.
+pub(crate) fn pinned(asked: &Precondition, read: &str) -> Precondition {
+    match asked {
+        Precondition::None | Precondition::Exists => Precondition::Match(read.to_owned()),
+        Precondition::Match(_) | Precondition::Absent => asked.clone(),
+    }
+}
+
+/// Others changed the resource between reading and writing, each time.
+pub(crate) fn overtaken() -> ArmError {
+    let message = "The resource is being changed by others all the time: read it again and repeat the change.";
+    ArmError::new(ErrorKind::Conflict, "Conflict", message)
+}
+
+/// How often a change of a part is tried again when another change came between.
+pub(crate) const PATCH_ATTEMPTS_MAX: usize = 5;
 
 fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ArmError> {
     let mut values = headers.get_all(name).iter();

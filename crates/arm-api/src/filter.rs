@@ -64,7 +64,7 @@ pub(crate) enum FilterError {
     TooDeep,
     #[error("the filter has more than {TERMS_MAX} terms")]
     TooManyTerms,
-    #[error("at character {at}: {expected} is expected{}", found(.found))]
+    #[error("at character {at}: {expected} is expected{}", but(.found))]
     Unexpected { at: usize, expected: &'static str, found: Option<String> },
 }
 
@@ -115,7 +115,7 @@ impl Argument {
     }
 }
 
-fn found(found: &Option<String>) -> String {
+fn but(found: &Option<String>) -> String {
     found.as_ref().map_or_else(|| ", the filter ends".to_owned(), |found| format!(", found {found:?}"))
 }
 

@@ -4,17 +4,30 @@
 //! looked up and no body is read before the right is decided, and a handler is reached through its row only.
 //! Not here: what exists and whether a change fits (`catalog`), what a role permits (`access`), samples (`storage`).
 
+mod accounts;
+mod addresses;
 mod admission;
 mod answer;
+mod bodies;
 mod body;
 mod call;
 mod counters;
+mod endpoints;
 mod error;
 mod etag;
+mod filter;
+mod groups;
 mod ids;
+mod operations;
+mod paging;
 mod path;
 mod query;
+mod resource_filter;
 mod route;
+mod rule_body;
+mod rules;
+mod schema;
+mod shape;
 mod subscriptions;
 mod table;
 mod version;

@@ -3,4 +3,11 @@
 use crate::route::Route;
 
 /// Rows, one slice a part.
-pub(crate) const TABLE: &[&[Route]] = &[crate::subscriptions::ROUTES];
+pub(crate) const TABLE: &[&[Route]] = &[
+    crate::subscriptions::ROUTES,
+    crate::groups::ROUTES,
+    crate::operations::ROUTES,
+    crate::accounts::ROUTES,
+    crate::endpoints::ROUTES,
+    crate::rules::ROUTES,
+];

@@ -201,7 +201,8 @@ impl<'t> Parser<'t> {
             '\'' => self.text(),
             _ => {
                 let word = self.rest();
-                let end = word.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '\'')).unwrap_or(word.len());
+                let end =
+                    word.find(|c: char| c.is_whitespace() || matches!(c, '(' | ')' | ',' | '\'')).unwrap_or(word.len());
                 // `c:c eq …`: the variable ends at the colon; a time's hours begin with a digit.
                 let end = match word[..end].find(':') {
                     Some(colon) if first.is_alphabetic() => colon,

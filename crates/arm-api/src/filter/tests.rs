@@ -29,7 +29,10 @@ fn filters() {
         ("  roleName EQ 'it''s'  ", "roleName Equal “it's”"),
         ("atScope()", "atScope[]"),
         ("atScope() and assignedTo('x')", "(atScope[] ∧ assignedTo[Text(\"x\")])"),
-        ("principalId eq 'a' or principalId eq 'b' and x ne 1", "(principalId Equal “a” ∨ (principalId Equal “b” ∧ x NotEqual 1))"),
+        (
+            "principalId eq 'a' or principalId eq 'b' and x ne 1",
+            "(principalId Equal “a” ∨ (principalId Equal “b” ∧ x NotEqual 1))",
+        ),
         ("(a eq 1 or b eq 2) and c eq 3", "((a Equal 1 ∨ b Equal 2) ∧ c Equal 3)"),
         ("a eq 1 and (b eq 2 and c eq 3)", "(a Equal 1 ∧ b Equal 2 ∧ c Equal 3)"),
         ("not (a eq true)", "¬a Equal true"),

@@ -14,9 +14,7 @@ impl Filter {
     pub(crate) fn holds_for(&self, resource: &Value) -> Result<bool, NotUnderstood> {
         match self {
             Self::Compare { field, comparison, literal } => compare(at(resource, field), *comparison, literal),
-            Self::In { field, literals } => {
-                Ok(literals.iter().any(|literal| is(at(resource, field), literal)))
-            }
+            Self::In { field, literals } => Ok(literals.iter().any(|literal| is(at(resource, field), literal))),
             Self::Call { name, arguments } => call(resource, name, arguments),
             Self::Any { collection, variable, condition } => {
                 let members = at(resource, collection).as_array().map_or(&[][..], Vec::as_slice);
