@@ -4,6 +4,8 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 use std::str::FromStr;
 
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
 /// A path such as `/subscriptions/…/resourceGroups/…/providers/Microsoft.Monitor/accounts/…`; `/` is the root scope.
 ///
 /// Compared without regard to case, as Azure does; printed as it was written. Invariant: starts with `/`, has no empty
@@ -51,6 +53,18 @@ impl FromStr for ResourceId {
         let segments_full =
             text.strip_prefix('/').is_some_and(|rest| rest.split('/').all(|segment| !segment.is_empty()));
         if text == "/" || segments_full { Ok(Self(text.into())) } else { Err(ResourceIdError(text.to_owned())) }
+    }
+}
+
+impl Serialize for ResourceId {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for ResourceId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 
