@@ -17,6 +17,9 @@ pub enum CatalogError {
     /// Two endpoints with one ARM id.
     #[error("two data collection endpoints have the resource id {0}")]
     DuplicateEndpoint(ResourceId),
+    /// Two resources that share what tells resources apart.
+    #[error("two resources of one kind share an identity that is to be unique")]
+    DuplicateKey,
     /// An immutable id of the wrong form.
     #[error("{0:?} is not an immutable id: it must be `{1}` and 32 hexadecimal digits in lower case")]
     ImmutableId(String, &'static str),
@@ -129,6 +132,7 @@ impl Kinded for StoreError {
 }
 
 fn describe(problems: &[Problem]) -> String {
-    let lines: Vec<String> = problems.iter().map(|problem| format!("{}: {}", problem.target, problem.message)).collect();
+    let lines: Vec<String> =
+        problems.iter().map(|problem| format!("{}: {}", problem.target, problem.message)).collect();
     lines.join("; ")
 }

@@ -4,26 +4,35 @@
 //! lock. Invariants: a change is durable before it is seen, seen before it is answered, and made wholly or not at all; a
 //! secret is kept as its digest only. Not here: what a role permits (`access`), samples (`storage`), HTTP (`arm-api`).
 
+mod change;
+mod database;
+mod draft;
 mod error;
+mod file;
+mod names;
+mod request;
 mod resources;
 mod snapshot;
 mod store;
+mod worker;
+mod writer;
 
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 
 pub use error::{CatalogError, Problem, StoreError};
+pub use request::{
+    ApplicationSpec, AssignmentSpec, AuditRecord, Change, CredentialChange, EndpointSpec, GroupSpec, IdentitySpec,
+    Item, Observer, Precondition, Put, RuleSpec, WorkspaceSpec,
+};
 pub use resources::{
     Actor, ActorKind, Application, ApplicationCertificate, ApplicationSecret, Assignment, DeletedWorkspace, Endpoint,
     Envelope, Federation, Identity, Profile, ResourceGroup, Route, Rule, Stamp, Subscription, Workspace,
     WorkspaceLimits,
 };
 pub use snapshot::{Snapshot, Table, key};
-pub use store::{
-    ApplicationSpec, AssignmentSpec, AuditRecord, Change, CredentialChange, EndpointSpec, GroupSpec, IdentitySpec,
-    Observer, Precondition, Put, RuleSpec, Store, StoreSettings, WorkspaceSpec,
-};
+pub use store::{Store, StoreSettings};
 
 /// The stream of Prometheus metrics, the only one that rules here carry.
 pub const PROMETHEUS_STREAM: &str = "Microsoft-PrometheusMetrics";

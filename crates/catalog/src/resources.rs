@@ -10,7 +10,7 @@ use serde_json::{Map, Value};
 use uuid::Uuid;
 
 /// What every managed resource has.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Envelope {
     /// Its ARM id, as it was first written; ids compare without regard to case.
     pub id: ResourceId,
@@ -67,8 +67,16 @@ pub struct Actor {
     pub request_id: Option<String>,
 }
 
+impl Actor {
+    /// This program itself, in the part called `name`: `settings`, `expiry`.
+    pub fn program(name: &str) -> Self {
+        let (id, name) = (name.to_owned(), name.to_owned());
+        Self { id, name, kind: ActorKind::Key, address: None, request_id: None }
+    }
+}
+
 /// A subscription: the outermost container.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Subscription {
     /// Its id.
     pub id: Uuid,
@@ -79,7 +87,7 @@ pub struct Subscription {
 }
 
 /// A resource group.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct ResourceGroup {
     /// As of every resource.
     pub envelope: Envelope,
@@ -97,7 +105,7 @@ pub enum Profile {
 }
 
 /// An isolated store with a query endpoint (`Microsoft.Monitor/accounts`).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Workspace {
     /// As of every resource.
     pub envelope: Envelope,
@@ -135,10 +143,24 @@ pub struct DeletedWorkspace {
     pub deleted: Stamp,
     /// When it goes for good.
     pub purge_at: UnixTime,
+    /// What comes back with it.
+    pub(crate) kept: Arc<Kept>,
+}
+
+/// What was taken away together with a workspace, as it was.
+#[derive(Clone, PartialEq, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Kept {
+    pub(crate) group: Option<ResourceGroup>,
+    pub(crate) endpoint: Option<Endpoint>,
+    pub(crate) rule: Option<Rule>,
+    /// Role assignments at and below the workspace and its managed group.
+    pub(crate) assignments: Vec<Assignment>,
+    /// Rules of others that lost it as a destination.
+    pub(crate) detached: Vec<ResourceId>,
 }
 
 /// A host that accepts writes (`Microsoft.Insights/dataCollectionEndpoints`).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Endpoint {
     /// As of every resource.
     pub envelope: Envelope,
@@ -155,7 +177,7 @@ pub struct Endpoint {
 }
 
 /// Routes streams to workspaces (`Microsoft.Insights/dataCollectionRules`).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Rule {
     /// As of every resource.
     pub envelope: Envelope,
@@ -191,7 +213,7 @@ impl Rule {
 }
 
 /// A user-assigned managed identity (`Microsoft.ManagedIdentity/userAssignedIdentities`).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Identity {
     /// As of every resource.
     pub envelope: Envelope,
@@ -206,7 +228,7 @@ pub struct Identity {
 }
 
 /// An application of the local authority, with its service principal.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Application {
     /// Its client id.
     pub client_id: Uuid,
@@ -278,7 +300,7 @@ pub struct Federation {
 }
 
 /// A role given to a principal at a scope and everything below it (`Microsoft.Authorization/roleAssignments`).
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Debug, Serialize, Deserialize)]
 pub struct Assignment {
     /// `{scope}/providers/Microsoft.Authorization/roleAssignments/{name}`.
     pub id: ResourceId,
@@ -312,6 +334,37 @@ impl Envelope {
             managed_by: None,
             created: stamp.clone(),
             modified: stamp,
+        }
+    }
+}
+
+/// A [`DeletedWorkspace`] as it is written.
+#[derive(Serialize, Deserialize)]
+pub(crate) struct StoredDeletion {
+    workspace: Workspace,
+    deleted: Stamp,
+    purge_at_ms: u64,
+    kept: Kept,
+}
+
+impl From<&DeletedWorkspace> for StoredDeletion {
+    fn from(deletion: &DeletedWorkspace) -> Self {
+        Self {
+            workspace: Workspace::clone(&deletion.workspace),
+            deleted: deletion.deleted.clone(),
+            purge_at_ms: u64::try_from(deletion.purge_at.as_millis()).unwrap_or(0),
+            kept: Kept::clone(&deletion.kept),
+        }
+    }
+}
+
+impl From<StoredDeletion> for DeletedWorkspace {
+    fn from(stored: StoredDeletion) -> Self {
+        Self {
+            workspace: Arc::new(stored.workspace),
+            deleted: stored.deleted,
+            purge_at: UnixTime::from_millis(stored.purge_at_ms),
+            kept: Arc::new(stored.kept),
         }
     }
 }

@@ -1,8 +1,10 @@
 //! One consistent state of everything that exists.
 
+mod index;
+
 use std::sync::Arc;
 
-use imbl::{HashMap, OrdMap};
+use imbl::{HashMap, OrdMap, OrdSet};
 use model::{AccountId, ResourceId};
 use uuid::Uuid;
 
@@ -31,6 +33,14 @@ pub struct Snapshot {
     pub(crate) by_handle: HashMap<Box<str>, Arc<Workspace>>,
     pub(crate) by_rule: HashMap<Box<str>, Arc<Rule>>,
     pub(crate) by_host_label: HashMap<Box<str>, Arc<Endpoint>>,
+    pub(crate) by_identity_client: HashMap<Uuid, Arc<Identity>>,
+    pub(crate) by_identity_principal: HashMap<Uuid, Arc<Identity>>,
+    /// By the service principal's object id and by the application's own.
+    pub(crate) by_application_object: HashMap<Uuid, Arc<Application>>,
+    /// By principal in lower case; within it by scope and role.
+    pub(crate) by_principal: HashMap<Box<str>, OrdMap<Arc<str>, Arc<Assignment>>>,
+    /// Names of what a settings file declared and what was made of it.
+    pub(crate) declared: OrdSet<Arc<str>>,
 }
 
 /// Resources by ARM id in lower case.
@@ -140,6 +150,96 @@ impl Snapshot {
         &self.deleted
     }
 
+    /// The resource group with this id.
+    pub fn group_by_id(&self, id: &ResourceId) -> Option<&Arc<ResourceGroup>> {
+        self.groups.get(&key(id))
+    }
+
+    /// The workspace with this ARM id.
+    pub fn workspace_by_id(&self, id: &ResourceId) -> Option<&Arc<Workspace>> {
+        self.workspaces.get(&key(id))
+    }
+
+    /// The endpoint with this ARM id.
+    pub fn endpoint_by_id(&self, id: &ResourceId) -> Option<&Arc<Endpoint>> {
+        self.endpoints.get(&key(id))
+    }
+
+    /// The rule with this ARM id.
+    pub fn rule_by_id(&self, id: &ResourceId) -> Option<&Arc<Rule>> {
+        self.rules.get(&key(id))
+    }
+
+    /// The managed identity with this ARM id.
+    pub fn identity_by_id(&self, id: &ResourceId) -> Option<&Arc<Identity>> {
+        self.identities.get(&key(id))
+    }
+
+    /// The managed identity with this client id.
+    pub fn identity_by_client_id(&self, client_id: Uuid) -> Option<&Arc<Identity>> {
+        self.by_identity_client.get(&client_id)
+    }
+
+    /// The managed identity with this object id.
+    pub fn identity_by_principal_id(&self, principal_id: Uuid) -> Option<&Arc<Identity>> {
+        self.by_identity_principal.get(&principal_id)
+    }
+
+    /// The application with this object id: its service principal's, or its own.
+    pub fn application_by_object_id(&self, object_id: Uuid) -> Option<&Arc<Application>> {
+        self.by_application_object.get(&object_id)
+    }
+
+    /// The role assignment with this ARM id.
+    pub fn assignment_by_id(&self, id: &ResourceId) -> Option<&Arc<Assignment>> {
+        self.assignments.get(&key(id))
+    }
+
+    /// All role assignments of the principal with this object id.
+    pub fn assignments_of(&self, principal_id: &str) -> impl Iterator<Item = &Arc<Assignment>> {
+        self.by_principal.get(&*principal_id.to_ascii_lowercase()).into_iter().flat_map(OrdMap::values)
+    }
+
+    /// What of `table` (one of this snapshot's) lies at `scope` or below it, in the order of ids in lower case.
+    pub fn below<'a, T>(table: &'a Table<T>, scope: &ResourceId) -> impl Iterator<Item = &'a Arc<T>> + use<'a, T> {
+        index::below(table, scope)
+    }
+
+    /// Whether something that a settings file declares under this name was made before.
+    pub fn is_declared(&self, name: &str) -> bool {
+        self.declared.contains(name)
+    }
+
+    /// Whether every reference names something here, and every lookup finds all there is.
+    pub(crate) fn check(&self) -> Result<(), CatalogError> {
+        let lookups = [
+            (self.by_account.len(), self.workspaces.len()),
+            (self.by_handle.len(), self.workspaces.len()),
+            (self.by_rule.len(), self.rules.len()),
+            (self.by_host_label.len(), self.endpoints.len()),
+            (self.by_identity_client.len(), self.identities.len()),
+            (self.by_identity_principal.len(), self.identities.len()),
+            (self.by_application_object.len(), 2 * self.applications.len()),
+        ];
+        if lookups.iter().any(|(lookup, table)| lookup != table) {
+            return Err(CatalogError::DuplicateKey);
+        }
+        self.rules.values().try_for_each(|rule| self.check_references(rule))
+    }
+
+    fn check_references(&self, rule: &Rule) -> Result<(), CatalogError> {
+        let destinations = || rule.routes.iter().flat_map(|route| &route.workspaces);
+        if let Some(account) = destinations().find(|account| !self.by_account.contains_key(*account)) {
+            return Err(CatalogError::UnknownDestination { account: *account, rule: rule.immutable_id.clone() });
+        }
+        match rule.endpoint.as_ref().filter(|endpoint| !self.endpoints.contains_key(&key(endpoint))) {
+            Some(endpoint) => {
+                Err(CatalogError::UnknownEndpoint { endpoint: endpoint.clone(), rule: rule.immutable_id.clone() })
+            }
+            None => Ok(()),
+        }
+    }
+
     fn add_workspace(&mut self, workspace: Workspace) -> Result<(), CatalogError> {
         let (account, workspace) = (workspace.account_id, Arc::new(workspace));
         if self.by_handle.insert(workspace.handle.to_ascii_lowercase().into(), Arc::clone(&workspace)).is_some() {
@@ -164,16 +264,10 @@ impl Snapshot {
 
     fn add_rule(&mut self, rule: Rule) -> Result<(), CatalogError> {
         check_immutable_id(&rule.immutable_id, "dcr-")?;
-        let destinations = || rule.routes.iter().flat_map(|route| &route.workspaces);
-        if destinations().next().is_none() {
+        if rule.routes.iter().all(|route| route.workspaces.is_empty()) {
             return Err(CatalogError::NoDestination(rule.immutable_id));
         }
-        if let Some(account) = destinations().find(|account| !self.by_account.contains_key(*account)) {
-            return Err(CatalogError::UnknownDestination { account: *account, rule: rule.immutable_id });
-        }
-        if let Some(endpoint) = rule.endpoint.as_ref().filter(|endpoint| !self.endpoints.contains_key(&key(endpoint))) {
-            return Err(CatalogError::UnknownEndpoint { endpoint: endpoint.clone(), rule: rule.immutable_id });
-        }
+        self.check_references(&rule)?;
         let rule = Arc::new(rule);
         self.rules.insert(key(&rule.envelope.id), Arc::clone(&rule));
         match self.by_rule.insert(rule.immutable_id.as_str().into(), rule) {
@@ -183,7 +277,7 @@ impl Snapshot {
     }
 }
 
-fn check_immutable_id(id: &str, prefix: &'static str) -> Result<(), CatalogError> {
+pub(crate) fn check_immutable_id(id: &str, prefix: &'static str) -> Result<(), CatalogError> {
     let digits = id.strip_prefix(prefix).filter(|rest| rest.len() == 32);
     match digits {
         Some(digits) if digits.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f')) => Ok(()),

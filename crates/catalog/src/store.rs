@@ -1,21 +1,28 @@
 //! The catalogue on disk, and every change of it.
 //!
 //! A change is checked against the current snapshot, written in one transaction together with its line in the audit log,
-//! and only then seen: by a new snapshot, and by the [`Observer`]s, before the caller is told that it is made.
+//! and only then seen: by a new snapshot, and by the [`Observer`]s, before the caller is told that it is made. All of that
+//! happens on a thread of the store's own: a caller that goes away leaves the change made, or not begun.
 
-use std::collections::BTreeMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use environment::{Clock, Rng, UnixTime};
+use futures_executor::block_on;
 use model::{AccountId, ResourceId};
-use serde_json::{Map, Value};
+use sqlx::Connection as _;
 use uuid::Uuid;
 
+use crate::database::{self, Connection, dialect, failed};
+use crate::draft::Draft;
+use crate::worker::Worker;
+use crate::writer::{Observers, Writer, WriterParts};
 use crate::{
-    Actor, Application, ApplicationCertificate, ApplicationSecret, Assignment, Catalog, DeletedWorkspace, Endpoint,
-    Federation, Identity, Profile, ResourceGroup, Rule, Snapshot, StoreError, Subscription, Workspace, WorkspaceLimits,
+    Actor, Application, ApplicationSpec, Assignment, AssignmentSpec, AuditRecord, Catalog, CredentialChange,
+    DeletedWorkspace, Endpoint, EndpointSpec, GroupSpec, Identity, IdentitySpec, Item, Observer, Precondition, Profile,
+    Put, ResourceGroup, Rule, RuleSpec, Snapshot, StoreError, Subscription, Workspace, WorkspaceLimits, WorkspaceSpec,
+    change, file,
 };
 
 /// What a store can be set to.
@@ -25,198 +32,26 @@ pub struct StoreSettings {
     pub workspace_retention: Duration,
     /// What workspaces are created with when the request does not say.
     pub profile: Profile,
+    /// For how long lines of the audit log are kept.
+    pub audit_retention: Duration,
 }
 
 impl Default for StoreSettings {
     fn default() -> Self {
-        Self { workspace_retention: Duration::from_secs(14 * 24 * 3600), profile: Profile::Strict }
+        let days = |days: u64| Duration::from_secs(days * 24 * 3600);
+        Self { workspace_retention: days(14), profile: Profile::Strict, audit_retention: days(90) }
     }
-}
-
-/// In what state a resource must be for a change to be made.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub enum Precondition {
-    /// In any.
-    #[default]
-    None,
-    /// It exists with this etag (`If-Match: "…"`).
-    Match(String),
-    /// It exists (`If-Match: *`).
-    Exists,
-    /// It does not exist (`If-None-Match: *`).
-    Absent,
-}
-
-/// The outcome of a PUT.
-#[derive(Clone, Debug)]
-pub struct Put<T> {
-    /// As it now is.
-    pub resource: Arc<T>,
-    /// Whether it did not exist before.
-    pub created: bool,
-}
-
-/// What a resource group is to be.
-#[derive(Clone, Debug, Default)]
-pub struct GroupSpec {
-    /// Its region.
-    pub location: String,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-}
-
-/// What a workspace is to be. A workspace's location, identity and handle never change.
-#[derive(Clone, Debug, Default)]
-pub struct WorkspaceSpec {
-    /// Its region.
-    pub location: String,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// `publicNetworkAccess`; unchanged, or true, when not given.
-    pub public_network_access: Option<bool>,
-    /// How strict it is; unchanged, or as the store's settings say, when not given.
-    pub profile: Option<Profile>,
-    /// Its identity, for declared ones; drawn when not given.
-    pub account_id: Option<AccountId>,
-    /// Whether it comes with a managed resource group, an endpoint and a rule of its own (Azure's way). Counts at creation only.
-    pub with_defaults: bool,
-}
-
-/// What an endpoint is to be.
-#[derive(Clone, Debug, Default)]
-pub struct EndpointSpec {
-    /// Its region.
-    pub location: String,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// `kind`.
-    pub kind: Option<String>,
-    /// `properties.description`.
-    pub description: Option<String>,
-    /// `Enabled` when not given.
-    pub public_network_access: Option<String>,
-    /// For declared ones; drawn when not given.
-    pub immutable_id: Option<String>,
-}
-
-/// What a rule is to be: its properties as written, of which destinations and flows are understood.
-#[derive(Clone, Debug, Default)]
-pub struct RuleSpec {
-    /// Its region.
-    pub location: String,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// `kind`.
-    pub kind: Option<String>,
-    /// `properties`, without what is only ever answered (`immutableId`, `provisioningState` …).
-    pub properties: Map<String, Value>,
-    /// For declared ones; drawn when not given.
-    pub immutable_id: Option<String>,
-}
-
-/// What a managed identity is to be.
-#[derive(Clone, Debug, Default)]
-pub struct IdentitySpec {
-    /// Its region.
-    pub location: String,
-    /// Its tags.
-    pub tags: BTreeMap<String, String>,
-    /// Client id and object id, for declared ones; drawn when not given.
-    pub ids: Option<(Uuid, Uuid)>,
-    /// Whether it is the one given to whoever names none.
-    pub is_default: bool,
-}
-
-/// What a role assignment is to be.
-#[derive(Clone, Debug)]
-pub struct AssignmentSpec {
-    /// `{scope}/providers/Microsoft.Authorization/roleAssignments/{guid}`.
-    pub id: ResourceId,
-    /// The role definition's GUID.
-    pub role: String,
-    /// The principal's object id.
-    pub principal_id: String,
-    /// `ServicePrincipal`, `User` or `Group`.
-    pub principal_type: String,
-    /// The issuer the principal must come from.
-    pub issuer: Option<String>,
-    /// For people.
-    pub description: Option<String>,
-}
-
-/// What an application is to be.
-#[derive(Clone, Debug, Default)]
-pub struct ApplicationSpec {
-    /// Its name.
-    pub name: String,
-    /// Client id and service principal's object id, for declared ones; drawn when not given.
-    pub ids: Option<(Uuid, Uuid)>,
-}
-
-/// A part of an application or identity that is added or taken away.
-#[derive(Clone, Debug)]
-pub enum CredentialChange {
-    /// Adds a secret.
-    AddSecret(ApplicationSecret),
-    /// Adds a certificate.
-    AddCertificate(ApplicationCertificate),
-    /// Takes the secret or certificate with this id away.
-    RemoveKey(Uuid),
-    /// Adds a federation, or replaces the one of the same name.
-    PutFederation(Federation),
-    /// Takes the federation of this name (or id) away.
-    RemoveFederation(String),
-}
-
-/// What a change touched, for those who keep something beside the catalogue.
-#[derive(Clone, Debug)]
-pub enum Change {
-    /// A workspace was made, changed, restored or deleted (then it is not in the new snapshot).
-    Workspace(AccountId),
-    /// A deleted workspace is gone for good: its data go with it.
-    Purged(AccountId),
-    /// An endpoint, rule, group or subscription was made, changed or deleted.
-    Resource(ResourceId),
-    /// A role assignment was made (no `before`), changed, or deleted (no `after`).
-    Assignment {
-        /// As it was.
-        before: Option<Arc<Assignment>>,
-        /// As it is.
-        after: Option<Arc<Assignment>>,
-    },
-    /// Applications or managed identities changed.
-    Principals,
-}
-
-/// Is told of every change after it is durable, before the one who asked for it is; in order, one at a time.
-pub trait Observer: Send + Sync + 'static {
-    /// `changes` led to the snapshot `now`. Must not block for long, and must not change the catalogue.
-    fn changed(&self, now: &Arc<Snapshot>, changes: &[Change]);
-}
-
-/// One line of the audit log.
-#[derive(Clone, PartialEq, Debug)]
-pub struct AuditRecord {
-    /// Its place in the log.
-    pub sequence: i64,
-    /// When.
-    pub at_ms: i64,
-    /// Who, and from where.
-    pub actor: Actor,
-    /// What: Azure's name of the operation, such as `Microsoft.Monitor/accounts/write`.
-    pub operation: String,
-    /// On what: an ARM id, or `applications/{client id}`.
-    pub target: String,
-    /// What it became, as JSON without secrets; none for deletions.
-    pub detail: Option<Value>,
 }
 
 /// The catalogue on disk.
 pub struct Store {
     catalog: Arc<Catalog>,
-    settings: StoreSettings,
-    clock: Arc<dyn Clock>,
-    rng: Arc<dyn Rng>,
+    observers: Observers,
+    audit_retention: Duration,
+    /// Beside the writer, so that a copy or a long look into the audit log holds no change up. None in memory, where only
+    /// one connection sees the tables. Declared first, as fields are dropped in order: the writer tidies up last.
+    reader: Option<Worker<Connection>>,
+    writer: Worker<Writer>,
 }
 
 impl Store {
@@ -230,8 +65,28 @@ impl Store {
         rng: Arc<dyn Rng>,
         settings: StoreSettings,
     ) -> Result<Self, StoreError> {
-        let _ = path;
-        Ok(Self { catalog: Arc::new(Catalog::new(Snapshot::default())), settings, clock, rng })
+        let catalog = Arc::new(Catalog::new(Snapshot::default()));
+        let observers = Observers::default();
+        let audit_retention = settings.audit_retention;
+        let file = (path != Path::new(":memory:")).then(|| path.to_owned());
+        let parts = WriterParts {
+            file: file.clone(),
+            catalog: Arc::clone(&catalog),
+            observers: Arc::clone(&observers),
+            settings,
+            clock,
+            rng,
+        };
+        let writer = Worker::start("catalog-writer", move || Writer::open(parts), Writer::close).await?;
+        let reader = match file {
+            Some(file) => {
+                let connect = move || block_on(dialect::connect_reader(&file)).map_err(failed("opened"));
+                let close = |connection: Connection| drop(block_on(connection.close()));
+                Some(Worker::start("catalog-reader", connect, close).await?)
+            }
+            None => None,
+        };
+        Ok(Self { catalog, observers, audit_retention, reader, writer })
     }
 
     /// The snapshots of this store, for those who only read.
@@ -241,20 +96,16 @@ impl Store {
 
     /// Tells `observer` of every change from now on.
     pub fn observe(&self, observer: Arc<dyn Observer>) {
-        let _ = observer;
+        self.observers.lock().unwrap_or_else(PoisonError::into_inner).push(observer);
     }
 
     /// Makes a subscription, or renames it.
     ///
     /// # Errors
     /// [`StoreError`]; nothing is changed then. So for all methods below.
-    pub async fn put_subscription(
-        &self,
-        actor: &Actor,
-        id: Uuid,
-        name: &str,
-    ) -> Result<Put<Subscription>, StoreError> {
-        self.later()
+    pub async fn put_subscription(&self, actor: &Actor, id: Uuid, name: &str) -> Result<Put<Subscription>, StoreError> {
+        let name = name.to_owned();
+        self.change(actor, move |draft| change::subscription::put(draft, id, &name)).await
     }
 
     /// Makes or changes a resource group.
@@ -265,7 +116,8 @@ impl Store {
         spec: GroupSpec,
         precondition: Precondition,
     ) -> Result<Put<ResourceGroup>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::group::put(draft, &id, spec, &precondition)).await
     }
 
     /// Deletes a resource group with everything in it (workspaces softly). `false`: there was none.
@@ -275,7 +127,8 @@ impl Store {
         id: &ResourceId,
         precondition: Precondition,
     ) -> Result<bool, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::group::delete(draft, &id, &precondition)).await
     }
 
     /// Makes or changes a workspace; one that is made with defaults gets its managed group, endpoint and rule in the same
@@ -287,7 +140,8 @@ impl Store {
         spec: WorkspaceSpec,
         precondition: Precondition,
     ) -> Result<Put<Workspace>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::workspace::put(draft, &id, spec, &precondition)).await
     }
 
     /// Sets what a workspace may take. Whether that is allowed (contract §4.3) is for the caller to say.
@@ -298,7 +152,8 @@ impl Store {
         limits: WorkspaceLimits,
         precondition: Precondition,
     ) -> Result<Put<Workspace>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::workspace::set_limits(draft, &id, limits, &precondition)).await
     }
 
     /// Deletes a workspace with what was made with it; rules of others lose it as a destination (a rule without one stays and
@@ -311,13 +166,14 @@ impl Store {
         precondition: Precondition,
         purge: bool,
     ) -> Result<Option<Arc<Workspace>>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::workspace::delete(draft, &id, &precondition, purge)).await
     }
 
     /// Brings a deleted workspace back, with its data, its default endpoint and rule, and the role assignments on them;
     /// a handle that was taken meanwhile is replaced by a free one.
     pub async fn restore_workspace(&self, actor: &Actor, account: AccountId) -> Result<Put<Workspace>, StoreError> {
-        self.later()
+        self.change(actor, move |draft| change::deleted::restore(draft, account)).await
     }
 
     /// Forgets a deleted workspace before its time.
@@ -326,12 +182,19 @@ impl Store {
         actor: &Actor,
         account: AccountId,
     ) -> Result<Arc<DeletedWorkspace>, StoreError> {
-        self.later()
+        self.change(actor, move |draft| change::deleted::purge(draft, account)).await
     }
 
     /// Forgets deleted workspaces whose time is over at `now`; how many.
     pub async fn purge_expired(&self, now: UnixTime) -> Result<usize, StoreError> {
-        self.later()
+        let audit_start = now.minus(self.audit_retention).as_millis();
+        let purge = move |writer: &mut Writer| {
+            let purged =
+                writer.change(&Actor::program("expiry"), |draft| Ok(change::deleted::purge_expired(draft, now)))?;
+            block_on(database::audit::forget_before(writer.connection(), audit_start))?;
+            Ok(purged)
+        };
+        self.writer.run("written", purge).await?
     }
 
     /// Makes or changes an endpoint.
@@ -342,7 +205,8 @@ impl Store {
         spec: EndpointSpec,
         precondition: Precondition,
     ) -> Result<Put<Endpoint>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::endpoint::put(draft, &id, spec, &precondition)).await
     }
 
     /// Deletes an endpoint. Refused while a rule is bound to it. `false`: there was none.
@@ -352,7 +216,8 @@ impl Store {
         id: &ResourceId,
         precondition: Precondition,
     ) -> Result<bool, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::endpoint::delete(draft, &id, &precondition)).await
     }
 
     /// Makes or changes a rule. Everything that is wrong with its references is said at once.
@@ -363,7 +228,8 @@ impl Store {
         spec: RuleSpec,
         precondition: Precondition,
     ) -> Result<Put<Rule>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::rule::put(draft, &id, spec, &precondition)).await
     }
 
     /// Deletes a rule. `false`: there was none.
@@ -373,7 +239,8 @@ impl Store {
         id: &ResourceId,
         precondition: Precondition,
     ) -> Result<bool, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::rule::delete(draft, &id, &precondition)).await
     }
 
     /// Makes or changes a managed identity.
@@ -384,7 +251,8 @@ impl Store {
         spec: IdentitySpec,
         precondition: Precondition,
     ) -> Result<Put<Identity>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::identity::put(draft, &id, spec, &precondition)).await
     }
 
     /// Changes what stands for a managed identity (federations alone).
@@ -394,7 +262,8 @@ impl Store {
         id: &ResourceId,
         change: CredentialChange,
     ) -> Result<Arc<Identity>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::identity::change(draft, &id, change)).await
     }
 
     /// Deletes a managed identity. Role assignments of it stay, as in Azure. `false`: there was none.
@@ -404,13 +273,14 @@ impl Store {
         id: &ResourceId,
         precondition: Precondition,
     ) -> Result<bool, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| change::identity::delete(draft, &id, &precondition)).await
     }
 
     /// Makes a role assignment. The same one again changes nothing; another of the same principal, role and scope is a
     /// conflict `RoleAssignmentExists`, and so is one of the same id with other contents (`RoleAssignmentUpdateNotPermitted`).
     pub async fn put_assignment(&self, actor: &Actor, spec: AssignmentSpec) -> Result<Put<Assignment>, StoreError> {
-        self.later()
+        self.change(actor, move |draft| change::assignment::put(draft, spec)).await
     }
 
     /// Deletes a role assignment. `None`: there was none.
@@ -419,7 +289,8 @@ impl Store {
         actor: &Actor,
         id: &ResourceId,
     ) -> Result<Option<Arc<Assignment>>, StoreError> {
-        self.later()
+        let id = id.clone();
+        self.change(actor, move |draft| Ok(change::assignment::delete(draft, &id))).await
     }
 
     /// Makes an application.
@@ -428,7 +299,7 @@ impl Store {
         actor: &Actor,
         spec: ApplicationSpec,
     ) -> Result<Arc<Application>, StoreError> {
-        self.later()
+        self.change(actor, move |draft| change::application::create(draft, spec)).await
     }
 
     /// Changes what stands for an application.
@@ -438,18 +309,31 @@ impl Store {
         client_id: Uuid,
         change: CredentialChange,
     ) -> Result<Arc<Application>, StoreError> {
-        self.later()
+        self.change(actor, move |draft| change::application::change(draft, client_id, change)).await
     }
 
     /// Deletes an application. `false`: there was none.
     pub async fn delete_application(&self, actor: &Actor, client_id: Uuid) -> Result<bool, StoreError> {
-        self.later()
+        self.change(actor, move |draft| Ok(change::application::delete(draft, client_id))).await
+    }
+
+    /// Makes or changes many resources in their order, all of them or none, in one transaction: for start-up and tests.
+    pub async fn put_all(&self, actor: &Actor, items: Vec<Item>) -> Result<(), StoreError> {
+        self.change(actor, move |draft| items.into_iter().try_for_each(|item| change::put_item(draft, item))).await
     }
 
     /// Whether something that a settings file declares was made before, and notes that it is from now on: what was declared
     /// and then deleted by somebody stays deleted.
     pub async fn declare(&self, name: &str) -> Result<bool, StoreError> {
-        self.later()
+        let name = name.to_owned();
+        let declare = move |draft: &mut Draft<'_>| {
+            let before = draft.next.is_declared(&name);
+            if !before {
+                draft.declare(&name);
+            }
+            Ok(before)
+        };
+        self.change(&Actor::program("settings"), declare).await
     }
 
     /// The newest lines of the audit log that match, newest first: from `before` (a sequence, exclusive) backwards.
@@ -460,19 +344,60 @@ impl Store {
         before: Option<i64>,
         count_max: u32,
     ) -> Result<Vec<AuditRecord>, StoreError> {
-        self.later()
+        let asked = database::audit::Query {
+            target_prefix: target_prefix.map(|prefix| prefix.trim_end_matches('/').to_ascii_lowercase()),
+            since_ms,
+            before,
+            count_max,
+        };
+        self.read(move |connection| block_on(database::audit::query(connection, &asked))).await
     }
 
     /// Writes a copy of the catalogue, consistent in itself, to the file `to`, which must not exist; changes go on meanwhile.
     pub async fn backup(&self, to: &Path) -> Result<(), StoreError> {
-        self.later()
+        let to = to.to_owned();
+        self.read(move |connection| copy(connection, &to)).await
     }
 
     /// Waits for changes under way and closes the file.
-    pub async fn close(&self) {}
-
-    fn later<T>(&self) -> Result<T, StoreError> {
-        let _ = (&self.settings, &self.clock, &self.rng);
-        Err(StoreError::Database { action: "written", reason: "not there yet".to_owned() })
+    pub async fn close(&self) {
+        if let Some(reader) = &self.reader {
+            reader.close().await;
+        }
+        self.writer.close().await;
     }
+
+    async fn change<T: Send + 'static>(
+        &self,
+        actor: &Actor,
+        work: impl FnOnce(&mut Draft<'_>) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let actor = actor.clone();
+        self.writer.run("written", move |writer| writer.change(&actor, work)).await?
+    }
+
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        match &self.reader {
+            Some(reader) => reader.run("read", work).await?,
+            None => self.writer.run("read", move |writer| work(writer.connection())).await?,
+        }
+    }
+}
+
+/// Copies what `connection` reads to the new file `to`; durable when it returns.
+fn copy(connection: &mut Connection, to: &Path) -> Result<(), StoreError> {
+    let failed_on = |reason: String| StoreError::Database { action: "copied", reason };
+    let named = |error: std::io::Error| failed_on(format!("{}: {error}", to.display()));
+    let text = to.to_str().ok_or_else(|| failed_on(format!("{}: the path is not UTF-8", to.display())))?;
+    let file = file::create_private(to).map_err(named)?;
+    let copied = block_on(dialect::copy_to(connection, text)).map_err(failed("copied"));
+    let copied = copied.and_then(|()| file.sync_all().map_err(named));
+    if copied.is_err() {
+        // A torn copy must not be taken for a backup. That it cannot be removed changes nothing in what is answered.
+        let _ = std::fs::remove_file(to);
+    }
+    copied
 }
