@@ -26,7 +26,7 @@ pub(crate) const fn unzigzag(value: u64) -> i64 {
 }
 
 /// Takes fields off the front of a slice and knows how far it is.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub(crate) struct Cursor<'a> {
     bytes: &'a [u8],
     position: usize,

@@ -23,3 +23,13 @@ fn wal_record() {
 fn wal_segment() {
     replay("wal_segment", targets::wal_segment);
 }
+
+#[test]
+fn block_index() {
+    replay("block_index", targets::block_index);
+}
+
+#[test]
+fn block_segment() {
+    replay("block_segment", targets::block_segment);
+}

@@ -1,11 +1,14 @@
-//! What the fuzz targets `chunk_xor`, `chunk_histogram`, `wal_record` and `wal_segment` do with their input. Also compiled
-//! by `fuzz/`.
+//! What the fuzz targets `chunk_xor`, `chunk_histogram`, `wal_record`, `wal_segment`, `block_index` and `block_segment` do
+//! with their input. Also compiled by `fuzz/`.
 //!
 //! Each tells whether the input is taken as a whole; beyond that, it asserts what must hold for any input.
 
 use std::sync::Arc;
 
 use model::{LabelsBuilder, TimestampMs};
+use tsdb_format::block::ChunkMeta;
+use tsdb_format::block::index::Index;
+use tsdb_format::block::segment::{self, SegmentWriter};
 use tsdb_format::chunk::{
     ChunkEncoding, CorruptChunk, HistogramChunk, HistogramDecoder, Misfit, XorChunk, XorDecoder, same_observations,
 };
@@ -131,4 +134,52 @@ fn read_segment(segment: &[u8]) -> (Vec<Vec<u8>>, Vec<CorruptLog>) {
         }
         assert!(reader.start() < reader.good() || records.is_empty());
     }
+}
+
+/// An index, read from end to end: every label's list, every series.
+pub(crate) fn block_index(input: &[u8]) -> bool {
+    let Ok(index) = Index::open(input) else { return false };
+    let Ok(all) = index.all_postings() else { return false };
+    let mut whole = true;
+    for name in index.label_names() {
+        for (value, place) in index.label_values(name) {
+            match (index.postings_at(place), index.postings(name, value)) {
+                (Ok(listed), Ok(Some(found))) => assert_eq!(listed, found, "{name}={value}"),
+                _ => whole = false,
+            }
+        }
+    }
+    for series in all.iter() {
+        match index.series(series) {
+            Ok(found) => {
+                assert_eq!(index.labels(series).as_ref(), Ok(&found.labels));
+                let times = |pair: &[ChunkMeta]| pair[0].max_time <= pair[1].min_time;
+                assert!(found.chunks.windows(2).all(times), "chunks come in order of time");
+            }
+            Err(_) => whole = false,
+        }
+    }
+    whole
+}
+
+/// A chunk file, read from its first chunk to its last.
+pub(crate) fn block_segment(input: &[u8]) -> bool {
+    if segment::check_header(input).is_err() {
+        return false;
+    }
+    let mut offset = 8;
+    while offset < input.len() {
+        let Ok((encoding, data)) = segment::read_chunk(input, offset as u32) else { return false };
+        let mut writer = SegmentWriter::new(segment::SEGMENT_BYTES_MAX);
+        let written = writer.push(encoding, data);
+        let bytes = writer.take_bytes();
+        assert_eq!(segment::read_chunk(&bytes, written.offset()), Ok((encoding, data)));
+        // A foreign writer may take more bytes for a length than are needed.
+        let length = bytes.len() - 8;
+        if input.get(offset..offset + length) != Some(&bytes[8..]) {
+            return false;
+        }
+        offset += length;
+    }
+    true
 }
