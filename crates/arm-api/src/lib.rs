@@ -5,24 +5,30 @@
 //! Not here: what exists and whether a change fits (`catalog`), what a role permits (`access`), samples (`storage`).
 
 mod accounts;
+mod activity_log;
 mod addresses;
 mod admission;
 mod answer;
+mod backups;
 mod bodies;
 mod body;
 mod call;
 mod counters;
+mod deleted_accounts;
 mod endpoints;
 mod error;
 mod etag;
 mod filter;
 mod groups;
 mod ids;
+mod metrics_containers;
 mod operations;
 mod paging;
 mod path;
+mod providers;
 mod query;
 mod resource_filter;
+mod resources;
 mod route;
 mod rule_body;
 mod rules;
@@ -30,6 +36,7 @@ mod schema;
 mod shape;
 mod subscriptions;
 mod table;
+mod usages;
 mod version;
 
 use std::sync::Arc;
@@ -41,8 +48,10 @@ use environment::{BoxFuture, Clock, Rng};
 use http::header::{ALLOW, EXPECT};
 use http::request;
 use http_serving::{Peer, Request, Response};
-use model::ErrorKind;
+use model::{EndpointDomain, ErrorKind};
 use prometheus_client::registry::Registry;
+use quota::Quotas;
+use storage::Workspaces;
 
 use crate::answer::{Answer, Common};
 use crate::body::{Payload, Unread};
@@ -62,6 +71,10 @@ pub struct Parts {
     pub verifier: Arc<Verifier>,
     /// Who may do what; decisions here follow the assignments at once.
     pub policies: Arc<Policies>,
+    /// What rules and workspaces use of their limits.
+    pub quotas: Arc<Quotas>,
+    /// Where samples are: platform metrics are read from the system workspace.
+    pub workspaces: Arc<dyn Workspaces>,
     /// What only the program can do.
     pub administration: Arc<dyn Administration>,
     /// Time.
@@ -124,20 +137,16 @@ pub struct Settings {
     /// The address that this service is published at.
     pub public_url: String,
     /// The domain that hosts of endpoints and workspaces are under, if there is one.
-    pub endpoint_domain: Option<String>,
+    pub endpoint_domain: Option<EndpointDomain>,
     /// The name of the region where everything is.
     pub region: String,
-    /// What a workspace is limited to when nothing else is said, and how far that can be raised.
+    /// How far limits of workspaces can be raised.
     pub limits: LimitRules,
 }
 
-/// Limits of workspaces (contract §4.1, §4.3).
+/// How far limits of workspaces can be raised (contract §4.3). What they are without that, the quotas say.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct LimitRules {
-    /// Active series of a workspace that has no limit of its own.
-    pub active_series: u64,
-    /// Events per minute of a workspace that has no limit of its own.
-    pub events_per_minute: u64,
     /// Up to here a limit is raised for the asking.
     pub approved_max: u64,
     /// Up to here it is raised when the use is at least [`LimitRules::use_percent_min`] of what is wanted.
@@ -148,13 +157,7 @@ pub struct LimitRules {
 
 impl Default for LimitRules {
     fn default() -> Self {
-        Self {
-            active_series: 1_000_000,
-            events_per_minute: 1_000_000,
-            approved_max: 2_000_000,
-            raised_max: 20_000_000,
-            use_percent_min: 50,
-        }
+        Self { approved_max: 2_000_000, raised_max: 20_000_000, use_percent_min: 50 }
     }
 }
 

@@ -10,4 +10,11 @@ pub(crate) const TABLE: &[&[Route]] = &[
     crate::accounts::ROUTES,
     crate::endpoints::ROUTES,
     crate::rules::ROUTES,
+    crate::metrics_containers::ROUTES,
+    crate::usages::ROUTES,
+    crate::providers::ROUTES,
+    crate::resources::ROUTES,
+    crate::deleted_accounts::ROUTES,
+    crate::backups::ROUTES,
+    crate::activity_log::ROUTES,
 ];
