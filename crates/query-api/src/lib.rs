@@ -17,9 +17,8 @@ mod route;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Policy, READ_METRICS, Verifier};
-use arc_swap::ArcSwap;
-use catalog::{Catalog, Workspace};
+use access::{Policies, Propagation, READ_METRICS, Verifier};
+use catalog::{Catalog, Profile, Workspace};
 use environment::Clock;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
@@ -43,7 +42,7 @@ pub struct Parts {
     /// Whose tokens count.
     pub verifier: Arc<Verifier>,
     /// Who may do what.
-    pub policy: Arc<ArcSwap<Policy>>,
+    pub policies: Arc<Policies>,
     /// Where samples are.
     pub workspaces: Arc<dyn Workspaces>,
     /// Time.
@@ -148,7 +147,12 @@ impl QueryApi {
         let snapshot = self.parts.catalog.snapshot();
         let workspace = snapshot.workspace(route.workspace);
         let workspace = workspace.ok_or_else(|| ApiError::NoWorkspace(route.workspace.to_owned()))?;
-        let decision = self.parts.policy.load().allows(&principal, READ_METRICS, &workspace.envelope.id);
+        let propagation = match workspace.profile {
+            Profile::Azure => Propagation::Delayed,
+            Profile::Strict => Propagation::AtOnce,
+        };
+        let policy = self.parts.policies.of(propagation);
+        let decision = policy.allows(&principal, READ_METRICS, &workspace.envelope.id);
         if !decision.is_allowed() {
             return Err(ApiError::Forbidden { principal: principal.object_id.clone() });
         }
