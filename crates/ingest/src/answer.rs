@@ -12,7 +12,10 @@ use crate::error::IngestError;
 /// The answer to a request that was processed.
 pub(crate) fn of_outcome(outcome: &Outcome, peer: &Peer) -> Response {
     let response = match (&outcome.failed, &outcome.refused) {
-        (Some(error), _) => unavailable(&AzureError::new(error.kind(), "ServiceUnavailable", error.to_string()), peer),
+        (Some(failed), _) => {
+            let error = AzureError::new(ErrorKind::Unavailable, "ServiceUnavailable", failed.as_str());
+            come_again(&error, peer, RETRY_AFTER_SECS)
+        }
         (None, Some(report)) => AzureError::new(ErrorKind::Invalid, "SamplesRefused", report.message()).response(peer),
         (None, None) => empty(StatusCode::NO_CONTENT),
     };
@@ -32,7 +35,10 @@ pub(crate) fn of_error(
     }
     let envelope = AzureError::new(error.kind(), error.code(), error.to_string());
     let response = match error.kind() {
-        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Canceled => unavailable(&envelope, peer),
+        ErrorKind::Unavailable | ErrorKind::Timeout | ErrorKind::Canceled => {
+            come_again(&envelope, peer, RETRY_AFTER_SECS)
+        }
+        ErrorKind::Throttled => come_again(&envelope, peer, error.retry_after_secs()),
         ErrorKind::MethodNotAllowed => with_header(envelope.response(peer), ALLOW, "POST"),
         _ => envelope.response(peer),
     };
@@ -42,8 +48,8 @@ pub(crate) fn of_error(
     }
 }
 
-fn unavailable(error: &AzureError, peer: &Peer) -> Response {
-    with_header(error.response(peer), RETRY_AFTER, RETRY_AFTER_SECS)
+fn come_again(error: &AzureError, peer: &Peer, secs: u64) -> Response {
+    with_header(error.response(peer), RETRY_AFTER, secs.to_string())
 }
 
 /// Version 2.0 is told what was written, also on failure. Version 1.0 never: its senders take what they do not expect for
@@ -58,4 +64,4 @@ fn with_written(mut response: Response, version: Version, strict: bool, written:
 }
 
 /// Prometheus waits that long before it sends again, at least.
-const RETRY_AFTER_SECS: &str = "1";
+const RETRY_AFTER_SECS: u64 = 1;

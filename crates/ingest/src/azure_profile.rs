@@ -1,15 +1,15 @@
-//! What Azure drops silently (contract §3.5): the workspace's own bounds and the names under which drops are counted.
+//! What Azure drops silently (contract §3.5): the workspace's own bounds.
 
 use model::{Labels, TimestampMs};
-use storage::AppendError;
+use quota::{Dropped, EventReason, SampleReason};
 
 /// Why Azure would drop a sample because of its time: it takes 20 minutes on both sides of now.
-pub(crate) fn outside_window(at: TimestampMs, now: TimestampMs) -> Option<&'static str> {
+pub(crate) fn outside_window(at: TimestampMs, now: TimestampMs) -> Option<Dropped> {
     let ahead = at.since(now);
     if ahead < -WINDOW_MS {
-        return Some("OldData");
+        return Some(Dropped::Event(EventReason::OldData));
     }
-    (ahead > WINDOW_MS).then_some("InvalidTimeRange")
+    (ahead > WINDOW_MS).then_some(Dropped::Sample(SampleReason::InvalidTimeRange))
 }
 
 /// Whether Azure would drop a series because of its labels.
@@ -20,20 +20,6 @@ pub(crate) fn has_bad_format(labels: &Labels) -> bool {
     };
     labels.len() > LABELS_MAX || labels.iter().any(too_long) || has_names_equal_but_for_case(labels)
 }
-
-/// Azure's name for the reason.
-pub(crate) const fn reason(error: &AppendError) -> &'static str {
-    match error {
-        AppendError::DuplicateTimestamp { .. } => "Duplicate",
-        AppendError::OutOfOrder { .. } | AppendError::OutOfOrderExemplar { .. } => "OutOfOrder",
-        AppendError::TooOld { .. } => "OldData",
-        AppendError::TooFarAhead { .. } => "InvalidTimeRange",
-        AppendError::SeriesLimit { .. } => "LimitThrottling",
-    }
-}
-
-/// Azure's name for what cannot be understood.
-pub(crate) const BAD_INPUT_FORMAT: &str = "BadInputFormat";
 
 fn longer_than(text: &str, chars_max: usize) -> bool {
     text.len() > chars_max && text.chars().count() > chars_max
@@ -66,7 +52,7 @@ mod tests {
             (1_200_000, None),
             (1_200_001, Some("InvalidTimeRange")),
         ] {
-            assert_eq!(outside_window(now.plus(ms), now), reason, "{ms}");
+            assert_eq!(outside_window(now.plus(ms), now).map(Dropped::reason), reason, "{ms}");
         }
     }
 

@@ -1,50 +1,96 @@
 //! Appending the items of a request to one destination.
+//!
+//! Two walks. The first appends what belongs to series that are active already, counts all events and remembers series that
+//! may be new; it changes nothing that outlives a request that is refused after it. The second, of the requests in which there
+//! are any, makes those series active and appends to them.
 
-use std::sync::Arc;
+mod elements;
+
+use std::collections::HashSet;
 
 use catalog::Profile;
-use model::{METRIC_NAME, TimestampMs};
+use environment::Monotonic;
+use model::{Labels, METRIC_NAME, TimestampMs};
+use quota::{Contribution, Seen, SeriesHash, Touch};
 use remote_write::{
-    BlockLabels, DecodeError, FamilyMetadata, HistogramSample, Item, LabelError, LabelLimits, MetadataText, Refused,
-    Request, Series, Version, WrittenCounts,
+    BlockLabels, DecodeError, Item, LabelError, LabelLimits, Refused, Request, Series, Version, WrittenCounts,
 };
-use storage::{AppendError, Appender, Committed, ElementKind, SeriesRef};
+use storage::{Appender, Committed, ElementKind, SeriesRef};
 
-use crate::azure_profile::{self, BAD_INPUT_FORMAT};
+use crate::azure_profile;
+use crate::cause::Cause;
 use crate::decode::Destination;
-use crate::report::{Report, all_of, one};
+use crate::report::{Report, all_of, one, total};
+
+/// What is the same for all destinations of a request.
+pub(crate) struct Context {
+    /// For timestamps.
+    pub(crate) now: TimestampMs,
+    /// For limits.
+    pub(crate) monotonic: Monotonic,
+    /// Whether the sender is told what is not stored.
+    pub(crate) tells: bool,
+    pub(crate) labels: LabelLimits,
+}
 
 /// One destination's part of a request: what is appended so far, and what is not.
-pub(crate) struct Batch {
-    pub(crate) appender: Box<dyn Appender>,
-    pub(crate) report: Report,
-    profile: Profile,
+pub(crate) struct Batch<'d> {
+    context: &'d Context,
+    destination: &'d Destination,
+    appender: Box<dyn Appender>,
+    report: Report,
     version: Version,
-    now: TimestampMs,
-    labels: LabelLimits,
+    seen: Seen<'d>,
+    contribution: Contribution,
+    elements_max: u64,
+    /// Elements that may still be taken.
+    left: u64,
+    /// Series that are not known to be active, in order.
+    new: Vec<NewSeries>,
+    /// New series refused because there are as many active ones as there may be.
+    over_series: HashSet<SeriesHash>,
     /// The metric whose metadata was set last: neighbours mostly have the same.
     described: String,
 }
 
-impl Batch {
-    /// Appends everything that can be appended. Nothing is visible or durable before the commit.
+struct NewSeries {
+    /// Its place in the request.
+    index: usize,
+    labels: Labels,
+    hash: SeriesHash,
+}
+
+/// A batch that waits for its commit.
+pub(crate) struct ReadyBatch {
+    pub(crate) appender: Box<dyn Appender>,
+    pub(crate) report: Report,
+}
+
+impl<'d> Batch<'d> {
+    /// The first walk, which takes at most `elements_max` elements and drops the rest silently. Nothing is visible or durable
+    /// before the commit.
     ///
     /// # Errors
     /// A message that is broken somewhere: the whole batch is then dropped.
     pub(crate) fn of(
         request: &Request<'_>,
         scratch: &mut Vec<u8>,
-        destination: &Destination,
-        now: TimestampMs,
-        labels: LabelLimits,
+        destination: &'d Destination,
+        context: &'d Context,
+        elements_max: u64,
     ) -> Result<Self, DecodeError> {
         let mut batch = Self {
-            appender: destination.storage.appender(now),
+            context,
+            destination,
+            appender: destination.storage.appender(context.now),
             report: Report::default(),
-            profile: destination.profile,
             version: request.version(),
-            now,
-            labels,
+            seen: destination.quota.active_series().at(context.monotonic),
+            contribution: destination.quota.contribution(),
+            elements_max,
+            left: elements_max,
+            new: Vec::new(),
+            over_series: HashSet::new(),
             described: String::new(),
         };
         let mut walk = request.walk(scratch);
@@ -58,51 +104,103 @@ impl Batch {
         Ok(batch)
     }
 
-    /// Takes in what the commit says.
-    pub(crate) fn committed(report: &mut Report, profile: Profile, version: Version, committed: Committed) {
-        report.written = WrittenCounts {
-            samples: committed.samples,
-            histograms: committed.histograms,
-            exemplars: committed.exemplars,
-        };
-        for rejection in committed.rejected {
-            let reason = reason(profile, &rejection.error);
-            match is_told(profile, version, rejection.kind) {
-                true => report.refuse(reason, one(rejection.kind), || rejection.to_string()),
-                false => report.count(reason, 1),
-            }
-        }
+    /// Samples, histograms and exemplars of the request.
+    pub(crate) fn events(&self) -> u64 {
+        total(self.report.received)
     }
 
-    #[inline]
-    fn series(&mut self, series: &Series<'_>) -> Result<(), DecodeError> {
-        let tally = series.tally();
-        self.report.received += all_of(tally);
-        let reference = match self.appender.resolve(series.label_block()) {
-            Some(known) => known,
-            None => match self.new_series(series)? {
-                Some(new) => new,
-                None => return Ok(()),
-            },
-        };
-        if tally.samples > 0 {
-            self.samples(series, reference)?;
-        }
-        if tally.histograms > 0 {
-            self.histograms(series, reference)?;
-        }
-        if tally.exemplars > 0 {
-            self.exemplars(series, reference)?;
-        }
-        if let Some(metadata) = series.metadata() {
-            self.metadata_of_series(series, &metadata);
+    /// Whether it was to take nothing.
+    pub(crate) fn drops_all(&self) -> bool {
+        self.elements_max == 0
+    }
+
+    /// Events by metric.
+    pub(crate) fn contribution(&self) -> &Contribution {
+        &self.contribution
+    }
+
+    /// The second walk. Called once the request is admitted: it makes series active.
+    ///
+    /// # Errors
+    /// As [`of`](Self::of).
+    pub(crate) fn admit_new(&mut self, request: &Request<'_>, scratch: &mut Vec<u8>) -> Result<(), DecodeError> {
+        let new = std::mem::take(&mut self.new);
+        let mut waiting = new.iter().peekable();
+        let mut walk = request.walk(scratch);
+        while waiting.peek().is_some()
+            && let Some(item) = walk.next_item()?
+        {
+            if let Item::Series(series) = item
+                && let Some(new) = waiting.next_if(|new| new.index == series.index())
+            {
+                self.new_series(&series, new)?;
+            }
         }
         Ok(())
     }
 
-    /// The reference of a series not seen before; `None` when it is refused as a whole.
+    /// What is to be committed.
+    pub(crate) fn finish(mut self) -> ReadyBatch {
+        if !self.over_series.is_empty() {
+            let limit = self.destination.quota.over_active_series(self.context.monotonic).to_string();
+            self.report.over_series = Some((self.over_series.len() as u64, limit));
+        }
+        ReadyBatch { appender: self.appender, report: self.report }
+    }
+
+    #[inline]
+    fn series(&mut self, series: &Series<'_>) -> Result<(), DecodeError> {
+        let received = all_of(series.tally());
+        self.report.received += received;
+        let events = total(received);
+        self.contribution.add(events, || name_in(series.label_block()));
+        if !self.take(events) {
+            return Ok(());
+        }
+        match self.appender.resolve(series.label_block()) {
+            Some(known) if self.is_active(known) => self.elements(series, known),
+            known => self.perhaps_new(series, known),
+        }
+    }
+
+    #[inline]
+    fn is_active(&self, series: SeriesRef) -> bool {
+        self.appender.index_of(series).is_some_and(|index| self.seen.knows(index))
+    }
+
+    /// Takes elements of those that may be taken, or drops them.
+    #[inline]
+    fn take(&mut self, elements: u64) -> bool {
+        match self.left.checked_sub(elements) {
+            Some(left) => {
+                self.left = left;
+                true
+            }
+            None => {
+                self.left = 0;
+                self.report.count(Cause::too_many_events(self.profile()), elements);
+                false
+            }
+        }
+    }
+
+    /// A series that was not written in this slot of time: appended to if it is active, else left for the second walk.
     #[cold]
-    fn new_series(&mut self, series: &Series<'_>) -> Result<Option<SeriesRef>, DecodeError> {
+    fn perhaps_new(&mut self, series: &Series<'_>, known: Option<SeriesRef>) -> Result<(), DecodeError> {
+        let Some(labels) = self.labels(series)? else { return Ok(()) };
+        let hash = self.seen.hash(&labels);
+        let index = known.and_then(|known| self.appender.index_of(known));
+        match (known, index) {
+            (Some(known), Some(index)) if self.seen.renew(hash, index) => self.elements(series, known),
+            _ => {
+                self.new.push(NewSeries { index: series.index(), labels, hash });
+                Ok(())
+            }
+        }
+    }
+
+    /// The labels of a series; `None` when it is refused as a whole.
+    fn labels(&mut self, series: &Series<'_>) -> Result<Option<Labels>, DecodeError> {
         let labels = match series.labels() {
             Ok(labels) => labels,
             // Bytes that are no labels make the rest of the message doubtful, too.
@@ -111,187 +209,102 @@ impl Batch {
                 return Err(DecodeError { message, series, part: "labels", offset, fault });
             }
             Err(error) => {
-                let index = series.index();
-                self.refuse_series(error.reason(), series, || format!("series {index}: {error}"));
+                let (cause, index) = (Cause::bad_labels(self.profile(), error.reason()), series.index());
+                self.refuse_series(cause, series, || format!("series {index}: {error}"));
                 return Ok(None);
             }
         };
-        if self.profile == Profile::Azure && azure_profile::has_bad_format(&labels) {
-            self.report.count(BAD_INPUT_FORMAT, total(all_of(series.tally())));
+        if self.profile() == Profile::Azure && azure_profile::has_bad_format(&labels) {
+            let cause = Cause::bad_labels(Profile::Azure, "");
+            self.refuse_series(cause, series, || format!("{labels}: beyond Azure's bounds of names and labels"));
             return Ok(None);
         }
-        match self.appender.series(Some(series.label_block()), &labels) {
-            Ok(reference) => Ok(Some(reference)),
+        Ok(Some(labels))
+    }
+
+    fn new_series(&mut self, series: &Series<'_>, new: &NewSeries) -> Result<(), DecodeError> {
+        let NewSeries { labels, hash, .. } = new;
+        if self.drops_all_for_their_time(series)? {
+            return Ok(());
+        }
+        if self.seen.touch(*hash, None) == Touch::Refused {
+            if self.refuse_new(Cause::too_many_series(self.profile()), series, || labels.to_string()) {
+                self.over_series.insert(*hash);
+            }
+            return Ok(());
+        }
+        match self.appender.series(Some(series.label_block()), labels) {
+            Ok(reference) => self.elements(series, reference),
             Err(error) => {
-                let (reason, tally) = (reason(self.profile, &error), series.tally());
-                let exemplars_alone = tally.exemplars > 0 && tally.samples + tally.histograms == 0;
-                if exemplars_alone && !is_told(self.profile, self.version, ElementKind::Exemplar) {
-                    self.report.count(reason, tally.exemplars);
-                } else {
-                    self.refuse_series(reason, series, || format!("{labels}: {error}"));
-                }
-                Ok(None)
+                let cause = Cause::of_append(self.profile(), &error);
+                self.refuse_new(cause, series, || format!("{labels}: {error}"));
+                Ok(())
             }
         }
     }
 
-    #[inline]
-    fn samples(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
-        for sample in series.samples() {
-            let sample = sample?;
-            if !self.in_window(sample.timestamp) {
-                continue;
-            }
-            if let Err(error) = self.appender.append(reference, sample.timestamp, sample.value) {
-                self.refuse_append(series, ElementKind::Sample, &error);
-            }
+    /// Refuses a new series; says whether the sender is told.
+    fn refuse_new(&mut self, cause: Cause, series: &Series<'_>, describe: impl FnOnce() -> String) -> bool {
+        let tally = series.tally();
+        let exemplars_alone = tally.exemplars > 0 && tally.samples + tally.histograms == 0;
+        if exemplars_alone && !is_told(self.context.tells, self.version, ElementKind::Exemplar) {
+            self.report.count(cause, tally.exemplars);
+            return false;
         }
-        Ok(())
-    }
-
-    fn histograms(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
-        for sample in series.histograms() {
-            let HistogramSample { timestamp, mut histogram, .. } = sample?;
-            if !self.in_window(timestamp) {
-                continue;
-            }
-            if let Err(error) = histogram.make_storable() {
-                self.refuse_element(series, ElementKind::Histogram, self.bad_input("bad-histogram"), &error);
-                continue;
-            }
-            if let Err(error) = self.appender.append_histogram(reference, timestamp, Arc::new(histogram)) {
-                self.refuse_append(series, ElementKind::Histogram, &error);
-            }
-        }
-        Ok(())
-    }
-
-    fn exemplars(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
-        for exemplar in series.exemplars() {
-            match exemplar?.to_exemplar(&EXEMPLAR_LABELS) {
-                Err(LabelError::Broken { offset, fault }) => {
-                    let (message, series) = (self.version.message_name(), Some(series.index()));
-                    return Err(DecodeError { message, series, part: "exemplars.labels", offset, fault });
-                }
-                Err(error) => {
-                    self.refuse_element(series, ElementKind::Exemplar, self.bad_input("bad-exemplar"), &error);
-                }
-                Ok(exemplar) => {
-                    if let Err(error) = self.appender.append_exemplar(reference, exemplar) {
-                        self.refuse_append(series, ElementKind::Exemplar, &error);
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// What a 1.0 request says about a metric family.
-    fn family(&mut self, family: &FamilyMetadata<'_>) {
-        if !family.name.is_empty() && family.name.len() <= self.labels.name_bytes_max {
-            self.set_metadata(family.name, &family.metadata);
-        }
-    }
-
-    /// What a 2.0 request says about a series, whose metric's name must be looked for.
-    fn metadata_of_series(&mut self, series: &Series<'_>, metadata: &MetadataText<'_>) {
-        let mut labels = BlockLabels::new(series.label_block()).map_while(Result::ok);
-        let Some((_, name)) = labels.find(|(name, _)| *name == METRIC_NAME) else { return };
-        if name != self.described {
-            name.clone_into(&mut self.described);
-            self.set_metadata(name, metadata);
-        }
-    }
-
-    fn set_metadata(&mut self, name: &str, metadata: &MetadataText<'_>) {
-        let metadata = MetadataText {
-            help: &metadata.help[..metadata.help.floor_char_boundary(METADATA_TEXT_BYTES_MAX)],
-            unit: &metadata.unit[..metadata.unit.floor_char_boundary(METADATA_TEXT_BYTES_MAX)],
-            ..*metadata
-        };
-        self.appender.set_metadata(name, metadata.to_metadata());
+        self.refuse_series(cause, series, describe);
+        self.context.tells
     }
 
     #[cold]
     fn refused(&mut self, refused: &Refused) {
         let elements = all_of(refused.tally);
         self.report.received += elements;
-        match self.profile {
-            Profile::Azure => self.report.count(BAD_INPUT_FORMAT, total(elements)),
-            Profile::Strict => self.report.refuse(refused.error.reason(), elements, || match refused.series {
+        if self.take(total(elements)) {
+            let cause = Cause::bad_labels(self.profile(), refused.error.reason());
+            self.refuse(cause, elements, || match refused.series {
                 Some(index) => format!("series {index}: {}", refused.error),
                 None => refused.error.to_string(),
-            }),
+            });
         }
     }
 
     #[cold]
-    fn refuse_series(&mut self, reason: &'static str, series: &Series<'_>, describe: impl FnOnce() -> String) {
-        let elements = all_of(series.tally());
-        match self.profile {
-            Profile::Azure => self.report.count(reason, total(elements)),
-            Profile::Strict => self.report.refuse(reason, elements, describe),
+    fn refuse_series(&mut self, cause: Cause, series: &Series<'_>, describe: impl FnOnce() -> String) {
+        self.refuse(cause, all_of(series.tally()), describe);
+    }
+
+    fn refuse(&mut self, cause: Cause, elements: WrittenCounts, describe: impl FnOnce() -> String) {
+        match self.context.tells {
+            true => self.report.refuse(cause, elements, describe),
+            false => self.report.count(cause, total(elements).max(1)),
         }
     }
 
-    #[cold]
-    fn refuse_append(&mut self, series: &Series<'_>, kind: ElementKind, error: &AppendError) {
-        self.refuse_element(series, kind, reason(self.profile, error), &error.of(kind));
-    }
-
-    #[cold]
-    fn refuse_element(
-        &mut self,
-        series: &Series<'_>,
-        kind: ElementKind,
-        reason: &'static str,
-        error: &dyn std::fmt::Display,
-    ) {
-        match is_told(self.profile, self.version, kind) {
-            true => self.report.refuse(reason, one(kind), || match series.labels() {
-                Ok(labels) => format!("{labels}: {error}"),
-                Err(_) => format!("series {}: {error}", series.index()),
-            }),
-            false => self.report.count(reason, 1),
-        }
-    }
-
-    #[inline]
-    fn in_window(&mut self, at: TimestampMs) -> bool {
-        let outside = match self.profile {
-            Profile::Azure => azure_profile::outside_window(at, self.now),
-            Profile::Strict => None,
-        };
-        if let Some(reason) = outside {
-            self.report.count(reason, 1);
-        }
-        outside.is_none()
-    }
-
-    fn bad_input(&self, strict: &'static str) -> &'static str {
-        if self.profile == Profile::Azure { BAD_INPUT_FORMAT } else { strict }
+    fn profile(&self) -> Profile {
+        self.destination.profile
     }
 }
 
-fn reason(profile: Profile, error: &AppendError) -> &'static str {
-    match profile {
-        Profile::Azure => azure_profile::reason(error),
-        Profile::Strict => error.reason(),
+/// Takes in what the commit says.
+pub(crate) fn committed(report: &mut Report, profile: Profile, tells: bool, version: Version, committed: Committed) {
+    report.written =
+        WrittenCounts { samples: committed.samples, histograms: committed.histograms, exemplars: committed.exemplars };
+    for rejection in committed.rejected {
+        let cause = Cause::of_append(profile, &rejection.error);
+        match is_told(tells, version, rejection.kind) {
+            true => report.refuse(cause, one(rejection.kind), || rejection.to_string()),
+            false => report.count(cause, 1),
+        }
     }
 }
 
 /// Whether the sender is told of a refused element, or it is only counted. Version 1.0 promises samples only: a refused
 /// exemplar is no reason to call its samples failed.
-fn is_told(profile: Profile, version: Version, kind: ElementKind) -> bool {
-    profile == Profile::Strict && (version == Version::V2 || kind != ElementKind::Exemplar)
+fn is_told(tells: bool, version: Version, kind: ElementKind) -> bool {
+    tells && (version == Version::V2 || kind != ElementKind::Exemplar)
 }
 
-fn total(elements: WrittenCounts) -> u64 {
-    (elements.samples + elements.histograms + elements.exemplars).max(1)
+fn name_in(label_block: &[u8]) -> &str {
+    let mut labels = BlockLabels::new(label_block).map_while(Result::ok);
+    labels.find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, name)| name)
 }
-
-/// Exemplars carry a trace and little else (OpenMetrics allows 128 characters in all).
-const EXEMPLAR_LABELS: LabelLimits =
-    LabelLimits { labels_max: 32, name_bytes_max: 256, value_bytes_max: 1 << 10, set_bytes_max: 2 << 10 };
-/// Help texts are sentences; what goes on is cut.
-const METADATA_TEXT_BYTES_MAX: usize = 4 << 10;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use access::{Principal, TokenRefused};
 use http_serving::{Peer, ReadBodyError};
 use model::{AccountId, ErrorKind, Kinded, ResourceId};
+use quota::OverLimit;
 use remote_write::framing::FramingError;
 use remote_write::{DecodeError, UnsupportedMedia};
 
@@ -21,6 +22,22 @@ pub(crate) enum IngestError {
     UnknownRule(String),
     #[error("The authentication token provided does not have access to ingest data for the data collection rule with immutable Id '{rule}' PipelineAccessResult: AccessGranted: False, IsRbacPresent: False, IsDcrDceBindingValid: , DcrArmId: {rule_resource}, Message: Required authorization action was not found for tenantId {} objectId {} on resourceId {rule_resource} ConfigurationId: {rule}..", principal.tenant_id.as_deref().unwrap_or(""), principal.object_id)]
     Forbidden { rule: String, rule_resource: ResourceId, principal: Arc<Principal> },
+    #[error(
+        "The authentication token provided does not have access to ingest data for the data collection rule with immutable Id '{rule}' PipelineAccessResult: AccessGranted: False, IsRbacPresent: True, IsDcrDceBindingValid: False, DcrArmId: {rule_resource}, Message: The data collection rule is not bound to the data collection endpoint {endpoint} that the request was sent to: send to the rule's own endpoint, or set the rule's dataCollectionEndpointId ConfigurationId: {rule}.."
+    )]
+    NotBound { rule: String, rule_resource: ResourceId, endpoint: ResourceId },
+    #[error("There is no data collection endpoint with the host '{0}'.")]
+    UnknownEndpoint(String),
+    #[error(
+        "Public network access of the data collection endpoint {0} is disabled: it takes no data. Set networkAcls.publicNetworkAccess to Enabled to change that."
+    )]
+    NoPublicAccess(ResourceId),
+    #[error(
+        "Stream '{stream}' of the data collection rule with immutable Id '{rule}' has no destination any more: the workspaces it wrote to were deleted. Restore one, or give the rule another destination."
+    )]
+    NoDestination { stream: String, rule: String },
+    #[error(transparent)]
+    OverLimit(Box<OverLimit>),
     #[error("method {0} is not allowed here: use POST")]
     Method(String),
     #[error("the api-version {0:?} is not a date such as 2023-04-24")]
@@ -59,9 +76,15 @@ impl IngestError {
     /// The stable name in the answer.
     pub(crate) fn code(&self) -> &'static str {
         match self {
-            Self::NoRoute | Self::UnknownRule(_) | Self::UnknownStream { .. } => "NotFound",
+            Self::NoRoute
+            | Self::UnknownRule(_)
+            | Self::UnknownStream { .. }
+            | Self::UnknownEndpoint(_)
+            | Self::NoDestination { .. } => "NotFound",
             Self::Token(_) => "AuthenticationFailed",
-            Self::Forbidden { .. } => "OperationFailed",
+            Self::Forbidden { .. } | Self::NotBound { .. } => "OperationFailed",
+            Self::NoPublicAccess(_) => "PublicNetworkAccessDisabled",
+            Self::OverLimit(_) => "TooManyRequests",
             Self::Method(_) => "MethodNotAllowed",
             Self::ApiVersion(_) => "InvalidApiVersionParameter",
             Self::TooLarge { .. } => "ContentLengthLimitExceeded",
@@ -70,6 +93,14 @@ impl IngestError {
             Self::Decode(error) if error.kind() == ErrorKind::TooLarge => "ContentLengthLimitExceeded",
             Self::Framing(_) | Self::Decode(_) => "InvalidRequestBody",
             Self::Busy | Self::Body(_) | Self::NoStorage(_) | Self::Lost => "ServiceUnavailable",
+        }
+    }
+
+    /// After how many seconds the same request may be taken: for those that are to come again.
+    pub(crate) fn retry_after_secs(&self) -> u64 {
+        match self {
+            Self::OverLimit(over) => over.retry_after.map_or(1, |wait| wait.as_secs().max(1)),
+            _ => 1,
         }
     }
 
@@ -84,9 +115,14 @@ impl IngestError {
 impl Kinded for IngestError {
     fn kind(&self) -> ErrorKind {
         match self {
-            Self::NoRoute | Self::UnknownRule(_) | Self::UnknownStream { .. } => ErrorKind::NotFound,
+            Self::NoRoute
+            | Self::UnknownRule(_)
+            | Self::UnknownStream { .. }
+            | Self::UnknownEndpoint(_)
+            | Self::NoDestination { .. } => ErrorKind::NotFound,
             Self::Token(error) => error.kind(),
-            Self::Forbidden { .. } => ErrorKind::Forbidden,
+            Self::Forbidden { .. } | Self::NotBound { .. } | Self::NoPublicAccess(_) => ErrorKind::Forbidden,
+            Self::OverLimit(over) => over.kind(),
             Self::Method(_) => ErrorKind::MethodNotAllowed,
             Self::ApiVersion(_) => ErrorKind::Invalid,
             Self::TooLarge { .. } => ErrorKind::TooLarge,

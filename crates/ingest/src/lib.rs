@@ -1,45 +1,55 @@
 //! The data collection endpoint: remote write in, committed samples and an honest answer out.
 //!
 //! The way of a request: route → authenticate → find the rule → authorise (*publish metrics on this rule*) → method,
-//! version and stream → announced length → negotiate → admit (bytes in flight) → read the body → decompress → append every
-//! series to every destination of the rule → commit → answer. Nothing of the body is read before the sender is known to
-//! have the right to write; a refused body is drained, so that the sender reads the answer instead of a reset.
+//! version and stream → endpoint → announced length → negotiate → limits of the rule and, if used up, of its workspaces →
+//! a share of the bytes in flight → read the body → decompress → append what is known to be active to every destination of
+//! the rule → count events against the limits → make new series active → commit → answer. Nothing of the body is read before
+//! the sender is known to have the right to write; a refused body is drained, so that the sender reads the answer instead of
+//! a reset.
 //!
 //! Invariants: a success means that every sample of the request is committed in every destination (in workspaces of
-//! profile `azure`: but for those that Azure drops silently, which are counted); 5xx asks to send again, 4xx never; memory
-//! for bodies is bounded over all requests.
-//! Not here: tokens and roles (`access`), what exists (`catalog`), formats (`remote-write`), samples (`storage`).
+//! profile `azure`: but for those that Azure drops silently, which are counted); 5xx and 429 ask to send again, other 4xx
+//! never; of a request answered with 429 nothing is stored anywhere; memory for bodies is bounded over all requests, and no
+//! rule or workspace takes all of it.
+//! Not here: tokens and roles (`access`), what exists (`catalog`), formats (`remote-write`), limits (`quota`), samples
+//! (`storage`).
 
 mod answer;
 mod azure_profile;
 mod batch;
+mod cause;
 mod decode;
 mod error;
+mod fair_share;
 mod metrics;
+mod refill;
 mod report;
 mod route;
+mod target;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Policy, Principal, Verifier, WRITE_METRICS};
-use arc_swap::ArcSwap;
-use catalog::{Catalog, Profile, Rule, Snapshot};
+use access::{Policies, Principal, Verifier, WRITE_METRICS};
+use catalog::{Catalog, Rule, Snapshot};
 use environment::Clock;
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HeaderName};
+use http::header::EXPECT;
 use http::request::Parts as Head;
-use http::{HeaderMap, Method};
 use http_serving::{Drain, Handler, Peer, PrincipalForLog, Request, Response, authenticate, read_body};
-use model::{AccountId, TimestampMs};
+use model::EndpointDomain;
 use prometheus_client::registry::Registry;
-use remote_write::{Version, negotiate};
+use quota::{Quotas, RuleQuota};
+use remote_write::Version;
 use storage::Workspaces;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
-use crate::decode::{Destination, Job, Outcome};
+use crate::decode::{Bench, Job, Outcome};
 use crate::error::IngestError;
+use crate::fair_share::{FairShare, Share, Sharing, Taker};
 use crate::metrics::Metrics;
-use crate::route::{Route, is_api_version};
+use crate::route::Route;
+use crate::target::{AZURE_BODY_BYTES_MAX, Target};
+
+pub use crate::refill::refill_active_series;
 
 /// What the endpoint works with; shared with other edges.
 #[derive(Clone)]
@@ -49,7 +59,9 @@ pub struct Parts {
     /// Whose tokens count.
     pub verifier: Arc<Verifier>,
     /// Who may do what.
-    pub policy: Arc<ArcSwap<Policy>>,
+    pub policies: Arc<Policies>,
+    /// What rules and workspaces may take.
+    pub quotas: Arc<Quotas>,
     /// Where samples go.
     pub workspaces: Arc<dyn Workspaces>,
     /// Time.
@@ -71,13 +83,16 @@ pub struct Settings {
     pub request: remote_write::Limits,
     /// For how long a body may arrive.
     pub body_time_max: Duration,
-    /// Bytes of bodies of all requests between their admission and their answer.
+    /// Bytes of bodies of all requests between their admission and their answer; at least four of the largest. One rule gets
+    /// a third of them at most, one workspace half.
     pub in_flight_bytes_max: u64,
     /// For how long a request waits for its share of them before it is told to come again.
     pub admission_time_max: Duration,
     /// How many large bodies are decoded at the same time; each may take up to `decoded_bytes_max`. Small ones (up to
     /// 128 KiB as sent) are decoded where they arrive, so there are never more of them than threads.
     pub large_decodes_max: usize,
+    /// The domain below which endpoints have hosts of their own, if there is one.
+    pub endpoint_domain: Option<EndpointDomain>,
 }
 
 impl Default for Settings {
@@ -92,6 +107,7 @@ impl Default for Settings {
             in_flight_bytes_max: 64 << 20,
             admission_time_max: Duration::from_secs(1),
             large_decodes_max: 4,
+            endpoint_domain: None,
         }
     }
 }
@@ -100,19 +116,31 @@ impl Default for Settings {
 pub struct Ingest {
     parts: Parts,
     settings: Arc<Settings>,
-    /// Free bytes for bodies, in units of [`ADMISSION_UNIT`].
-    admission: Semaphore,
-    large_decodes: Semaphore,
+    /// Bytes for bodies.
+    in_flight: FairShare,
+    large_decodes: FairShare,
     metrics: Metrics,
+}
+
+/// What is known of a request once it is answered.
+#[derive(Default)]
+struct Known {
+    principal: Option<Arc<Principal>>,
+    rule: Option<Arc<RuleQuota>>,
 }
 
 impl Ingest {
     /// An endpoint over `parts`.
     pub fn new(parts: Parts, settings: Settings) -> Self {
-        let units = units_of(settings.in_flight_bytes_max.max(settings.body_bytes_max));
-        let admission = Semaphore::new(units as usize);
-        let large_decodes = Semaphore::new(settings.large_decodes_max.max(1));
-        Self { parts, settings: Arc::new(settings), admission, large_decodes, metrics: Metrics::default() }
+        let bytes = settings.in_flight_bytes_max.max(settings.body_bytes_max.saturating_mul(LARGEST_BODIES_MIN));
+        let large_decodes = settings.large_decodes_max.max(1) as u64;
+        Self {
+            parts,
+            settings: Arc::new(settings),
+            in_flight: FairShare::new(bytes, Sharing::KeepRoom),
+            large_decodes: FairShare::new(large_decodes, Sharing::UseAll),
+            metrics: Metrics::default(),
+        }
     }
 
     /// Whether a path belongs to this endpoint.
@@ -129,9 +157,8 @@ impl Ingest {
     pub async fn handle(&self, request: Request, peer: Peer) -> Response {
         let _in_flight = self.metrics.begin();
         let (head, body) = request.into_parts();
-        let mut body = Some(body);
-        let mut principal = None;
-        let result = self.answer(&head, &mut body, &mut principal).await;
+        let (mut body, mut known) = (Some(body), Known::default());
+        let result = self.answer(&head, &mut body, &mut known).await;
         if let (Err(_), Some(unread)) = (&result, body) {
             Drain::default().run(unread, head.headers.contains_key(EXPECT)).await;
         }
@@ -144,7 +171,10 @@ impl Ingest {
             }
         };
         self.metrics.requests.count(response.status());
-        if let Some(principal) = principal {
+        if let Some(rule) = known.rule {
+            rule.answered(response.status().as_u16());
+        }
+        if let Some(principal) = known.principal {
             response.extensions_mut().insert(PrincipalForLog(principal.object_id.as_str().into()));
         }
         response
@@ -155,51 +185,58 @@ impl Ingest {
         &self,
         head: &Head,
         body: &mut Option<hyper::body::Incoming>,
-        known: &mut Option<Arc<Principal>>,
+        known: &mut Known,
     ) -> Result<Outcome, (IngestError, Option<Version>)> {
         let early = |error| (error, None);
+        let Self { parts, settings, .. } = self;
         let route = Route::parse(head.uri.path()).ok_or(early(IngestError::NoRoute))?;
-        let principal = authenticate(&head.headers, &self.parts.verifier, &self.settings.audiences).await;
-        let principal = known.insert(principal.map_err(|refused| early(refused.into()))?);
-        let snapshot = self.parts.catalog.snapshot();
-        let rule = self.authorise(&snapshot, &route, principal).map_err(early)?;
-        let destinations = check_form(head, &route, rule).map_err(early)?;
-        let target = self.target(&snapshot, destinations).map_err(early)?;
-        let announced = content_length(&head.headers);
-        check_length(announced, target.body_bytes_max).map_err(early)?;
+        let principal = authenticate(&head.headers, &parts.verifier, &settings.audiences).await;
+        let principal = known.principal.insert(principal.map_err(|refused| early(refused.into()))?);
+        let snapshot = parts.catalog.snapshot();
+        let rule = snapshot.rule(route.rule).ok_or_else(|| early(IngestError::UnknownRule(route.rule.to_owned())))?;
+        let quota = known.rule.insert(parts.quotas.rule(&rule.immutable_id));
+        self.authorise(&snapshot, rule, principal).map_err(early)?;
+        let destinations = target::destinations(head, &route, rule).map_err(early)?;
+        target::check_endpoint(head, settings, &snapshot, rule).map_err(early)?;
+        let target = Target::new(parts, settings, &snapshot, rule, destinations).map_err(early)?;
+        let announced = target::content_length(&head.headers);
+        target::check_length(announced, target.body_bytes_max).map_err(early)?;
         let version = target.negotiate(&head.headers).map_err(early)?;
         let late = |error| (error, Some(version).filter(|_| target.strict));
-        let _admitted = self.admit(announced.unwrap_or(target.body_bytes_max)).await.map_err(late)?;
+        target.admit(quota, announced.unwrap_or(0), parts.clock.monotonic()).map_err(late)?;
+        let mut share = self.share(target.taker, announced.unwrap_or(target.body_bytes_max)).await.map_err(late)?;
         let mut incoming = body.take().expect("the body is taken once");
-        let bytes = match read_body(&mut incoming, target.body_bytes_max, self.settings.body_time_max).await {
+        let bytes = match read_body(&mut incoming, target.body_bytes_max, settings.body_time_max).await {
             Ok(bytes) => bytes,
             Err(error) => {
                 *body = Some(incoming);
                 return Err(late(IngestError::of_body(error, target.body_bytes_max)));
             }
         };
-        self.metrics.body_bytes.inc_by(bytes.len() as u64);
+        let length = bytes.len() as u64;
+        share.keep(length);
+        if let Some(unannounced) = length.checked_sub(announced.unwrap_or(0)).filter(|bytes| *bytes > 0) {
+            quota.charge_bytes(unannounced, parts.clock.monotonic());
+        }
+        self.metrics.body_bytes.inc_by(length);
         let job = Job {
             body: bytes,
             version,
             destinations: target.destinations.clone(),
-            now: TimestampMs(self.parts.clock.now().as_millis()),
-            settings: self.settings.clone(),
+            closed: target.closed,
+            strict: target.strict,
+            settings: settings.clone(),
+            taker: target.taker,
         };
-        let outcome = job.run(&self.large_decodes, &self.metrics, &*self.parts.clock).await.map_err(late)?;
-        Ok(Outcome { strict: target.strict, ..outcome })
+        let bench = Bench { large_decodes: &self.large_decodes, metrics: &self.metrics, clock: &*parts.clock };
+        job.run(bench).await.map_err(late)
     }
 
-    /// The rule, for somebody who may publish on it. That it does not exist is said to everybody with a token, as Azure does.
-    fn authorise<'s>(
-        &self,
-        snapshot: &'s Snapshot,
-        route: &Route<'_>,
-        principal: &Arc<Principal>,
-    ) -> Result<&'s Rule, IngestError> {
-        let rule = snapshot.rule(route.rule).ok_or_else(|| IngestError::UnknownRule(route.rule.to_owned()))?;
-        if self.parts.policy.load().allows(principal, WRITE_METRICS, &rule.envelope.id).is_allowed() {
-            return Ok(rule);
+    /// Whether somebody may publish on the rule. That a rule does not exist is said to everybody with a token, as Azure does.
+    fn authorise(&self, snapshot: &Snapshot, rule: &Rule, principal: &Arc<Principal>) -> Result<(), IngestError> {
+        let policy = self.parts.policies.of(target::propagation(snapshot, rule));
+        if policy.allows(principal, WRITE_METRICS, &rule.envelope.id).is_allowed() {
+            return Ok(());
         }
         Err(IngestError::Forbidden {
             rule: rule.immutable_id.clone(),
@@ -208,32 +245,10 @@ impl Ingest {
         })
     }
 
-    fn target(&self, snapshot: &Snapshot, destinations: &[AccountId]) -> Result<Target, IngestError> {
-        let mut target =
-            Target { destinations: Vec::new(), strict: false, body_bytes_max: self.settings.body_bytes_max };
-        for &account in destinations {
-            let workspace = snapshot.workspace_by_account(account);
-            let storage = self.parts.workspaces.storage(account);
-            // A snapshot holds every workspace that its rules name; one that is being opened or closed has no storage.
-            let (Some(workspace), Some(storage)) = (workspace, storage) else {
-                return Err(IngestError::NoStorage(account));
-            };
-            match workspace.profile {
-                Profile::Strict => target.strict = true,
-                Profile::Azure => target.body_bytes_max = target.body_bytes_max.min(AZURE_BODY_BYTES_MAX),
-            }
-            target.destinations.push(Destination { storage, profile: workspace.profile });
-        }
-        Ok(target)
-    }
-
     /// A share of the bytes in flight, waited for a little.
-    async fn admit(&self, bytes: u64) -> Result<SemaphorePermit<'_>, IngestError> {
-        let share = self.admission.acquire_many(units_of(bytes));
-        match tokio::time::timeout(self.settings.admission_time_max, share).await {
-            Ok(permit) => Ok(permit.expect("the semaphore is never closed")),
-            Err(_) => Err(IngestError::Busy),
-        }
+    async fn share(&self, taker: Taker, bytes: u64) -> Result<Share, IngestError> {
+        let share = self.in_flight.take(taker, bytes);
+        tokio::time::timeout(self.settings.admission_time_max, share).await.map_err(|_| IngestError::Busy)
     }
 }
 
@@ -243,57 +258,5 @@ impl Handler for Ingest {
     }
 }
 
-/// Where a request goes and what that asks of it.
-struct Target {
-    destinations: Vec<Destination>,
-    /// Whether any destination is strict: that decides for all.
-    strict: bool,
-    body_bytes_max: u64,
-}
-
-impl Target {
-    fn negotiate(&self, headers: &HeaderMap) -> Result<Version, IngestError> {
-        let version = negotiate(text(headers, CONTENT_TYPE), text(headers, CONTENT_ENCODING))?;
-        match version {
-            Version::V2 if !self.strict => Err(IngestError::OnlyVersion1),
-            version => Ok(version),
-        }
-    }
-}
-
-/// The workspaces that the stream goes to.
-fn check_form<'r>(head: &Head, route: &Route<'_>, rule: &'r Rule) -> Result<&'r [AccountId], IngestError> {
-    if head.method != Method::POST {
-        return Err(IngestError::Method(head.method.to_string()));
-    }
-    if let Some(version) = route::api_version(head.uri.query()).filter(|version| !is_api_version(version)) {
-        return Err(IngestError::ApiVersion(version.to_owned()));
-    }
-    let unknown = || IngestError::UnknownStream { stream: route.stream.to_owned(), rule: rule.immutable_id.clone() };
-    rule.destinations(route.stream).ok_or_else(unknown)
-}
-
-fn check_length(announced: Option<u64>, limit: u64) -> Result<(), IngestError> {
-    match announced {
-        Some(bytes) if bytes > limit => Err(IngestError::TooLarge { limit, provided: Some(bytes) }),
-        _ => Ok(()),
-    }
-}
-
-fn content_length(headers: &HeaderMap) -> Option<u64> {
-    text(headers, CONTENT_LENGTH)?.parse().ok()
-}
-
-/// A header's value. One that is no text reads as something that no rule knows, rather than as absent.
-fn text(headers: &HeaderMap, name: HeaderName) -> Option<&str> {
-    headers.get(name).map(|value| value.to_str().unwrap_or("(not text)"))
-}
-
-fn units_of(bytes: u64) -> u32 {
-    u32::try_from(bytes.div_ceil(ADMISSION_UNIT)).unwrap_or(u32::MAX)
-}
-
-/// Azure's bound on a body (contract §3.3).
-const AZURE_BODY_BYTES_MAX: u64 = 1 << 20;
-/// Bytes per permit.
-const ADMISSION_UNIT: u64 = 1 << 10;
+/// The bytes in flight are enough for so many of the largest bodies.
+const LARGEST_BODIES_MIN: u64 = 4;

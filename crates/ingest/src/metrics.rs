@@ -23,6 +23,8 @@ pub(crate) struct Metrics {
     stored: Kinds,
     rejected: Family<Reason, Counter>,
     refused_tokens: Family<Reason, Counter>,
+    throttled: Family<Limit, Counter>,
+    crowded_out: Counter,
     in_flight: Gauge,
 }
 
@@ -44,6 +46,11 @@ struct Reason {
     reason: &'static str,
 }
 
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Limit {
+    limit: &'static str,
+}
+
 impl Default for Metrics {
     fn default() -> Self {
         Self {
@@ -55,6 +62,8 @@ impl Default for Metrics {
             stored: Kinds::default(),
             rejected: Family::default(),
             refused_tokens: Family::default(),
+            throttled: Family::default(),
+            crowded_out: Counter::default(),
             in_flight: Gauge::default(),
         }
     }
@@ -92,8 +101,17 @@ impl Metrics {
     }
 
     pub(crate) fn count_error(&self, error: &IngestError) {
-        if let IngestError::Token(refused) = error {
-            self.refused_tokens.get_or_create(&Reason { reason: refused.reason() }).inc();
+        match error {
+            IngestError::Token(refused) => {
+                self.refused_tokens.get_or_create(&Reason { reason: refused.reason() }).inc();
+            }
+            IngestError::OverLimit(over) => {
+                self.throttled.get_or_create(&Limit { limit: over.limit.as_str() }).inc();
+            }
+            IngestError::Busy => {
+                self.crowded_out.inc();
+            }
+            _ => {}
         }
     }
 
@@ -101,8 +119,8 @@ impl Metrics {
         for (report, failed) in reports {
             self.received.add(report.received);
             self.stored.add(report.written);
-            for (reason, count) in &report.reasons {
-                self.rejected.get_or_create(&Reason { reason }).inc_by(*count);
+            for (cause, count) in &report.reasons {
+                self.rejected.get_or_create(&Reason { reason: cause.name }).inc_by(*count);
             }
             if failed.is_some() {
                 let WrittenCounts { samples, histograms, exemplars } = report.received;
@@ -125,6 +143,16 @@ impl Metrics {
             "tokens_refused",
             "Requests without an accepted token, by reason",
             self.refused_tokens.clone(),
+        );
+        registry.register(
+            "requests_throttled",
+            "Requests answered with 429, by the limit that was reached",
+            self.throttled.clone(),
+        );
+        registry.register(
+            "requests_crowded_out",
+            "Requests that found no room for their body in time",
+            self.crowded_out.clone(),
         );
         registry.register_with_unit("body", "Bodies as they were sent", Unit::Bytes, self.body_bytes.clone());
         registry.register_with_unit("decoded", "Bodies after decompression", Unit::Bytes, self.decoded_bytes.clone());

@@ -3,6 +3,8 @@
 use remote_write::{Tally, WrittenCounts};
 use storage::ElementKind;
 
+use crate::cause::Cause;
+
 /// Counts and first reasons.
 #[derive(Clone, PartialEq, Debug, Default)]
 pub(crate) struct Report {
@@ -15,7 +17,9 @@ pub(crate) struct Report {
     /// Parts of the request that hold nothing to count: series without data, metadata.
     pub(crate) refused_entries: u64,
     /// Everything that was not stored, by reason, also what the sender is not told.
-    pub(crate) reasons: Vec<(&'static str, u64)>,
+    pub(crate) reasons: Vec<(Cause, u64)>,
+    /// How many new series were refused because there are as many active ones as there may be, and what is said of that.
+    pub(crate) over_series: Option<(u64, String)>,
     /// What is wrong with the first of those refused.
     pub(crate) first: Vec<String>,
 }
@@ -27,19 +31,19 @@ impl Report {
     }
 
     /// Counts what was not stored, without telling the sender.
-    pub(crate) fn count(&mut self, reason: &'static str, elements: u64) {
-        match self.reasons.iter_mut().find(|(known, _)| *known == reason) {
+    pub(crate) fn count(&mut self, cause: Cause, elements: u64) {
+        match self.reasons.iter_mut().find(|(known, _)| *known == cause) {
             Some((_, count)) => *count += elements,
-            None => self.reasons.push((reason, elements)),
+            None => self.reasons.push((cause, elements)),
         }
     }
 
     /// Counts what was not stored, and tells the sender. `describe` is asked only while few are described.
-    pub(crate) fn refuse(&mut self, reason: &'static str, elements: WrittenCounts, describe: impl FnOnce() -> String) {
-        let total = elements.samples + elements.histograms + elements.exemplars;
+    pub(crate) fn refuse(&mut self, cause: Cause, elements: WrittenCounts, describe: impl FnOnce() -> String) {
+        let total = total(elements);
         self.refused += elements;
         self.refused_entries += u64::from(total == 0);
-        self.count(reason, total.max(1));
+        self.count(cause, total.max(1));
         if self.first.len() < DESCRIBED_MAX {
             self.first.push(shortened(describe()));
         }
@@ -61,6 +65,11 @@ impl Report {
             counts.push(format!("{} entries without data", self.refused_entries));
         }
         let mut message = format!("refused {}; everything else is stored. ", counts.join(", "));
+        match &self.over_series {
+            Some((1, limit)) => message.push_str(&format!("1 new series is among them: {limit}. ")),
+            Some((series, limit)) => message.push_str(&format!("{series} new series are among them: {limit}. ")),
+            None => {}
+        }
         message.push_str(&self.first.join("; "));
         match self.refusals().saturating_sub(self.first.len() as u64) {
             0 => message,
@@ -83,6 +92,11 @@ pub(crate) fn one(kind: ElementKind) -> WrittenCounts {
     }
 }
 
+/// All elements together.
+pub(crate) fn total(elements: WrittenCounts) -> u64 {
+    elements.samples + elements.histograms + elements.exemplars
+}
+
 /// All elements of a series.
 pub(crate) fn all_of(tally: Tally) -> WrittenCounts {
     WrittenCounts { samples: tally.samples, histograms: tally.histograms, exemplars: tally.exemplars }
@@ -103,31 +117,39 @@ const DESCRIPTION_BYTES_MAX: usize = 400;
 
 #[cfg(test)]
 mod tests {
+    use catalog::Profile;
+
     use super::*;
+
+    fn cause(name: &'static str) -> Cause {
+        Cause::bad_labels(Profile::Strict, name)
+    }
 
     #[test]
     fn a_message_counts_and_names_the_first() {
         let received = WrittenCounts { samples: 20, histograms: 1, exemplars: 0 };
         let mut report = Report { received, ..Report::default() };
         assert!(!report.has_refusals());
-        report.refuse("no-data", WrittenCounts::default(), || "series 3: nothing".to_owned());
+        report.refuse(cause("no-data"), WrittenCounts::default(), || "series 3: nothing".to_owned());
         for index in 0..12 {
-            report.refuse("too-old", one(ElementKind::Sample), || format!("up{{i=\"{index}\"}}: too old"));
+            report.refuse(cause("too-old"), one(ElementKind::Sample), || format!("up{{i=\"{index}\"}}: too old"));
         }
-        report.count("dropped", 5);
+        report.count(cause("dropped"), 5);
         let message = report.message();
         assert!(
             message
                 .starts_with("refused 12 of 20 samples, 1 entries without data; everything else is stored. series 3")
         );
         assert!(message.ends_with("up{i=\"8\"}: too old; and 3 more"), "{message}");
-        assert_eq!(report.reasons, [("no-data", 1), ("too-old", 12), ("dropped", 5)]);
+        assert_eq!(report.reasons, [(cause("no-data"), 1), (cause("too-old"), 12), (cause("dropped"), 5)]);
+        report.over_series = Some((2, "the limit is reached".to_owned()));
+        assert!(report.message().contains("stored. 2 new series are among them: the limit is reached. series 3"));
     }
 
     #[test]
     fn long_descriptions_are_cut_between_characters() {
         let mut report = Report::default();
-        report.refuse("x", one(ElementKind::Sample), || "ä".repeat(1000));
+        report.refuse(cause("x"), one(ElementKind::Sample), || "ä".repeat(1000));
         assert!(report.first[0].len() <= DESCRIPTION_BYTES_MAX + '…'.len_utf8());
     }
 }

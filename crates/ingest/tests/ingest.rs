@@ -6,7 +6,6 @@ mod support;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
 
 use bytes::Bytes;
 use environment::Clock as _;
@@ -344,32 +343,6 @@ async fn what_passes_is_asked_for_again() {
 }
 
 #[tokio::test]
-async fn more_than_fits_in_memory_waits_and_then_comes_again() {
-    let endpoint = Endpoint::start(|settings| {
-        settings.body_bytes_max = 2000;
-        settings.in_flight_bytes_max = 2000;
-        settings.admission_time_max = Duration::from_millis(50);
-    })
-    .await;
-    endpoint.strict.stall();
-    let body = message(Version::V1, &[(UP, 0)]);
-    // Fills one unit for ever; a chunked body would take all.
-    let stalled = |unit: usize| {
-        let request = endpoint.write_request(STRICT_RULE, Version::V1).header("x-unit", unit);
-        tokio::time::timeout(
-            Duration::from_millis(500),
-            endpoint.send(request.body(framing::encode(&body).into()).unwrap()),
-        )
-    };
-    let (first, second, third) = tokio::join!(stalled(1), stalled(2), async {
-        tokio::time::sleep(Duration::from_millis(200)).await;
-        endpoint.write(STRICT_RULE, Version::V1, &body).await
-    });
-    assert!(first.is_err() && second.is_err(), "two fit");
-    assert_eq!((third.status, error_of(&third).0.as_str()), (503, "ServiceUnavailable"));
-}
-
-#[tokio::test]
 async fn large_bodies_are_taken_too() {
     let endpoint = Endpoint::start(|settings| settings.large_decodes_max = 1).await;
     let (mut encoder, mut random, count) = (Encoder::new(Version::V2), 1_u64, 50);
@@ -407,7 +380,7 @@ async fn profile_azure_drops_silently_and_counts() {
     let answer = endpoint.write(AZURE_RULE, Version::V1, &message(Version::V1, series)).await;
     assert_eq!((answer.status, answer.body.as_str(), answer.written()), (204, "", None));
     assert_eq!(endpoint.azure.contents().await, ["up{job=\"a\"} 1"]);
-    for (reason, count) in [("OldData", "1"), ("InvalidTimeRange", "1"), ("BadInputFormat", "1")] {
+    for (reason, count) in [("OldData", "1"), ("InvalidTimeRange", "1"), ("BadInputFormat", "2")] {
         let metric = format!("ingest_elements_rejected_total{{reason=\"{reason}\"}}");
         assert_eq!(endpoint.metric(&metric).as_deref(), Some(count), "{reason}");
     }

@@ -5,7 +5,8 @@ use std::sync::{Arc, Mutex};
 
 use model::{Exemplar, Labels, Metadata, NativeHistogram, TimestampMs};
 use storage::{
-    AppendError, Appender, BoxFuture, CommitError, Committed, Querier, Queryable, SelectHints, SeriesRef, Storage, TimeRange,
+    AppendError, Appender, BoxFuture, CommitError, Committed, Querier, Queryable, SelectHints, SeriesRef, Storage,
+    TimeRange,
 };
 use testkit::series_store::SeriesStore;
 
