@@ -135,9 +135,9 @@ impl Contributors {
         match window.saturating_sub(self.window) {
             0 => return,
             1 => std::mem::swap(&mut self.current, &mut self.before),
-            _ => self.before.counters.clear(),
+            _ => self.before.clear(),
         }
-        self.current.counters.clear();
+        self.current.clear();
         self.window = window;
     }
 }
@@ -145,39 +145,48 @@ impl Contributors {
 /// A Space-Saving sketch: when it is full, a new name takes the place of the smallest and its count with it.
 #[derive(Default, Debug)]
 struct Sketch {
+    /// Hashes of the names of `counters`, apart from them: they are all that most lookups read.
+    hashes: Vec<u64>,
     counters: Vec<Counter>,
 }
 
 #[derive(Debug)]
 struct Counter {
-    hash: u64,
     events: u64,
     /// The name's first bytes.
-    name: Box<str>,
+    name: String,
 }
 
 impl Sketch {
     fn add(&mut self, name: &str, events: u64) {
         let hash = xxhash_rust::xxh3::xxh3_64(name.as_bytes());
-        if let Some(counter) = self.counters.iter_mut().find(|counter| counter.hash == hash) {
-            counter.events += events;
+        if let Some(place) = self.hashes.iter().position(|known| *known == hash) {
+            self.counters[place].events += events;
             return;
         }
-        let name: Box<str> = name[..name.floor_char_boundary(NAME_BYTES_MAX)].into();
+        let name = &name[..name.floor_char_boundary(NAME_BYTES_MAX)];
         if self.counters.len() < CONTRIBUTORS_KEPT {
-            self.counters.push(Counter { hash, events, name });
+            self.hashes.push(hash);
+            self.counters.push(Counter { events, name: name.to_owned() });
             return;
         }
-        let smallest =
-            self.counters.iter_mut().min_by_key(|counter| counter.events).expect("a full sketch is not empty");
-        *smallest = Counter { hash, events: smallest.events + events, name };
+        let by_events = self.counters.iter_mut().enumerate().min_by_key(|(_, counter)| counter.events);
+        let (place, smallest) = by_events.expect("a full sketch is not empty");
+        self.hashes[place] = hash;
+        smallest.events += events;
+        name.clone_into(&mut smallest.name);
+    }
+
+    fn clear(&mut self) {
+        self.hashes.clear();
+        self.counters.clear();
     }
 
     fn top(&self) -> Vec<Contributor> {
         let mut sorted: Vec<&Counter> = self.counters.iter().collect();
         sorted.sort_by(|left, right| right.events.cmp(&left.events).then_with(|| left.name.cmp(&right.name)));
         let named = sorted.into_iter().take(CONTRIBUTORS_NAMED);
-        named.map(|counter| Contributor { metric: counter.name.clone(), events: counter.events }).collect()
+        named.map(|counter| Contributor { metric: counter.name.as_str().into(), events: counter.events }).collect()
     }
 }
 

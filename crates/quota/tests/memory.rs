@@ -45,7 +45,7 @@ fn most_held(run: impl FnOnce()) -> usize {
 fn hashes(quotas: &Quotas, from: u64, to: u64) -> impl Iterator<Item = (u32, SeriesHash)> {
     (from..to).map(|number| {
         let labels = [("__name__", "container_cpu_usage_seconds_total".to_owned()), ("pod", format!("pod-{number}"))];
-        (number as u32, quotas.series_hash(&model::Labels::from_pairs(labels).unwrap()))
+        (number as u32, quotas.series_hash(&model::Labels::from_pairs(labels).expect("names differ")))
     })
 }
 
@@ -57,7 +57,7 @@ fn touch(quota: &WorkspaceQuota, hashes: &[(u32, SeriesHash)], secs: u64, expect
 }
 
 fn account() -> AccountId {
-    "00000000-0000-0000-0000-000000000001".parse().unwrap()
+    "00000000-0000-0000-0000-000000000001".parse().expect("a GUID")
 }
 
 const MILLION: u64 = 1_000_000;

@@ -37,15 +37,16 @@ impl SeenBits {
 
     #[inline]
     pub(super) fn is_set(&self, index: u32, tag: Tag) -> bool {
-        let Some((segment, offset)) = place(index) else { return false };
-        let Some(words) = self.segments[segment].get() else { return false };
-        let word = words[offset].load(Relaxed);
-        word & TAG == tag.0 && word & bit(index) != 0
+        let (segment, offset) = place(index);
+        let words = self.segments.get(segment).and_then(OnceLock::get);
+        let word = words.and_then(|words| words.get(offset)).map_or(0, |word| word.load(Relaxed));
+        (word ^ tag.0) & (TAG | bit(index)) == bit(index)
     }
 
     pub(super) fn set(&self, index: u32, tag: Tag) {
-        let Some((segment, offset)) = place(index) else { return };
-        let words = self.segments[segment].get_or_init(|| (0..words_of(segment)).map(|_| AtomicU64::new(0)).collect());
+        let (segment, offset) = place(index);
+        let Some(words) = self.segments.get(segment) else { return };
+        let words = words.get_or_init(|| (0..words_of(segment)).map(|_| AtomicU64::new(0)).collect());
         // Another thread may set a neighbour; one whose request began in an older slot may void bits, which costs lookups.
         words[offset].update(Relaxed, Relaxed, |word| match word & TAG == tag.0 {
             true => word | bit(index),
@@ -58,15 +59,15 @@ impl SeenBits {
     }
 }
 
-/// The first segment has the smallest size; each further one as many words as all before it.
+/// The segment of an index and its word in there. The first two segments are of the smallest size, each further one of
+/// as many words as all before it; segments that do not exist stand for indices without a bit.
 #[inline]
-fn place(index: u32) -> Option<(usize, usize)> {
+fn place(index: u32) -> (usize, usize) {
     let word = (index / INDICES_PER_WORD) as usize;
-    if word < SEGMENT_WORDS_MIN {
-        return Some((0, word));
-    }
-    let doublings = (word / SEGMENT_WORDS_MIN).ilog2() as usize;
-    (doublings + 1 < SEGMENTS).then(|| (doublings + 1, word - (SEGMENT_WORDS_MIN << doublings)))
+    let segment = ((word | (SEGMENT_WORDS_MIN - 1)).ilog2() - (SEGMENT_WORDS_MIN.ilog2() - 1)) as usize;
+    // Half the smallest size for the first segment, which is rounded away.
+    let start = ((SEGMENT_WORDS_MIN / 2) << segment) & !(SEGMENT_WORDS_MIN - 1);
+    (segment, word - start)
 }
 
 fn words_of(segment: usize) -> usize {
@@ -92,17 +93,17 @@ mod tests {
     fn every_index_has_a_bit_of_its_own() {
         let mut next = (0, 0);
         for word in 0..5_000u32 {
-            let found = place(word * INDICES_PER_WORD).unwrap();
-            assert_eq!(found, place(word * INDICES_PER_WORD + 31).unwrap());
+            let found = place(word * INDICES_PER_WORD);
+            assert_eq!(found, place(word * INDICES_PER_WORD + 31));
             if next.1 == words_of(next.0) {
                 next = (next.0 + 1, 0);
             }
             assert_eq!(found, next, "word {word}");
             next.1 += 1;
         }
-        assert_eq!(place(DENSE_INDEX_MAX - 1), Some((SEGMENTS - 1, words_of(SEGMENTS - 1) - 1)));
-        assert_eq!(place(DENSE_INDEX_MAX), None);
-        assert_eq!(place(u32::MAX), None);
+        assert_eq!(place(DENSE_INDEX_MAX - 1), (SEGMENTS - 1, words_of(SEGMENTS - 1) - 1));
+        assert_eq!(place(DENSE_INDEX_MAX), (SEGMENTS, 0));
+        assert!(place(u32::MAX).0 >= SEGMENTS);
     }
 
     #[test]
