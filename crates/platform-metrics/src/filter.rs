@@ -4,6 +4,8 @@
 //! alternatives of one name joined by `or`, in parentheses or not. `*` stands for every value. Every dimension that is
 //! named splits the answer.
 
+use std::fmt;
+
 use crate::definitions::{Definition, Dimension};
 
 /// What a filter may be long.
@@ -19,11 +21,9 @@ pub struct Filter {
 #[derive(Clone, PartialEq, Eq, Debug)]
 struct Clause {
     dimension: Dimension,
-    /// One of these, if there are any; compared without regard to case. Empty: any value.
+    /// One of these, compared without regard to case. Empty: any value.
     wanted: Vec<String>,
     unwanted: Vec<String>,
-    /// Whether `*` was among the alternatives.
-    any: bool,
 }
 
 /// Text that is no filter for a metric.
@@ -101,23 +101,52 @@ impl Filter {
 impl Clause {
     fn admits(&self, value: &str) -> bool {
         let is = |other: &String| other.eq_ignore_ascii_case(value);
-        (self.any || self.wanted.is_empty() || self.wanted.iter().any(is)) && !self.unwanted.iter().any(is)
+        (self.wanted.is_empty() || self.wanted.iter().any(is)) && !self.unwanted.iter().any(is)
     }
 
     /// Both clauses must hold.
     fn narrow(&mut self, other: Self) {
         self.unwanted.extend(other.unwanted);
-        match (self.any || self.wanted.is_empty(), other.any || other.wanted.is_empty()) {
-            (true, _) => (self.wanted, self.any) = (other.wanted, other.any),
-            (false, true) => {}
-            (false, false) => {
-                let both = |value: &String| other.wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(value));
-                let wanted: Vec<String> = self.wanted.iter().filter(|value| both(value)).cloned().collect();
-                // Nothing in both: no value fits, which an empty list would not say.
-                self.unwanted.extend(if wanted.is_empty() { self.wanted.clone() } else { Vec::new() });
-                self.wanted = if wanted.is_empty() { std::mem::take(&mut self.wanted) } else { wanted };
+        if self.wanted.is_empty() {
+            self.wanted = other.wanted;
+        } else if !other.wanted.is_empty() {
+            let both = |value: &String| other.wanted.iter().any(|wanted| wanted.eq_ignore_ascii_case(value));
+            let (common, alone) = std::mem::take(&mut self.wanted).into_iter().partition::<Vec<_>, _>(both);
+            match common.is_empty() {
+                false => self.wanted = common,
+                // No value fits, which an empty list would not say.
+                true => {
+                    self.unwanted.extend(alone.iter().cloned());
+                    self.wanted = alone;
+                }
             }
         }
+    }
+}
+
+impl fmt::Display for Filter {
+    /// As it could have been written.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, clause) in self.clauses.iter().enumerate() {
+            f.write_str(if index == 0 { "" } else { " and " })?;
+            clause.fmt(f)?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Clause {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = self.dimension.name;
+        let compare = |operator: &str, value: &String| format!("{name} {operator} '{}'", value.replace('\'', "''"));
+        let wanted: Vec<String> = self.wanted.iter().map(|value| compare("eq", value)).collect();
+        let mut parts: Vec<String> = self.unwanted.iter().map(|value| compare("ne", value)).collect();
+        match wanted.is_empty() {
+            false => parts.insert(0, format!("({})", wanted.join(" or "))),
+            true if parts.is_empty() => parts.push(format!("{name} eq '*'")),
+            true => {}
+        }
+        f.write_str(&parts.join(" and "))
     }
 }
 
@@ -131,35 +160,33 @@ impl<'t> Parser<'t> {
     /// `Name eq 'a' or Name eq 'b'`, or the same in parentheses.
     fn alternatives(&mut self) -> Result<Clause, FilterError> {
         let parenthesis = self.symbol('(');
-        let mut clause = self.comparison()?;
+        let (dimension, equal, value) = self.comparison()?;
+        let mut values = vec![value];
         while self.is_keyword("or") {
             self.keyword("or", "`or`")?;
-            let other = self.comparison()?;
-            let excludes = !(clause.unwanted.is_empty() && other.unwanted.is_empty());
-            if excludes || other.dimension != clause.dimension {
+            let (other, is_equal, value) = self.comparison()?;
+            if !(equal && is_equal && other == dimension) {
                 return Err(FilterError::MixedAlternatives);
             }
-            clause.any |= other.any;
-            clause.wanted.extend(other.wanted);
+            values.push(value);
         }
         if parenthesis && !self.symbol(')') {
             return Err(self.broken("`)`, or `or` and another value of the same dimension"));
         }
-        Ok(clause)
+        let clause = Clause { dimension, wanted: Vec::new(), unwanted: Vec::new() };
+        Ok(match equal {
+            true if values.iter().any(|value| value == "*") => clause,
+            true => Clause { wanted: values, ..clause },
+            false => Clause { unwanted: values, ..clause },
+        })
     }
 
-    fn comparison(&mut self) -> Result<Clause, FilterError> {
+    /// The dimension, whether it is to be equal, and to what.
+    fn comparison(&mut self) -> Result<(Dimension, bool, String), FilterError> {
         let dimension = self.dimension()?;
         let equal = self.is_keyword("eq");
         self.keyword(if equal { "eq" } else { "ne" }, "`eq` or `ne`")?;
-        let value = self.value()?;
-        let mut clause = Clause { dimension, wanted: Vec::new(), unwanted: Vec::new(), any: equal && value == "*" };
-        match (equal, clause.any) {
-            (true, true) => {}
-            (true, false) => clause.wanted.push(value),
-            (false, _) => clause.unwanted.push(value),
-        }
-        Ok(clause)
+        Ok((dimension, equal, self.value()?))
     }
 
     fn dimension(&mut self) -> Result<Dimension, FilterError> {
