@@ -5,6 +5,8 @@
 //! [`Appender::commit`] and the [`Querier`]'s selections wait, as plain futures without a runtime's name.
 
 mod append;
+mod labelled;
+mod merged;
 mod query;
 
 use std::future::Future;
@@ -14,6 +16,8 @@ use std::sync::Arc;
 use model::{AccountId, TimestampMs};
 
 pub use append::{AppendError, AppendErrorOf, Appender, CommitError, Committed, ElementKind, Rejection, SeriesRef};
+pub use labelled::Labelled;
+pub use merged::Merged;
 pub use query::{Batch, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
 
 /// A future without a name, so that the seam stays usable as trait objects.
