@@ -9,6 +9,7 @@ mod database;
 mod draft;
 mod error;
 mod file;
+mod fleet;
 mod names;
 mod request;
 mod resources;
@@ -22,6 +23,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 pub use error::{CatalogError, Problem, StoreError};
+pub use fleet::Fleet;
 pub use request::{
     ApplicationSpec, AssignmentSpec, AuditRecord, Change, CredentialChange, EndpointSpec, GroupSpec, IdentitySpec,
     Item, Observer, Precondition, Put, RuleSpec, WorkspaceSpec,
