@@ -11,6 +11,7 @@ use storage::QueryError;
 
 use crate::answer;
 use crate::params::ParamError;
+use crate::scope::WORKSPACES_MAX;
 
 /// Why a call gets no answer.
 #[derive(Debug, thiserror::Error)]
@@ -20,7 +21,22 @@ pub(crate) enum ApiError {
     Token(TokenRefused),
     /// The principal has no role on the workspace.
     #[error("The provided credentials have insufficient access to perform the requested operation")]
-    Forbidden { principal: String },
+    Forbidden {
+        principal: String,
+        /// Whether several workspaces were named; which of them is not said.
+        several: bool,
+    },
+    /// More workspaces than a call may name.
+    #[error("{named} workspaces are named; a call may name {WORKSPACES_MAX}")]
+    TooManyWorkspaces { named: usize },
+    /// A workspace that takes no queries from anywhere.
+    #[error(
+        "Public network access of the workspace {0} is disabled: it answers no queries. Set publicNetworkAccess to Enabled to change that."
+    )]
+    NoPublicAccess(String),
+    /// A workspace that is being opened or closed.
+    #[error("the workspace {0:?} is not open at the moment: try again, and if it stays so, see whether it was deleted")]
+    NotOpen(String),
     /// No workspace of that name.
     #[error("there is no workspace {0:?}")]
     NoWorkspace(String),
@@ -60,13 +76,14 @@ impl Kinded for ApiError {
     fn kind(&self) -> ErrorKind {
         match self {
             Self::Token(refused) => refused.kind(),
-            Self::Forbidden { .. } => ErrorKind::Forbidden,
+            Self::Forbidden { .. } | Self::NoPublicAccess(_) => ErrorKind::Forbidden,
             Self::NoWorkspace(_) | Self::NoEndpoint(_) => ErrorKind::NotFound,
             Self::Method(_) => ErrorKind::MethodNotAllowed,
+            Self::TooManyWorkspaces { .. } => ErrorKind::Invalid,
             Self::Param(_) | Self::Parse { .. } | Self::Times { .. } | Self::Form(_) => ErrorKind::Invalid,
             Self::Eval(error) => error.kind(),
             Self::Storage(error) => error.kind(),
-            Self::Busy => ErrorKind::Unavailable,
+            Self::Busy | Self::NotOpen(_) => ErrorKind::Unavailable,
             Self::Internal(_) => ErrorKind::Internal,
         }
     }
@@ -78,14 +95,20 @@ impl ApiError {
         let azure = |code| AzureError::new(self.kind(), code, self.to_string());
         match self {
             Self::Token(refused) => token_refused(refused, peer, authorization_uri),
-            Self::Forbidden { principal } => {
-                let reason = "User does not have access to read metrics for this resource";
+            Self::Forbidden { principal, several } => {
+                let reason = match several {
+                    false => "User does not have access to read metrics for this resource",
+                    true => {
+                        "User does not have access to read metrics for all of these resources, or one does not exist"
+                    }
+                };
                 let envelope = azure("InsufficientAccessError").with_inner("AuthorizationFailedError", reason);
                 let mut response = envelope.response(peer);
                 response.extensions_mut().insert(PrincipalForLog(principal.as_str().into()));
                 response
             }
             Self::NoWorkspace(_) => azure("ResourceNotFound").response(peer),
+            Self::NoPublicAccess(_) => azure("PublicNetworkAccessDisabled").response(peer),
             _ => self.prometheus(),
         }
     }
@@ -125,7 +148,7 @@ mod tests {
         let address = ([127, 0, 0, 1], 1).into();
         let request_id = RequestId(uuid::Uuid::nil());
         let peer = Peer { addr: address, local_addr: address, tls: false, request_id };
-        let error = ApiError::Forbidden { principal: "6f4c0ae8".to_owned() };
+        let error = ApiError::Forbidden { principal: "6f4c0ae8".to_owned(), several: false };
         let response = error.response(&peer, "https://authority/tenant");
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert_eq!(response.headers()["x-ms-error-code"], "InsufficientAccessError");

@@ -8,7 +8,7 @@ use environment::{Clock, Monotonic};
 use model::TimestampMs;
 use promql::{Engine, EvalError, EvalTime, QueryResult, Stop};
 use promql_syntax::{Expr, Options, ParseError, parse_expr};
-use storage::Storage;
+use storage::Queryable;
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
 
@@ -18,20 +18,20 @@ use crate::{QueryApi, answer};
 
 impl QueryApi {
     /// `/query`: an expression at one time.
-    pub(crate) async fn query(&self, params: &Params, storage: Arc<dyn Storage>) -> Result<Vec<u8>, ApiError> {
+    pub(crate) async fn query(&self, params: &Params, view: Arc<dyn Queryable>) -> Result<Vec<u8>, ApiError> {
         let at = params.time("time", self.now())?;
         let timeout = params.timeout(self.settings.timeout)?;
         let (text, expr) = parse_query(params)?;
-        let result = self.evaluate(expr, EvalTime::Instant(at), timeout, storage).await?;
+        let result = self.evaluate(expr, EvalTime::Instant(at), timeout, view).await?;
         Ok(answer::query_result(&result, &text))
     }
 
     /// `/query_range`: an expression at every step of a range.
-    pub(crate) async fn query_range(&self, params: &Params, storage: Arc<dyn Storage>) -> Result<Vec<u8>, ApiError> {
+    pub(crate) async fn query_range(&self, params: &Params, view: Arc<dyn Queryable>) -> Result<Vec<u8>, ApiError> {
         let time = range(params, self.engine.options().steps_max)?;
         let timeout = params.timeout(self.settings.timeout)?;
         let (text, expr) = parse_query(params)?;
-        let result = self.evaluate(expr, time, timeout, storage).await?;
+        let result = self.evaluate(expr, time, timeout, view).await?;
         Ok(answer::query_result(&result, &text))
     }
 
@@ -42,7 +42,7 @@ impl QueryApi {
         expr: Expr,
         time: EvalTime,
         timeout: Duration,
-        storage: Arc<dyn Storage>,
+        view: Arc<dyn Queryable>,
     ) -> Result<QueryResult, ApiError> {
         let deadline = self.parts.clock.monotonic().plus(timeout);
         let admitted = Arc::clone(&self.admitted).try_acquire_owned().map_err(|_| ApiError::Busy)?;
@@ -57,7 +57,7 @@ impl QueryApi {
             // The permits go with the evaluation, not with the request: one that is being stopped still takes a thread.
             let _permits = (admitted, slot);
             running.inc();
-            let result = run(&engine, &runtime, &expr, time, &*storage, &interrupt);
+            let result = run(&engine, &runtime, &expr, time, &*view, &interrupt);
             running.dec();
             result
         });
@@ -70,11 +70,11 @@ fn run(
     runtime: &Handle,
     expr: &Expr,
     time: EvalTime,
-    storage: &dyn Storage,
+    view: &dyn Queryable,
     interrupt: &dyn Fn() -> Option<Stop>,
 ) -> Result<QueryResult, EvalError> {
     // Selecting waits for the store now and then, but mostly works through postings: nothing for a serving thread either.
-    let prepared = runtime.block_on(engine.prepare(storage, expr, time))?;
+    let prepared = runtime.block_on(engine.prepare(view, expr, time))?;
     prepared.evaluate(interrupt)
 }
 

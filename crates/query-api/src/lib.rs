@@ -1,7 +1,12 @@
-//! The Prometheus HTTP API over the storage seam, for each workspace at `/workspaces/{workspace}/api/v1/…`.
+//! The Prometheus HTTP API over the storage seam: for each workspace at `/workspaces/{workspace}/api/v1/…`, for several at once
+//! at `/workspaces/{a},{b}/api/v1/…`, and at `/api/v1/…` of a workspace's own host where there are such hosts.
 //!
-//! The way of a call: route → authenticate → find the workspace → authorise (*read data of this workspace*) → parameters →
-//! parse → evaluate on a thread of its own → JSON. Nothing of a workspace is said to who has no role on it.
+//! The way of a call: route → authenticate → find the workspaces → authorise (*read data of this workspace*, of each) →
+//! parameters → parse → evaluate on a thread of its own → JSON. Nothing of a workspace is said to who has no role on it.
+//!
+//! Over several workspaces a series that more than one has is one series, its samples merged by time; where they differ at
+//! one time, the workspace that was named first counts. With the parameter `workspace_label=true` (or the name of a label)
+//! each series carries the handle of its workspace instead, and a label of that name of its own is shown as `exported_…`.
 //! Not here: the language (`promql-syntax`, `promql`), samples (`storage`).
 
 mod answer;
@@ -13,26 +18,28 @@ mod listing;
 mod metrics;
 mod params;
 mod route;
+mod scope;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Policies, Propagation, READ_METRICS, Verifier};
-use catalog::{Catalog, Profile, Workspace};
+use access::{Policies, Verifier};
+use catalog::Catalog;
 use environment::Clock;
 use http::header::{ALLOW, CONTENT_TYPE};
 use http::{HeaderMap, Method, StatusCode};
-use http_serving::{Peer, PrincipalForLog, Request, Response, authenticate, read_body, with_header};
-use model::TimestampMs;
+use http_serving::{Peer, PrincipalForLog, Request, Response, authenticate, host_of, read_body, with_header};
+use model::{EndpointDomain, OwnHost, TimestampMs};
 use prometheus_client::registry::Registry;
 use promql::Engine;
-use storage::{Storage, Workspaces};
+use storage::{Queryable, Workspaces};
 use tokio::sync::Semaphore;
 
 use crate::error::{ApiError, json_response};
 use crate::metrics::Metrics;
 use crate::params::Params;
 use crate::route::{Endpoint, Route};
+use crate::scope::Scope;
 
 /// What the query API works with; shared with other edges.
 #[derive(Clone)]
@@ -62,6 +69,8 @@ pub struct Settings {
     pub concurrency: usize,
     /// Evaluations that may wait; more are refused with 503.
     pub waiting_max: usize,
+    /// The domain below which workspaces have hosts of their own, if there is one.
+    pub endpoint_domain: Option<EndpointDomain>,
 }
 
 impl Default for Settings {
@@ -72,6 +81,7 @@ impl Default for Settings {
             timeout: Duration::from_secs(120),
             concurrency: 20,
             waiting_max: 200,
+            endpoint_domain: None,
         }
     }
 }
@@ -95,9 +105,15 @@ impl QueryApi {
         Self { parts, settings, engine: Arc::new(engine), slots, admitted, metrics: Metrics::new() }
     }
 
-    /// Whether a path belongs to this API.
+    /// Whether a path belongs to this API, whatever the host.
     pub fn serves(path: &str) -> bool {
         Route::parse(path).is_some()
+    }
+
+    /// Whether a request belongs to this API: by its path, or by the host that it was sent to.
+    pub fn takes(&self, request: &Request) -> bool {
+        let path = request.uri().path();
+        Self::serves(path) || (Route::is_below_host(path) && self.workspace_of_host(request).is_some())
     }
 
     /// Shows what is counted here.
@@ -109,7 +125,10 @@ impl QueryApi {
     pub async fn handle(&self, request: Request, peer: Peer) -> Response {
         let started = self.parts.clock.monotonic();
         let path = request.uri().path().to_owned();
-        let route = Route::parse(&path).unwrap_or(Route { workspace: "", endpoint: Endpoint::Unknown });
+        let route = Route::parse(&path).unwrap_or_else(|| match self.workspace_of_host(&request) {
+            Some(handle) => Route::below_host(handle, &path),
+            None => Route { workspaces: String::new(), endpoint: Endpoint::Unknown },
+        });
         let endpoint = route.endpoint.name();
         let response = match self.answer(request, route).await {
             Ok(response) => response,
@@ -122,50 +141,44 @@ impl QueryApi {
         response
     }
 
-    async fn answer(&self, request: Request, route: Route<'_>) -> Result<Response, ApiError> {
-        let (workspace, principal) = self.admit(request.headers(), &route).await?;
+    async fn answer(&self, request: Request, route: Route) -> Result<Response, ApiError> {
+        let (scope, principal) = self.admit(request.headers(), &route).await?;
         if route.endpoint == Endpoint::Unknown {
             return Err(ApiError::NoEndpoint(request.uri().path().to_owned()));
         }
-        let storage = self.parts.workspaces.storage(workspace.account_id);
-        let storage = storage.ok_or_else(|| ApiError::NoWorkspace(route.workspace.to_owned()))?;
         let params = read_params(request, &route.endpoint).await?;
-        let body = self.call(&route.endpoint, &params, storage).await?;
+        let view = scope.view(&self.parts, &params)?;
+        let body = self.call(&route.endpoint, &params, view).await?;
         let mut response = json_response(StatusCode::OK, body);
         response.extensions_mut().insert(principal);
         Ok(response)
     }
 
     /// Who asks, and whether they may.
-    async fn admit(
-        &self,
-        headers: &HeaderMap,
-        route: &Route<'_>,
-    ) -> Result<(Arc<Workspace>, PrincipalForLog), ApiError> {
+    async fn admit(&self, headers: &HeaderMap, route: &Route) -> Result<(Scope, PrincipalForLog), ApiError> {
         let verified = authenticate(headers, &self.parts.verifier, &self.settings.audiences).await;
         let principal = verified.map_err(ApiError::Token)?;
         let snapshot = self.parts.catalog.snapshot();
-        let workspace = snapshot.workspace(route.workspace);
-        let workspace = workspace.ok_or_else(|| ApiError::NoWorkspace(route.workspace.to_owned()))?;
-        let propagation = match workspace.profile {
-            Profile::Azure => Propagation::Delayed,
-            Profile::Strict => Propagation::AtOnce,
-        };
-        let policy = self.parts.policies.of(propagation);
-        let decision = policy.allows(&principal, READ_METRICS, &workspace.envelope.id);
-        if !decision.is_allowed() {
-            return Err(ApiError::Forbidden { principal: principal.object_id.clone() });
-        }
-        Ok((Arc::clone(workspace), PrincipalForLog(principal.object_id.as_str().into())))
+        let scope = Scope::new(&self.parts, &snapshot, &route.workspaces, &principal)?;
+        Ok((scope, PrincipalForLog(principal.object_id.as_str().into())))
     }
 
-    async fn call(&self, endpoint: &Endpoint, params: &Params, storage: Arc<dyn Storage>) -> Result<Vec<u8>, ApiError> {
+    /// The handle that the host of a request stands for.
+    fn workspace_of_host(&self, request: &Request) -> Option<String> {
+        let host = host_of(request.uri(), request.headers())?;
+        match self.settings.endpoint_domain.as_ref()?.parse(host)? {
+            OwnHost::Query { handle } => Some(handle),
+            OwnHost::Ingestion { .. } => None,
+        }
+    }
+
+    async fn call(&self, endpoint: &Endpoint, params: &Params, view: Arc<dyn Queryable>) -> Result<Vec<u8>, ApiError> {
         match endpoint {
-            Endpoint::Query => self.query(params, storage).await,
-            Endpoint::QueryRange => self.query_range(params, storage).await,
-            Endpoint::Series => listing::series(params, &*storage).await,
-            Endpoint::Labels => listing::label_names(params, &*storage).await,
-            Endpoint::LabelValues(name) => listing::label_values(name, params, &*storage).await,
+            Endpoint::Query => self.query(params, view).await,
+            Endpoint::QueryRange => self.query_range(params, view).await,
+            Endpoint::Series => listing::series(params, &*view).await,
+            Endpoint::Labels => listing::label_names(params, &*view).await,
+            Endpoint::LabelValues(name) => listing::label_values(name, params, &*view).await,
             Endpoint::Unknown => Err(ApiError::NoEndpoint(String::new())),
         }
     }

@@ -4,20 +4,20 @@ use std::collections::BTreeSet;
 
 use model::{Labels, Matcher, TimestampMs};
 use promql_syntax::parse_metric_selector;
-use storage::{SelectHints, Storage, TimeRange};
+use storage::{Queryable, SelectHints, TimeRange};
 
 use crate::answer;
 use crate::error::ApiError;
 use crate::params::{ParamError, Params};
 
 /// `/series`: label sets of series that meet any of the selectors.
-pub(crate) async fn series(params: &Params, storage: &dyn Storage) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn series(params: &Params, view: &dyn Queryable) -> Result<Vec<u8>, ApiError> {
     let selectors = selectors(params)?;
     if selectors.is_empty() {
         return Err(ParamError::NoMatcher.into());
     }
     let (range, limit) = (time_range(params)?, params.limit()?);
-    let querier = storage.querier(range);
+    let querier = view.querier(range);
     let mut found = BTreeSet::<Labels>::new();
     for matchers in &selectors {
         let mut series = querier.select(matchers, SelectHints::series_only(range)).await?;
@@ -36,9 +36,9 @@ pub(crate) async fn series(params: &Params, storage: &dyn Storage) -> Result<Vec
 }
 
 /// `/labels`: names of labels.
-pub(crate) async fn label_names(params: &Params, storage: &dyn Storage) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn label_names(params: &Params, view: &dyn Queryable) -> Result<Vec<u8>, ApiError> {
     let (selectors, range, limit) = (selectors_or_all(params)?, time_range(params)?, params.limit()?);
-    let querier = storage.querier(range);
+    let querier = view.querier(range);
     let mut found = BTreeSet::new();
     for matchers in &selectors {
         found.extend(querier.label_names(matchers, one_more(limit)).await?);
@@ -47,12 +47,12 @@ pub(crate) async fn label_names(params: &Params, storage: &dyn Storage) -> Resul
 }
 
 /// `/label/{name}/values`: values of one label.
-pub(crate) async fn label_values(name: &str, params: &Params, storage: &dyn Storage) -> Result<Vec<u8>, ApiError> {
+pub(crate) async fn label_values(name: &str, params: &Params, view: &dyn Queryable) -> Result<Vec<u8>, ApiError> {
     if name.is_empty() {
         return Err(ParamError::Invalid { name: "name", reason: "the label's name is empty".to_owned() }.into());
     }
     let (selectors, range, limit) = (selectors_or_all(params)?, time_range(params)?, params.limit()?);
-    let querier = storage.querier(range);
+    let querier = view.querier(range);
     let mut found = BTreeSet::new();
     for matchers in &selectors {
         found.extend(querier.label_values(name, matchers, one_more(limit)).await?);

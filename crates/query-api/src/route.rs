@@ -2,11 +2,11 @@
 
 use percent_encoding::percent_decode_str;
 
-/// What is asked, of which workspace.
+/// What is asked, of which workspaces.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub(crate) struct Route<'p> {
-    /// An `accountId` or a handle, as it was written.
-    pub(crate) workspace: &'p str,
+pub(crate) struct Route {
+    /// An `accountId` or a handle, or several with commas between.
+    pub(crate) workspaces: String,
     pub(crate) endpoint: Endpoint,
 }
 
@@ -23,28 +23,42 @@ pub(crate) enum Endpoint {
     Unknown,
 }
 
-impl<'p> Route<'p> {
-    /// `/workspaces/{workspace}/api/v1/{endpoint}`; `None` for every path that is not below `/workspaces/`.
-    pub(crate) fn parse(path: &'p str) -> Option<Self> {
+impl Route {
+    /// `/workspaces/{workspaces}/api/v1/{endpoint}`; `None` for every path that is not below `/workspaces/`.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
         let mut segments = path.strip_prefix('/')?.split('/');
         if !segments.next()?.eq_ignore_ascii_case("workspaces") {
             return None;
         }
-        let workspace = segments.next()?;
-        let rest: Vec<&str> = segments.collect();
-        let endpoint = match rest.as_slice() {
-            ["api", "v1", "query"] => Endpoint::Query,
-            ["api", "v1", "query_range"] => Endpoint::QueryRange,
-            ["api", "v1", "series"] => Endpoint::Series,
-            ["api", "v1", "labels"] => Endpoint::Labels,
-            ["api", "v1", "label", name, "values"] => Endpoint::LabelValues(unescape(name)),
-            _ => Endpoint::Unknown,
-        };
-        Some(Self { workspace, endpoint })
+        // Some clients escape commas.
+        let workspaces = percent_decode_str(segments.next()?).decode_utf8_lossy().into_owned();
+        Some(Self { workspaces, endpoint: Endpoint::parse(segments) })
+    }
+
+    /// `/api/v1/{endpoint}` of a workspace's own host.
+    pub(crate) fn below_host(handle: String, path: &str) -> Self {
+        Self { workspaces: handle, endpoint: Endpoint::parse(path.strip_prefix('/').unwrap_or(path).split('/')) }
+    }
+
+    /// Whether a path is one of a workspace's own host, or an attempt at one.
+    pub(crate) fn is_below_host(path: &str) -> bool {
+        path.starts_with("/api/")
     }
 }
 
 impl Endpoint {
+    fn parse<'p>(segments: impl Iterator<Item = &'p str>) -> Self {
+        let segments: Vec<&str> = segments.take(SEGMENTS_MAX).collect();
+        match segments.as_slice() {
+            ["api", "v1", "query"] => Self::Query,
+            ["api", "v1", "query_range"] => Self::QueryRange,
+            ["api", "v1", "series"] => Self::Series,
+            ["api", "v1", "labels"] => Self::Labels,
+            ["api", "v1", "label", name, "values"] => Self::LabelValues(unescape(name)),
+            _ => Self::Unknown,
+        }
+    }
+
     /// Its name in metrics.
     pub(crate) const fn name(&self) -> &'static str {
         match self {
@@ -89,6 +103,9 @@ fn unescape_values(escaped: &str) -> Option<String> {
     Some(out)
 }
 
+/// One more than any endpoint has.
+const SEGMENTS_MAX: usize = 6;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -106,11 +123,23 @@ mod tests {
             ("/workspaces/a/api/v1/label/U__a_zz_/values", Some(("a", Endpoint::LabelValues("U__a_zz_".into())))),
             ("/workspaces/a/api/v1/query/", Some(("a", Endpoint::Unknown))),
             ("/workspaces/a", Some(("a", Endpoint::Unknown))),
+            ("/workspaces/a,b%2CC/api/v1/query", Some(("a,b,C", Endpoint::Query))),
+            ("/workspaces/a/api/v1/query/x/y/z", Some(("a", Endpoint::Unknown))),
             ("/metrics", None),
             ("/workspaces", None),
         ] {
-            let found = Route::parse(path).map(|route| (route.workspace, route.endpoint));
-            assert_eq!(found, expected, "{path}");
+            let found = Route::parse(path).map(|route| (route.workspaces, route.endpoint));
+            assert_eq!(found, expected.map(|(name, endpoint)| (name.to_owned(), endpoint)), "{path}");
+        }
+        for (path, expected) in [
+            ("/api/v1/query", Endpoint::Query),
+            ("/api/v1/label/job/values", Endpoint::LabelValues("job".into())),
+            ("/api/v1", Endpoint::Unknown),
+            ("/api/v2/query", Endpoint::Unknown),
+        ] {
+            assert!(Route::is_below_host(path) && !Route::is_below_host(&path[1..]));
+            let found = Route::below_host("a".to_owned(), path);
+            assert_eq!((found.workspaces.as_str(), found.endpoint), ("a", expected), "{path}");
         }
     }
 }

@@ -101,7 +101,7 @@ impl Label {
 
     /// A matcher of series with, or without, a label of this name.
     fn presence(&self, op: MatchOp) -> Matcher {
-        Matcher::new(op, &*self.name, "").expect("comparisons with the empty text need no pattern")
+        Matcher::new(op, &self.name, "").expect("comparisons with the empty text need no pattern")
     }
 }
 

@@ -1,5 +1,7 @@
 //! Views over several: what they show is what one store with everything in it would show.
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::future::{Future, ready};
 use std::pin::pin;

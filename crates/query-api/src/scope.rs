@@ -1,0 +1,107 @@
+//! Which workspaces a call is about, whether the caller may read all of them, and the view over them.
+
+use std::sync::Arc;
+
+use access::{Principal, Propagation, READ_METRICS};
+use catalog::{Profile, Snapshot, Workspace};
+use storage::{Labelled, Merged, Queryable, Storage};
+
+use crate::Parts;
+use crate::error::ApiError;
+use crate::params::{ParamError, Params};
+
+/// Workspaces of a call: at least one, each once, in the order in which they were named.
+#[derive(Debug)]
+pub(crate) struct Scope {
+    workspaces: Vec<Arc<Workspace>>,
+}
+
+impl Scope {
+    /// The workspaces that `names` (identities or handles with commas between) stand for, if the principal may read all.
+    ///
+    /// Of a single name it is said whether it exists. Of several nothing is said but that something is missing: who may not
+    /// read a workspace does not learn of it either.
+    pub(crate) fn new(
+        parts: &Parts,
+        snapshot: &Snapshot,
+        names: &str,
+        principal: &Principal,
+    ) -> Result<Self, ApiError> {
+        let named = names.split(',').count();
+        if named > WORKSPACES_MAX {
+            return Err(ApiError::TooManyWorkspaces { named });
+        }
+        let forbidden = || ApiError::Forbidden { principal: principal.object_id.clone(), several: named > 1 };
+        let mut workspaces: Vec<Arc<Workspace>> = Vec::with_capacity(named);
+        for name in names.split(',') {
+            let workspace = match snapshot.workspace(name) {
+                Some(workspace) => workspace,
+                None if named == 1 => return Err(ApiError::NoWorkspace(name.to_owned())),
+                None => return Err(forbidden()),
+            };
+            let policy = parts.policies.of(propagation(workspace));
+            if !policy.allows(principal, READ_METRICS, &workspace.envelope.id).is_allowed() {
+                return Err(forbidden());
+            }
+            if !workspaces.iter().any(|known| known.account_id == workspace.account_id) {
+                workspaces.push(Arc::clone(workspace));
+            }
+        }
+        match workspaces.iter().find(|workspace| !workspace.public_network_access) {
+            Some(workspace) => Err(ApiError::NoPublicAccess(workspace.handle.clone())),
+            None => Ok(Self { workspaces }),
+        }
+    }
+
+    /// The view over all of them, with the label that the parameters ask for.
+    pub(crate) fn view(&self, parts: &Parts, params: &Params) -> Result<Arc<dyn Queryable>, ApiError> {
+        let label = label(params)?;
+        let mut members: Vec<Arc<dyn Queryable>> = Vec::with_capacity(self.workspaces.len());
+        for workspace in &self.workspaces {
+            let storage: Option<Arc<dyn Storage>> = parts.workspaces.storage(workspace.account_id);
+            let storage = storage.ok_or_else(|| ApiError::NotOpen(workspace.handle.clone()))?;
+            members.push(match label {
+                Some(name) => Arc::new(Labelled::new(storage, name, &workspace.handle)),
+                None => storage,
+            });
+        }
+        Ok(match members.len() {
+            1 => members.remove(0),
+            _ => Arc::new(Merged::new(members)),
+        })
+    }
+}
+
+/// In Azure a role takes a while to arrive; workspaces of that profile rehearse it.
+fn propagation(workspace: &Workspace) -> Propagation {
+    match workspace.profile {
+        Profile::Azure => Propagation::Delayed,
+        Profile::Strict => Propagation::AtOnce,
+    }
+}
+
+/// The name of the label with each series' workspace, if one is asked for: `true` for the usual name, or another name.
+fn label(params: &Params) -> Result<Option<&str>, ApiError> {
+    let is_name = |text: &str| {
+        let mut bytes = text.bytes();
+        let first = bytes.next().is_some_and(|byte| byte.is_ascii_alphabetic() || byte == b'_');
+        let rest = bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        first && rest && text.len() <= LABEL_NAME_BYTES_MAX && text != model::METRIC_NAME
+    };
+    match params.get(LABEL_PARAM) {
+        "" | "false" => Ok(None),
+        "true" => Ok(Some(LABEL)),
+        name if is_name(name) => Ok(Some(name)),
+        other => {
+            let shown: String = other.chars().take(LABEL_NAME_BYTES_MAX).collect();
+            let reason = format!("cannot take {shown:?} as a label's name; use true, false, or a name such as {LABEL}");
+            Err(ParamError::Invalid { name: LABEL_PARAM, reason }.into())
+        }
+    }
+}
+
+/// Workspaces that a call may name: each is selected from at the same time, and holds a series while they are merged.
+pub(crate) const WORKSPACES_MAX: usize = 20;
+const LABEL_PARAM: &str = "workspace_label";
+const LABEL: &str = "workspace";
+const LABEL_NAME_BYTES_MAX: usize = 64;

@@ -1,0 +1,304 @@
+//! Calls over real connections: one workspace and several, who may read what, hosts, workspaces that go away.
+
+#![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
+
+#[path = "../../ingest/tests/support/issuer.rs"]
+mod issuer;
+
+use std::collections::HashMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use access::{Issuer, KeySet, Policies, Policy, Propagation, RoleAssignment, Verifier, roles};
+use catalog::{Catalog, Envelope, Profile, Snapshot, Workspace, WorkspaceLimits};
+use environment::HttpClient as _;
+use host::{HostClock, HostHttp, HostRng};
+use http_serving::{PlainHttp, Server, bind};
+use issuer::LocalIssuer;
+use model::{AccountId, EndpointDomain, ResourceId};
+use promql::Engine;
+use query_api::{Parts, QueryApi, Settings};
+use storage::{Storage, Workspaces};
+use testkit::series_store::SeriesStore;
+
+const ISSUER: &str = "http://127.0.0.1/issuer";
+const AUDIENCE: &str = "https://prometheus.monitor.azure.com";
+/// May read the workspaces `eu` and `us`.
+const READER: &str = "6f4c0ae8-0d4e-4a1e-9a5c-0a1b2c3d4e5f";
+/// May read `eu` alone.
+const HALF: &str = "6f4c0ae8-0d4e-4a1e-9a5c-0a1b2c3d4e60";
+/// May read everything.
+const ALL: &str = "6f4c0ae8-0d4e-4a1e-9a5c-0a1b2c3d4e61";
+
+/// Workspaces by handle: what is in them, samples every ten seconds from 0.
+const CONTENTS: [(&str, &str); 5] = [
+    ("eu", "up{job=\"a\"} 1 1 1\nup{job=\"b\"} 1 1 1\nlone{workspace=\"own\"} 5 5 5"),
+    ("us", "up{job=\"a\"} 7 _ 7 7\nup{job=\"c\"} 0 0 0 0"),
+    ("secret", "up{job=\"hidden\"} 1 1 1 1"),
+    ("late", "up{job=\"late\"} 1 1 1 1"),
+    ("shut", "up 1 1 1"),
+];
+
+struct Api {
+    address: SocketAddr,
+    issuer: LocalIssuer,
+    http: HostHttp,
+    open: Arc<Open>,
+    policies: Arc<Policies>,
+}
+
+struct Open(Mutex<HashMap<AccountId, Arc<dyn Storage>>>);
+
+impl Workspaces for Open {
+    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>> {
+        self.0.lock().unwrap().get(&workspace).cloned()
+    }
+}
+
+fn account(index: usize) -> AccountId {
+    format!("14e21a3b-a68e-4626-873e-6539bd54fc{index:02}").parse().unwrap()
+}
+
+fn resource(handle: &str) -> ResourceId {
+    format!("/subscriptions/s/resourceGroups/g/providers/Microsoft.Monitor/accounts/{handle}").parse().unwrap()
+}
+
+fn workspace(index: usize, handle: &str) -> Workspace {
+    Workspace {
+        envelope: Envelope::of(resource(handle)),
+        account_id: account(index),
+        handle: handle.to_owned(),
+        profile: if handle == "late" { Profile::Azure } else { Profile::Strict },
+        public_network_access: handle != "shut",
+        limits: WorkspaceLimits::default(),
+        default_rule: None,
+        default_endpoint: None,
+    }
+}
+
+fn reader(principal: &str, scope: ResourceId) -> RoleAssignment {
+    RoleAssignment {
+        principal_id: principal.to_owned(),
+        issuer: None,
+        role_definition_id: roles::MONITORING_DATA_READER.to_owned(),
+        scope,
+    }
+}
+
+fn assignments() -> Vec<RoleAssignment> {
+    vec![
+        reader(READER, resource("eu")),
+        reader(READER, resource("us")),
+        reader(HALF, resource("eu")),
+        reader(ALL, "/subscriptions/s".parse().unwrap()),
+    ]
+}
+
+impl Api {
+    fn start() -> Self {
+        let clock = Arc::new(HostClock::new());
+        let issuer = LocalIssuer::new();
+        let keys = Arc::new(KeySet::from_jwks(issuer.jwks().as_bytes()).unwrap());
+        let no_http = Arc::new(testkit::ScriptedHttp::new(|_| panic!("no keys are fetched")));
+        let verifier = Verifier::new([Issuer::local(ISSUER, move || keys.clone())], no_http, clock.clone()).unwrap();
+        let mut open: HashMap<AccountId, Arc<dyn Storage>> = HashMap::new();
+        for (index, (_, lines)) in CONTENTS.iter().enumerate() {
+            let store = SeriesStore::new();
+            store.load(10_000, lines).unwrap();
+            open.insert(account(index), Arc::new(store));
+        }
+        let open = Arc::new(Open(Mutex::new(open)));
+        let workspaces = CONTENTS.iter().enumerate().map(|(index, (handle, _))| workspace(index, handle));
+        let policies = Arc::new(Policies::fixed(Policy::new(assignments()).unwrap()));
+        let parts = Parts {
+            catalog: Arc::new(Catalog::new(Snapshot::new(workspaces, [], []).unwrap())),
+            verifier: Arc::new(verifier),
+            policies: policies.clone(),
+            workspaces: open.clone(),
+            clock,
+        };
+        let settings =
+            Settings { endpoint_domain: Some(EndpointDomain::new("example.org").unwrap()), ..Settings::default() };
+        let api = QueryApi::new(parts, settings, Engine::default());
+        let listener = bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let address = listener.local_addr().unwrap();
+        let server = Server::new("query", Taken(api), &HostRng).with_plain(PlainHttp::LoopbackOnly);
+        tokio::spawn(server.serve(listener, std::future::pending()));
+        let http = HostHttp::new(host::tls::roots(None).unwrap(), None);
+        Self { address, issuer, http, open, policies }
+    }
+
+    async fn get(&self, principal: &str, host: Option<&str>, path: &str) -> (u16, String) {
+        let token = self.issuer.token(ISSUER, AUDIENCE, principal);
+        let mut request = http::Request::get(format!("http://{}{path}", self.address))
+            .header("authorization", format!("Bearer {token}"));
+        if let Some(host) = host {
+            request = request.header("host", host);
+        }
+        let answer = self.http.send(request.body(Default::default()).unwrap(), Duration::from_secs(10)).await.unwrap();
+        (answer.status().as_u16(), String::from_utf8(answer.body().to_vec()).unwrap())
+    }
+
+    /// The data of a success.
+    #[track_caller]
+    fn data(answer: &(u16, String)) -> String {
+        assert_eq!(answer.0, 200, "{}", answer.1);
+        let start = "{\"status\":\"success\",\"data\":";
+        answer.1.strip_prefix(start).unwrap().strip_suffix('}').unwrap().to_owned()
+    }
+}
+
+/// What the program does: asks whether a request belongs to the API.
+struct Taken(QueryApi);
+
+impl http_serving::Handler for Taken {
+    async fn handle(&self, request: http_serving::Request, peer: http_serving::Peer) -> http_serving::Response {
+        match self.0.takes(&request) {
+            true => self.0.handle(request, peer).await,
+            false => http_serving::empty(http::StatusCode::IM_A_TEAPOT),
+        }
+    }
+}
+
+#[tokio::test]
+async fn several_workspaces_are_as_one() {
+    let api = Api::start();
+    for (call, expected) in [
+        ("eu/api/v1/labels", r#"["__name__","job","workspace"]"#),
+        ("us,eu/api/v1/label/job/values", r#"["a","b","c"]"#),
+        ("us,eu/api/v1/label/job/values?limit=3&match%5B%5D=up", r#"["a","b","c"]"#),
+        ("us,EU,us,14e21a3b-a68e-4626-873e-6539bd54fc00/api/v1/query?query=count(up)&time=20", "\"3\""),
+        ("us,eu/api/v1/query?query=sum(up)&time=20", "\"8\""),
+        // At 10 s only `eu` has a sample of its own, at 0 and 20 s the first that is named counts.
+        ("us%2Ceu/api/v1/query?query=up%7Bjob%3D%22a%22%7D%5B30s%5D&time=20", r#"[[0,"7"],[10,"1"],[20,"7"]]"#),
+        ("eu,us/api/v1/query?query=up%7Bjob%3D%22a%22%7D%5B40s%5D&time=30", r#"[[0,"1"],[10,"1"],[20,"1"],[30,"7"]]"#),
+        ("us,eu/api/v1/query_range?query=sum(up)&start=0&end=20&step=10", r#"[[0,"8"],[10,"2"],[20,"8"]]"#),
+        (
+            "us,eu/api/v1/series?match%5B%5D=up",
+            r#"[{"__name__":"up","job":"a"},{"__name__":"up","job":"b"},{"__name__":"up","job":"c"}]"#,
+        ),
+        ("us,eu/api/v1/series?match%5B%5D=up&limit=1", r#"[{"__name__":"up","job":"a"}],"warnings":["results"#),
+    ] {
+        let data = Api::data(&api.get(READER, None, &format!("/workspaces/{call}")).await);
+        assert!(data.contains(expected), "{call}: {data}");
+    }
+}
+
+#[tokio::test]
+async fn a_label_says_which_workspace_on_demand() {
+    let api = Api::start();
+    for (call, expected) in [
+        ("us,eu/api/v1/query?query=count(up)&time=20&workspace_label=true", "\"4\""),
+        (
+            "us,eu/api/v1/query?query=up%7Bworkspace%3D%22us%22%2Cjob%3D%22a%22%7D&time=20&workspace_label=true",
+            r#""workspace":"us"},"value":[20,"7"]"#,
+        ),
+        (
+            "us,eu/api/v1/query?query=count%20by%20(cluster)(up)&time=20&workspace_label=cluster",
+            r#"[{"metric":{"cluster":"eu"},"value":[20,"2"]},{"metric":{"cluster":"us"},"value":[20,"2"]}]"#,
+        ),
+        ("eu,us/api/v1/label/workspace/values?workspace_label=true", r#"["eu","us"]"#),
+        ("eu,us/api/v1/label/workspace/values?workspace_label=true&match%5B%5D=lone", r#"["eu"]"#),
+        ("eu,us/api/v1/label/workspace/values?workspace_label=false", r#"["own"]"#),
+        ("eu/api/v1/labels?workspace_label=true", r#"["__name__","exported_workspace","job","workspace"]"#),
+        (
+            "eu/api/v1/series?match%5B%5D=lone&workspace_label=true",
+            r#"[{"__name__":"lone","exported_workspace":"own","workspace":"eu"}]"#,
+        ),
+    ] {
+        let data = Api::data(&api.get(READER, None, &format!("/workspaces/{call}")).await);
+        assert!(data.contains(expected), "{call}: {data}");
+    }
+    for bad in ["__name__", "a-b", "1a", "yes%20please", &"a".repeat(65)] {
+        let (status, body) =
+            api.get(READER, None, &format!("/workspaces/eu/api/v1/labels?workspace_label={bad}")).await;
+        assert!(status == 400 && body.contains("invalid parameter \\\"workspace_label\\\""), "{bad}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn all_or_nothing_and_nothing_is_said_of_the_rest() {
+    let api = Api::start();
+    let forbidden = api.get(HALF, None, "/workspaces/eu,secret/api/v1/query?query=up").await;
+    assert_eq!(forbidden.0, 403);
+    for (principal, names) in [
+        (HALF, "secret,eu"),
+        (HALF, "eu,us"),
+        (HALF, "eu,nowhere"),
+        (HALF, "eu,"),
+        (HALF, "us,secret"),
+        (READER, "eu,us,secret"),
+        (READER, "eu,us,late"),
+        (READER, "eu,shut"),
+        (ALL, "eu,nowhere"),
+    ] {
+        for call in ["query?query=up", "labels", "series?match%5B%5D=up", "label/job/values", "nothing"] {
+            let answer = api.get(principal, None, &format!("/workspaces/{names}/api/v1/{call}")).await;
+            assert_eq!(answer, forbidden, "{names} {call}: the same, to the letter");
+        }
+    }
+    assert!(!forbidden.1.contains("secret") && forbidden.1.contains("InsufficientAccessError"), "{}", forbidden.1);
+    let data = Api::data(&api.get(ALL, None, "/workspaces/eu,us,secret,late/api/v1/label/job/values").await);
+    assert_eq!(data, r#"["a","b","c","hidden","late"]"#);
+}
+
+#[tokio::test]
+async fn what_is_wrong_is_said_clearly() {
+    let api = Api::start();
+    let many = vec!["eu"; 21].join(",");
+    let most = vec!["eu"; 20].join(",");
+    for (path, status, text) in [
+        (format!("/workspaces/{many}/api/v1/labels"), 400, "21 workspaces are named; a call may name 20"),
+        (format!("/workspaces/{most}/api/v1/labels"), 200, "success"),
+        ("/workspaces/nowhere/api/v1/labels".to_owned(), 404, "there is no workspace \\\"nowhere\\\""),
+        ("/workspaces/shut/api/v1/labels".to_owned(), 403, "PublicNetworkAccessDisabled"),
+        ("/workspaces/eu/api/v1/nothing".to_owned(), 404, "there is no endpoint"),
+        ("/api/v1/labels".to_owned(), 418, ""),
+    ] {
+        let (found, body) = api.get(ALL, None, &path).await;
+        assert!(found == status && body.contains(text), "{path}: {found} {body}");
+    }
+    // Deleted meanwhile: known to the request's snapshot, closed already.
+    api.open.0.lock().unwrap().remove(&account(1));
+    for names in ["us", "eu,us"] {
+        let (status, body) = api.get(READER, None, &format!("/workspaces/{names}/api/v1/query?query=up")).await;
+        assert!(status == 503 && body.contains("the workspace \\\"us\\\" is not open at the moment"), "{body}");
+    }
+}
+
+#[tokio::test]
+async fn a_workspace_has_a_host_of_its_own() {
+    let api = Api::start();
+    let eu = Some("EU.local.prometheus.example.org:8443");
+    let data = Api::data(&api.get(HALF, eu, "/api/v1/query?query=count(up)&time=20").await);
+    assert!(data.contains("\"2\""), "{data}");
+    for (principal, host, path, status) in [
+        (HALF, "secret.local.prometheus.example.org", "/api/v1/labels", 403),
+        (ALL, "nowhere.local.prometheus.example.org", "/api/v1/labels", 404),
+        (HALF, "eu.local.prometheus.example.org", "/api/v1/nothing", 404),
+        (HALF, "eu.local.prometheus.example.org", "/metrics", 418),
+        (HALF, "eu.local-1.metrics.ingest.example.org", "/api/v1/labels", 418),
+        (HALF, "eu.local.prometheus.example.net", "/api/v1/labels", 418),
+        (HALF, "eu.local.prometheus.example.org", "/workspaces/us/api/v1/labels", 403),
+    ] {
+        let (found, body) = api.get(principal, Some(host), path).await;
+        assert_eq!(found, status, "{host}{path}: {body}");
+    }
+}
+
+#[tokio::test]
+async fn changes_of_rights_reach_azure_workspaces_later() {
+    let api = Api::start();
+    api.policies.replace(Propagation::AtOnce, Policy::default());
+    for (name, status) in [("eu", 403), ("late", 200), ("eu,late", 403)] {
+        let (found, body) = api.get(ALL, None, &format!("/workspaces/{name}/api/v1/labels")).await;
+        assert_eq!(found, status, "{name}: {body}");
+    }
+    api.policies.replace(Propagation::AtOnce, Policy::new(assignments()).unwrap());
+    api.policies.replace(Propagation::Delayed, Policy::default());
+    for (name, status) in [("eu", 200), ("late", 403), ("eu,late", 403)] {
+        let (found, body) = api.get(ALL, None, &format!("/workspaces/{name}/api/v1/labels")).await;
+        assert_eq!(found, status, "{name}: {body}");
+    }
+}
