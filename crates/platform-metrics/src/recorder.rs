@@ -2,8 +2,11 @@
 //!
 //! A batch whose commit failed may or may not be stored. It is therefore repeated as it is before anything new is
 //! written (a sample identical to one stored changes nothing), and booked when a commit says what became of it; what grows
-//! meanwhile is in the next one. A sample that is refused (a clock that was set back, a restart within a minute) is not
-//! booked, so its count is carried, too.
+//! meanwhile is in the next one. A sample that is refused is not booked, so its count is carried, too.
+//!
+//! Minutes only rise, also over restarts: before its first one a recorder looks up the newest that is stored. Writing into a
+//! minute that another process recorded would be refused at best; at worst the counts are the same and pass for a
+//! repetition.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -11,9 +14,9 @@ use std::time::Duration;
 
 use catalog::Catalog;
 use environment::{Monotonic, UnixTime};
-use model::{AccountId, Labels, TimestampMs};
+use model::{AccountId, Labels, METRIC_NAME, Matcher, TimestampMs};
 use quota::{Dropped, EventReason, OTHER_STATUS, Quotas, RuleQuota, SampleReason, WorkspaceQuota, WorkspaceUsage};
-use storage::{CommitError, Storage, Workspaces};
+use storage::{Batch, CommitError, QueryError, SelectHints, Storage, TimeRange, Workspaces};
 
 use crate::books::Books;
 use crate::definitions::{self as metric, Definition};
@@ -37,8 +40,10 @@ pub struct Recorder {
     parts: Parts,
     workspaces: Books<AccountId, WorkspaceQuota>,
     rules: Books<Arc<str>, RuleQuota>,
-    /// The minute of the newest batch.
+    /// The minute of the newest batch, of this recorder or one before it.
     last: Option<TimestampMs>,
+    /// The last of these that was complained of because the clock is far behind it.
+    complained: Option<TimestampMs>,
     /// When the counts of the newest batch were read.
     counted: Option<Monotonic>,
     /// A batch of which nobody knows whether it is stored.
@@ -94,9 +99,19 @@ impl Recorder {
             workspaces: Books::default(),
             rules: Books::default(),
             last: None,
+            complained: None,
             counted: None,
             unsure: None,
             round: 0,
+        }
+    }
+
+    /// Writes into another system workspace from now on: the one before was deleted. What is recorded goes on.
+    pub fn set_system(&mut self, system: AccountId) {
+        if system != self.parts.system {
+            self.parts.system = system;
+            // Whether it is stored there matters no more; its counts are those of the next batch.
+            (self.unsure, self.last) = (None, None);
         }
     }
 
@@ -121,7 +136,14 @@ impl Recorder {
         {
             return Recorded::Unwritten(error.to_string());
         }
+        if self.last.is_none() {
+            match newest_stored(&*storage, self.parts.system, minute).await {
+                Ok(newest) => self.last = newest,
+                Err(error) => return Recorded::Unwritten(error.to_string()),
+            }
+        }
         if let Some(last) = self.last.filter(|last| minute <= *last) {
+            self.complain_of_clock(last, minute);
             return Recorded::NotAfter(last);
         }
         let batch = self.batch(minute, monotonic);
@@ -281,10 +303,39 @@ impl Recorder {
         quota.stored(events);
     }
 
+    /// The clock meets the minute before again when it is set a little; only more than that is worth a word, once.
+    fn complain_of_clock(&mut self, last: TimestampMs, minute: TimestampMs) {
+        if last.since(minute) > CLOCK_BEHIND_MS_MAX && self.complained != Some(last) {
+            self.complained = Some(last);
+            let behind_minutes = last.since(minute) / MINUTE_MS;
+            tracing::warn!(behind_minutes, "Platform metrics wait: the clock is behind those that are stored");
+        }
+    }
+
     fn minutes_since_counted(&self, now: Monotonic) -> f64 {
         let since = self.counted.map_or(Duration::ZERO, |counted| now.since(counted));
         (since.as_secs_f64() / 60.0).round().max(1.0)
     }
+}
+
+/// The newest minute that is stored, if it is not before `minute`.
+async fn newest_stored(
+    storage: &dyn Storage,
+    system: AccountId,
+    minute: TimestampMs,
+) -> Result<Option<TimestampMs>, QueryError> {
+    // Every minute holds the system workspace's own metrics.
+    let matchers =
+        [Matcher::equal(METRIC_NAME, metric::ACTIVE_SERIES.series), Matcher::equal("account_id", &system.to_string())];
+    let range = TimeRange { start: minute, end: TimestampMs::MAX };
+    let mut selected = storage.querier(range).select(&matchers, SelectHints::samples(range)).await?;
+    let (mut batch, mut newest) = (Batch::default(), None);
+    while let Some(mut series) = selected.next()? {
+        while series.samples.next_batch(&mut batch)? {
+            newest = newest.max(batch.timestamps.last().copied().filter(|at| *at >= minute));
+        }
+    }
+    Ok(newest)
 }
 
 /// The time until the next minute of the wall clock begins.
@@ -311,6 +362,7 @@ fn percent(used: f64, limit: f64) -> f64 {
 const SHOWN_AT_ZERO: [Dropped; 2] =
     [Dropped::Event(EventReason::LimitThrottling), Dropped::Sample(SampleReason::LimitThrottling)];
 const MINUTE_MS: i64 = 60_000;
+const CLOCK_BEHIND_MS_MAX: i64 = 2 * MINUTE_MS;
 /// Counters of a workspace beside those of [`Dropped`].
 const RECEIVED: u16 = 1000;
 const STORED: u16 = 1001;
