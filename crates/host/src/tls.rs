@@ -47,8 +47,16 @@ pub fn provider() -> Arc<CryptoProvider> {
 /// # Errors
 /// [`RootsError`] when `extra` is not a file with certificates: trusting fewer than asked for would fail far from here.
 pub fn roots(extra: Option<&Path>) -> Result<Arc<RootCertStore>, RootsError> {
+    roots_with(extra)
+}
+
+/// The same with the authorities of several files.
+///
+/// # Errors
+/// [`RootsError`] when one of them is not a file with certificates.
+pub fn roots_with<'a>(extra: impl IntoIterator<Item = &'a Path>) -> Result<Arc<RootCertStore>, RootsError> {
     let mut roots = RootCertStore { roots: webpki_roots::TLS_SERVER_ROOTS.to_vec() };
-    if let Some(path) = extra {
+    for path in extra {
         add_pem_file(&mut roots, path)?;
     }
     Ok(Arc::new(roots))
