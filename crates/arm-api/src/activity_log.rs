@@ -101,7 +101,7 @@ impl Wanted {
             let text = literal.as_str();
             match (field.to_ascii_lowercase().as_str(), comparison) {
                 ("eventtimestamp", Comparison::Greater | Comparison::GreaterOrEqual) => {
-                    wanted.since_ms = Some(time(text)?)
+                    wanted.since_ms = Some(time(text)?);
                 }
                 ("eventtimestamp", Comparison::Less | Comparison::LessOrEqual) => wanted.until_ms = Some(time(text)?),
                 ("resourcegroupname", Comparison::Equal) => wanted.group = Some(text.to_owned()),
@@ -146,8 +146,9 @@ impl Wanted {
 }
 
 fn time(text: &str) -> Result<i64, ArmError> {
-    let parsed = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse::<Timestamp>());
-    parsed.map(Timestamp::as_millisecond).map_err(|_| invalid("$filter", &format!("{text:?} is no time")))
+    // Clients also send times without a zone, and dates alone; both are meant as UTC.
+    let parsed = ["", "Z", "T00:00:00Z"].iter().find_map(|zone| format!("{text}{zone}").parse::<Timestamp>().ok());
+    parsed.map(Timestamp::as_millisecond).ok_or_else(|| invalid("$filter", &format!("{text:?} is no time")))
 }
 
 fn token(text: &str) -> Result<i64, ArmError> {

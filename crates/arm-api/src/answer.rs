@@ -96,15 +96,18 @@ impl Common<'_> {
         for (name, value) in FIXED {
             response = with_header(response, name.clone(), value);
         }
+        if self.peer.tls {
+            // Not over plain HTTP, where it means nothing, and where this service may be all that a name ever serves.
+            response = with_header(response, STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains");
+        }
         let request_id = self.peer.request_id.to_string();
         let sent = |name: &HeaderName| self.request_headers.get(name).and_then(|value| value.to_str().ok());
         let short = |value: &&str| !value.is_empty() && value.len() <= ECHO_BYTES_MAX;
         let correlation_id = sent(&X_MS_CORRELATION_REQUEST_ID).filter(short).unwrap_or(&request_id).to_owned();
         response = with_header(response, X_MS_CORRELATION_REQUEST_ID, correlation_id);
-        if sent(&X_MS_RETURN_CLIENT_REQUEST_ID).is_some_and(|value| value.eq_ignore_ascii_case("true")) {
-            if let Some(id) = sent(&X_MS_CLIENT_REQUEST_ID).filter(short) {
-                response = with_header(response, X_MS_CLIENT_REQUEST_ID, id);
-            }
+        let wants_id = sent(&X_MS_RETURN_CLIENT_REQUEST_ID).is_some_and(|value| value.eq_ignore_ascii_case("true"));
+        if let Some(id) = sent(&X_MS_CLIENT_REQUEST_ID).filter(short).filter(|_| wants_id) {
+            response = with_header(response, X_MS_CLIENT_REQUEST_ID, id);
         }
         response = with_header(response, X_MS_REQUEST_ID, request_id);
         if !self.versions.is_empty() {
@@ -118,13 +121,8 @@ impl Common<'_> {
 }
 
 /// Headers that are the same on every answer: nothing of this may be kept by a cache or guessed at by a browser.
-const FIXED: &[(HeaderName, &str)] = &[
-    (CACHE_CONTROL, "no-cache"),
-    (PRAGMA, "no-cache"),
-    (EXPIRES, "-1"),
-    (STRICT_TRANSPORT_SECURITY, "max-age=31536000; includeSubDomains"),
-    (X_CONTENT_TYPE_OPTIONS, "nosniff"),
-];
+const FIXED: &[(HeaderName, &str)] =
+    &[(CACHE_CONTROL, "no-cache"), (PRAGMA, "no-cache"), (EXPIRES, "-1"), (X_CONTENT_TYPE_OPTIONS, "nosniff")];
 
 /// How long a client's own id may be to be repeated.
 const ECHO_BYTES_MAX: usize = 128;

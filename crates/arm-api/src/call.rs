@@ -14,14 +14,13 @@ use uuid::Uuid;
 use crate::body::{Unread, parse_json};
 use crate::error::ArmError;
 use crate::query::Query;
-use crate::route::{Params, Route};
+use crate::route::Params;
 use crate::{Parts, Settings, etag, groups, ids};
 
 /// A call of a route. Handlers take it whole.
 pub(crate) struct Call {
     pub(crate) parts: Arc<Parts>,
     pub(crate) settings: Arc<Settings>,
-    pub(crate) route: &'static Route,
     pub(crate) params: Params,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,

@@ -22,7 +22,7 @@ pub(crate) struct ArmError {
     /// For people.
     pub(crate) message: String,
     /// What of the request it is about.
-    pub(crate) target: Option<String>,
+    pub(crate) target: Option<Box<str>>,
     /// Each thing that is wrong.
     pub(crate) details: Vec<Detail>,
     /// Headers beside the common ones.
@@ -130,7 +130,7 @@ impl ArmError {
     /// With what of the request it is about.
     #[must_use]
     pub(crate) fn with_target(self, target: impl Into<String>) -> Self {
-        Self { target: Some(target.into()), ..self }
+        Self { target: Some(target.into().into()), ..self }
     }
 
     /// With a header.
@@ -144,7 +144,7 @@ impl ArmError {
     pub(crate) fn into_answer(self) -> Answer {
         let mut error = json!({ "code": self.code, "message": self.message });
         if let Some(target) = &self.target {
-            error["target"] = Value::from(target.as_str());
+            error["target"] = Value::from(&**target);
         }
         if !self.details.is_empty() {
             let detail = |d: &Detail| json!({ "code": d.code, "target": d.target, "message": d.message });

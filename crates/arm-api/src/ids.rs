@@ -1,12 +1,6 @@
 //! ARM ids: how they are put together, and which texts are scopes.
 
 use model::ResourceId;
-use uuid::Uuid;
-
-/// `/subscriptions/{id}`.
-pub(crate) fn subscription(id: Uuid) -> ResourceId {
-    parse(&format!("/subscriptions/{id}"))
-}
 
 /// The scope that segments of a path name, with the fixed segments as Azure writes them: none for the root, a subscription,
 /// a resource group, a resource or a child of one.

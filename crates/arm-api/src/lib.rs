@@ -42,8 +42,13 @@ mod schema;
 mod shape;
 mod subscriptions;
 mod table;
+#[cfg(test)]
+mod testing;
 mod usages;
 mod version;
+
+#[cfg(test)]
+mod tests;
 
 use std::sync::Arc;
 
@@ -279,7 +284,6 @@ impl ArmApi {
         let call = Call {
             parts: Arc::clone(&self.parts),
             settings: Arc::clone(&self.settings),
-            route,
             params,
             query,
             headers: head.headers.clone(),

@@ -75,7 +75,7 @@ fn encode(key: &str) -> String {
 
 fn decode(token: &str) -> Result<String, ArmError> {
     let wrong = || invalid("$skipToken", "it is not one that an answer's nextLink has");
-    if token.len() > TOKEN_BYTES_MAX || token.len() % 2 != 0 || !token.is_ascii() {
+    if token.len() > TOKEN_BYTES_MAX || !token.len().is_multiple_of(2) || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return Err(wrong());
     }
     let byte = |at: usize| u8::from_str_radix(&token[at..at + 2], 16).ok();

@@ -152,10 +152,10 @@ fn joined(conditions: Vec<Condition>) -> Vec<Condition> {
     for condition in conditions {
         match condition {
             Condition::Tag { name: Some(name), value: None, prefix: None } if tag_name.is_none() => {
-                tag_name = Some(name)
+                tag_name = Some(name);
             }
             Condition::Tag { name: None, value: Some(value), prefix: None } if tag_value.is_none() => {
-                tag_value = Some(value)
+                tag_value = Some(value);
             }
             other => others.push(other),
         }

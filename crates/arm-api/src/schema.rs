@@ -24,7 +24,6 @@ pub(crate) enum Kind {
     ListOf(&'static Kind),
     /// An object whose content means nothing here.
     AnyObject,
-    Anything,
     /// Only ever answered: taken, and forgotten.
     Answered,
 }
@@ -70,7 +69,6 @@ impl Checker {
     fn value(&mut self, value: Value, kind: &'static Kind, path: &str) -> Option<Value> {
         match (kind, value) {
             (_, Value::Null) | (Kind::Answered, _) => None,
-            (Kind::Anything, value) => Some(value),
             (Kind::Text, Value::String(text)) => Some(Value::String(text)),
             (Kind::Flag, Value::Bool(flag)) => Some(Value::Bool(flag)),
             (Kind::AnyObject, Value::Object(map)) => Some(Value::Object(map)),
@@ -181,7 +179,7 @@ const fn expected(kind: &Kind) -> &'static str {
         Kind::Texts => "an object of texts",
         Kind::Object(_) | Kind::MapOf(_) | Kind::AnyObject => "an object",
         Kind::ListOf(_) => "a list",
-        Kind::Anything | Kind::Answered => "anything",
+        Kind::Answered => "anything",
     }
 }
 
@@ -204,7 +202,7 @@ mod tests {
         optional("access", Kind::OneOf(&["Enabled", "Disabled"])),
         optional("on", Kind::Flag),
         optional("inner", Kind::ListOf(&Kind::Object(INNER))),
-        optional("any", Kind::Anything),
+        optional("any", Kind::AnyObject),
         answered("id"),
     ];
 
@@ -212,11 +210,11 @@ mod tests {
     fn what_is_right_comes_out_clean() {
         let body = json!({
             "Location": "x", "tags": {"a": "b", "c": null}, "access": "enabled", "on": null, "ID": {"what": "ever"},
-            "inner": [{"name": "n", "ids": [1, "2"]}], "any": [null],
+            "inner": [{"name": "n", "ids": [1, "2"]}], "any": {"x": [null]},
         });
         let expected = json!({
             "location": "x", "tags": {"a": "b"}, "access": "Enabled", "inner": [{"name": "n", "ids": [1, 2]}],
-            "any": [null],
+            "any": {"x": [null]},
         });
         assert_eq!(Value::Object(check(body, FIELDS).unwrap()), expected);
     }
@@ -225,7 +223,7 @@ mod tests {
     fn everything_wrong_is_said_at_once() {
         let body = json!({
             "tags": {"a": 1}, "access": "no", "on": "true", "inner": [{"ids": [-1, 1.5, true]}, "x"], "other": 1,
-            "any": 1, "ANY": 2,
+            "any": {}, "ANY": {},
         });
         let problems = check(body, FIELDS).unwrap_err();
         let mut found: Vec<String> = problems.iter().map(|p| format!("{} {}", p.target, p.message)).collect();

@@ -42,6 +42,6 @@ fn every_row_can_be_asked_for() {
             panic!("{} {path} leads nowhere", route.verb.name())
         };
         assert_eq!(found.pattern, route.pattern, "{} {path}", route.verb.name());
-        assert_eq!(crate::ArmApi::serves(&path), true, "{path}");
+        assert!(crate::ArmApi::serves(&path), "{path}");
     }
 }
