@@ -17,7 +17,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use host::HostDisk;
-use support::{Endpoint, PUBLISHER, STRICT_RULE, TestStorage};
+use quota::RuleLimits;
+use support::{Endpoint, PUBLISHER, STRICT, STRICT_RULE, TestStorage};
 use tsdb::Db;
 
 #[tokio::main]
@@ -29,6 +30,8 @@ async fn main() {
             Endpoint::start_over(db, TestStorage::default(), |_| {}).await
         }
     };
+    endpoint.limit(STRICT, Some(u64::MAX), None);
+    endpoint.quotas.set_rule_limits(RuleLimits { requests_per_minute: u64::MAX, bytes_per_minute: u64::MAX });
     println!("http://{}{}", endpoint.address, Endpoint::write_path(STRICT_RULE));
     println!("{}", endpoint.token(PUBLISHER));
     std::future::pending::<()>().await;

@@ -4,6 +4,8 @@
 
 mod support;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,7 +15,7 @@ use quota::RuleLimits;
 use remote_write::{Encoder, Sample, Version, framing};
 use support::{
     AZURE, AZURE_RULE, Answer, BOTH_RULE, EMPTY_RULE, Endpoint, HALF_OPEN_RULE, OTHER, OTHER_RULE, STRICT, STRICT_RULE,
-    TWO_RULE,
+    TWO_RULE, TestStorage,
 };
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::TcpStream;
@@ -187,6 +189,43 @@ async fn known_series_are_stored_and_new_ones_over_the_limit_named() {
         "known to the storage, but not active any more"
     );
     assert_eq!(endpoint.usage(STRICT).active_series, 3);
+}
+
+#[tokio::test]
+async fn a_flood_of_new_series_makes_no_more_than_the_limit() {
+    let disk = Arc::new(testkit::MemoryDisk::new());
+    let db = tsdb::Db::open(disk, Path::new("w"), tsdb::Settings::default()).unwrap();
+    let endpoint = Endpoint::start_over(db.clone(), TestStorage::default(), |_| {}).await;
+    endpoint.limit(STRICT, None, Some(100));
+    for (metric, refused) in [("a", 9_900), ("b", 10_000), ("a", 9_900)] {
+        let answer = endpoint.write(STRICT_RULE, Version::V1, &many(&endpoint, metric, 10_000)).await;
+        let message = message_of(&answer);
+        let start = format!("refused {refused} of 10000 samples; everything else is stored. {refused} new series are");
+        assert!(answer.status == 400 && message.starts_with(&start), "{message}");
+        assert!(message.len() < 1000, "few are named: {} bytes", message.len());
+    }
+    assert_eq!((db.stats().series, endpoint.usage(STRICT).active_series), (100, 100));
+    assert_eq!(db.stats().samples_appended, 200);
+}
+
+#[tokio::test]
+async fn a_series_that_is_new_and_stands_twice_keeps_its_order() {
+    let disk = Arc::new(testkit::MemoryDisk::new());
+    let db = tsdb::Db::open(disk, Path::new("w"), tsdb::Settings::default()).unwrap();
+    let endpoint = Endpoint::start_over(db.clone(), TestStorage::default(), |_| {}).await;
+    for round in 0..3 {
+        let mut encoder = Encoder::new(Version::V2);
+        let at = TimestampMs(endpoint.clock.now().as_millis()).plus(round * 1000);
+        for (metric, ms) in [("a", 1), ("b", 1), ("a", 2), ("a", 3)] {
+            let labels = Labels::from_pairs([("__name__", metric)]).unwrap();
+            encoder.series(&labels).sample(Sample::new(at.plus(ms), 1.0));
+        }
+        let answer = endpoint.write(STRICT_RULE, Version::V2, &encoder.finish()).await;
+        assert_eq!((answer.status, answer.written()), (204, Some([4, 0, 0])), "{}", answer.body);
+        // The series are to be asked for anew in the next slot of time.
+        endpoint.clock.advance(Duration::from_secs(900));
+    }
+    assert_eq!((db.stats().series, endpoint.usage(STRICT).active_series), (2, 2));
 }
 
 #[tokio::test]
