@@ -4,17 +4,20 @@
 //! passed after the slot of its last one: it leaves between 12 hours and 12 hours and a quarter after it. Slots are of the
 //! monotonic clock.
 //!
-//! Two tables. The *table* ([`shard`]) knows each active series by a keyed 64-bit hash of its labels and the slot it was
-//! last seen in: 8 bytes in open addressing, about 14 per series with the free places. It is exact but for hashes that
-//! collide: with a million active series, a new one is taken for one of them with a chance of 2^-42 (62 bits of the hash
-//! count), which lets it in uncounted. The *bits* ([`seen_bits`]) remember which of the engine's series were touched in
-//! this slot, so that the table is asked once per series and slot and everything else costs one load.
+//! The *table* ([`shard`]) knows each active series by a keyed hash of its labels and the slot it was last seen in: 8 bytes
+//! in open addressing, about 14 per series with the free places. It is exact but for hashes that collide: with a million
+//! active series, a new one is taken for one of them with a chance of 2^-36 (56 bits of the hash count), which lets it in
+//! uncounted. Two helpers know series by the engine's dense index. *Bits* ([`seen_bits`]) remember which were touched in
+//! this slot, so that the table is asked once per series and slot and everything else costs one load. *Known hashes*
+//! ([`known_hashes`], 8 to 16 bytes per series) spare reading labels even then.
 //!
 //! The number of active series never exceeds the limit but where the limit was lowered or [`ActiveSeries::refill`] found
 //! more: a new series takes its place under an atomic count before it enters the table, and series that left are
 //! counted out, shard by shard, before one is refused. A refused series is kept nowhere.
 
+mod known_hashes;
 mod seen_bits;
+mod segments;
 mod shard;
 
 use std::hash::{BuildHasher, RandomState};
@@ -27,6 +30,7 @@ use model::Labels;
 use parking_lot::Mutex;
 use xxhash_rust::xxh3::xxh3_64_with_secret;
 
+use self::known_hashes::KnownHashes;
 use self::seen_bits::{SeenBits, Tag};
 use self::shard::{Found, Shard, Slot};
 use crate::minute::since_start;
@@ -58,6 +62,7 @@ pub struct ActiveSeries {
     /// The newest slot for which all shards were swept.
     swept: AtomicU64,
     bits: SeenBits,
+    known: KnownHashes,
     shards: Box<[Mutex<Shard>]>,
 }
 
@@ -77,6 +82,7 @@ impl ActiveSeries {
             active: AtomicU64::new(0),
             swept: AtomicU64::new(0),
             bits: SeenBits::default(),
+            known: KnownHashes::default(),
             shards: (0..SHARDS).map(|_| Mutex::default()).collect(),
         }
     }
@@ -113,6 +119,7 @@ impl ActiveSeries {
     /// last sample. The limit does not matter here, as they were all let in once. The engine's dense indices begin anew.
     pub fn refill(&self, series: impl IntoIterator<Item = (SeriesHash, Duration)>, now: Monotonic) {
         self.bits.forget();
+        self.known.forget();
         let slot = slot_of(now);
         for (hash, age) in series {
             let slots_ago = age.as_secs() / SLOT.as_secs();
@@ -125,7 +132,7 @@ impl ActiveSeries {
     /// Bytes of memory that are held.
     pub fn bytes(&self) -> usize {
         let shards: usize = self.shards.iter().map(|shard| shard.lock().bytes()).sum();
-        size_of::<Self>() + size_of_val(&*self.shards) + shards + self.bits.bytes()
+        size_of::<Self>() + size_of_val(&*self.shards) + shards + self.bits.bytes() + self.known.bytes()
     }
 
     fn put(&self, hash: SeriesHash, seen: Slot, now: Slot) {
@@ -174,7 +181,7 @@ impl ActiveSeries {
 
     /// The shard of a hash, rid of what has left by `now`.
     fn shard(&self, hash: SeriesHash, now: Slot) -> parking_lot::MutexGuard<'_, Shard> {
-        let mut shard = self.shards[hash.0 as usize % SHARDS].lock();
+        let mut shard = self.shards[(hash.0 >> 8) as usize % SHARDS].lock();
         self.active.fetch_sub(shard.sweep(now), Relaxed);
         shard
     }
@@ -194,19 +201,40 @@ impl ActiveSeries {
 }
 
 impl Seen<'_> {
-    /// Whether the series with this dense index was touched in this slot: then there is nothing to do for it.
+    /// Notes that the series with this dense index is written, if it is active; says whether that is known. Makes no series
+    /// active. Almost always one load; once per slot a look into the table.
     ///
-    /// An index must stand for one series only, from the opening of the engine (and [`ActiveSeries::refill`]) on.
+    /// An index must stand for one series only, from the opening of the engine (and [`ActiveSeries::refill`]) on. After
+    /// `false`, [`renew`](Self::renew) or [`touch`](Self::touch) knows by the labels' hash.
     #[inline]
     pub fn knows(&self, index: u32) -> bool {
-        self.series.bits.is_set(index, self.tag)
+        self.series.bits.is_set(index, self.tag) || self.renews(index)
+    }
+
+    #[cold]
+    fn renews(&self, index: u32) -> bool {
+        // A request from before the engine was opened anew has indices of its own.
+        let current = self.series.bits.is_current(self.tag, self.slot);
+        let hash = self.series.known.get(index).filter(|_| current);
+        let active = hash.is_some_and(|hash| self.series.renew(hash, self.slot));
+        if active {
+            self.series.bits.set(index, self.tag);
+        }
+        active
+    }
+
+    fn remember(&self, hash: SeriesHash, index: u32) {
+        if self.series.bits.is_current(self.tag, self.slot) {
+            self.series.bits.set(index, self.tag);
+            self.series.known.set(index, hash);
+        }
     }
 
     /// Notes that a series is written; `index` is its dense index, once it has one.
     pub fn touch(&self, hash: SeriesHash, index: Option<u32>) -> Touch {
         let touch = self.series.touch(hash, self.slot);
         if let Some(index) = index.filter(|_| touch != Touch::Refused) {
-            self.series.bits.set(index, self.tag);
+            self.remember(hash, index);
         }
         touch
     }
@@ -216,7 +244,7 @@ impl Seen<'_> {
     pub fn renew(&self, hash: SeriesHash, index: u32) -> bool {
         let active = self.series.renew(hash, self.slot);
         if active {
-            self.series.bits.set(index, self.tag);
+            self.remember(hash, index);
         }
         active
     }

@@ -82,7 +82,7 @@ fn a_million_active_series_take_at_most_40_bytes_each() {
     let held = (HELD.load(SeqCst) - before) as f64 / MILLION as f64;
     println!("{held:.1} bytes per series at a million, {worst:.1} at the worst moment on the way");
     assert!(held <= 40.0 && worst <= 40.0, "{held:.1} held, {worst:.1} at worst");
-    assert!(worst <= 20.0, "documented: about 14 bytes, with growth below 20; now {worst:.1}");
+    assert!(worst <= 31.0, "documented: 14 bytes for the table, 16 for known hashes at worst; now {worst:.1}");
 
     // Slots pass, everything is written again; then half of it leaves.
     let again = most_held(|| touch(&quota, &all, 3 * 3600, Touch::Active));

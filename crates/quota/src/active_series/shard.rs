@@ -1,8 +1,7 @@
 //! A part of the table: hashes in open addressing with linear probing.
 //!
 //! An entry is one word: the upper 56 bits of the hash, and in the lowest byte a mark of the slot in which the series was
-//! last seen; 0 is a free place. All series of a shard have the same lowest six bits of the hash, so of the lowest byte
-//! two bits are lost. Marks repeat after 255 slots; a shard is swept before anything else is done in a new slot, so all of
+//! last seen; 0 is a free place. Marks repeat after 255 slots; a shard is swept before anything else is done in a new slot, so all of
 //! its entries are of the 49 slots up to the one it was swept for, and a mark is never ambiguous.
 
 use super::{SLOTS_ACTIVE, SeriesHash};

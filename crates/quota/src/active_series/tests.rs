@@ -87,6 +87,7 @@ fn agrees_with_a_plain_map() {
         let rng = SeededRng::new(seed);
         let (series, mut model) = (series(300), HashMap::<u64, u64>::new());
         let (mut limit, mut secs, mut refused, mut left) = (300, 0, 0, 0);
+        let mut by_index = 0;
         for _ in 0..40_000 {
             match rng.next_u64() % 1000 {
                 0..5 => secs += rng.next_u64() % (4 * HOUR),
@@ -108,7 +109,14 @@ fn agrees_with_a_plain_map() {
                 false if (model.len() as u64) < limit => Touch::New,
                 false => Touch::Refused,
             };
-            assert_eq!(series.at(at(secs)).touch(hash(number), None), expected, "seed {seed}");
+            // Half of the series have an index; what is asked by it first must be as it is by the hash.
+            let (seen, index) = (series.at(at(secs)), (number < 250).then_some(number as u32));
+            let known = index.is_some_and(|index| seen.knows(index));
+            assert!(!known || expected == Touch::Active, "seed {seed}");
+            if !known {
+                assert_eq!(seen.touch(hash(number), index), expected, "seed {seed}");
+            }
+            by_index += u64::from(known);
             match expected {
                 Touch::Refused => refused += 1,
                 _ => drop(model.insert(number, slot)),
@@ -118,6 +126,7 @@ fn agrees_with_a_plain_map() {
             }
         }
         assert!(refused > 1000 && left > 100, "{refused} refused, {left} left");
+        assert!(by_index > 5_000, "{by_index} known by index");
     }
 }
 
@@ -167,10 +176,36 @@ fn bits_answer_for_the_table_within_a_slot() {
     assert_eq!(seen.touch(hash(2), Some(8)), Touch::New);
     assert_eq!(seen.touch(hash(3), Some(9)), Touch::Refused);
     assert!(!seen.knows(9), "a refused series must be asked for again");
-    let next = series.at(at(SLOT_SECS));
-    assert!(!next.knows(7), "once per slot the table learns that the series is still written");
-    assert!(next.renew(hash(1), 7) && next.knows(7));
-    assert!(!next.renew(hash(3), 9) && !next.knows(9));
+    assert!(!seen.renew(hash(3), 9) && !seen.knows(9));
+}
+
+#[test]
+fn a_known_index_keeps_its_series_active() {
+    let series = series(10);
+    series.at(at(0)).touch(hash(1), Some(7));
+    series.at(at(0)).touch(hash(2), None);
+    for hours in (6..=48).step_by(6) {
+        assert!(series.at(at(hours * HOUR)).knows(7), "after {hours} h");
+    }
+    assert_eq!(series.active(at(48 * HOUR)), 1);
+    // It left: its index alone does not bring it back, as there may be no place for it.
+    let late = series.at(at(70 * HOUR));
+    assert!(!late.knows(7));
+    assert_eq!(late.touch(hash(1), Some(7)), Touch::New);
+    assert!(late.knows(7));
+}
+
+#[test]
+fn indices_of_before_a_refill_mean_nothing_after_it() {
+    let series = series(10);
+    let before = series.at(at(0));
+    before.touch(hash(1), Some(7));
+    series.refill([(hash(1), Duration::ZERO)], at(0));
+    let after = series.at(at(0));
+    assert!(!after.knows(7));
+    // A request that began before goes on with its own indices, and leaves none behind.
+    assert!(before.renew(hash(1), 8));
+    assert!(!before.knows(8) && !after.knows(8));
 }
 
 #[test]
