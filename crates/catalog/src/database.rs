@@ -8,6 +8,7 @@ pub(crate) mod audit;
 pub(crate) mod dialect;
 pub(crate) mod layout;
 pub(crate) mod load;
+mod transaction;
 pub(crate) mod write;
 
 pub(crate) use dialect::Connection;

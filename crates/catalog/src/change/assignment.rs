@@ -8,11 +8,12 @@ use uuid::Uuid;
 use super::json;
 use crate::draft::Draft;
 use crate::names::{Problems, excerpt, group_of};
+use crate::resources::scope_of_assignment;
 use crate::{Assignment, AssignmentSpec, Put, StoreError};
 
 pub(crate) fn put(draft: &mut Draft<'_>, spec: AssignmentSpec) -> Result<Put<Assignment>, StoreError> {
     let mut problems = Problems::default();
-    let scope = scope_of(&spec.id);
+    let scope = scope_of_assignment(&spec.id);
     if scope.is_none() {
         let form = "{scope}/providers/Microsoft.Authorization/roleAssignments/{GUID}";
         problems.add("id", format!("{:?} does not have the form {form}", excerpt(spec.id.as_str())));
@@ -77,21 +78,6 @@ pub(crate) fn delete(draft: &mut Draft<'_>, id: &ResourceId) -> Option<Arc<Assig
     Some(existing)
 }
 
-/// What the id of an assignment says about where it holds.
-fn scope_of(id: &ResourceId) -> Option<ResourceId> {
-    let text = id.as_str();
-    let (before, name) = text.rsplit_once('/')?;
-    name.parse::<Uuid>().ok()?;
-    let cut = before.len().checked_sub(SUFFIX.len())?;
-    if !before.is_char_boundary(cut) || !before[cut..].eq_ignore_ascii_case(SUFFIX) {
-        return None;
-    }
-    match &before[..cut] {
-        "" => "/".parse().ok(),
-        scope => scope.parse().ok(),
-    }
-}
-
 /// A role at a scope that does not exist would wait for whoever makes something of that name.
 fn require_scope(draft: &Draft<'_>, scope: &ResourceId) -> Result<(), StoreError> {
     let next = &draft.next;
@@ -140,7 +126,6 @@ fn same_grant(one: &Assignment, other: &Assignment) -> bool {
         && one.issuer == other.issuer
 }
 
-const SUFFIX: &str = "/providers/Microsoft.Authorization/roleAssignments";
 const WRITE: &str = "Microsoft.Authorization/roleAssignments/write";
 const PRINCIPAL_TYPES: [&str; 5] = ["ServicePrincipal", "User", "Group", "ForeignGroup", "Device"];
 const PRINCIPAL_BYTES_MAX: usize = 256;

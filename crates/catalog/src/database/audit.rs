@@ -2,7 +2,7 @@
 
 use sqlx::{AssertSqlSafe, QueryBuilder, Row};
 
-use super::dialect::{Database, DatabaseRow, Transaction};
+use super::dialect::{Database, DatabaseRow};
 use super::{Connection, failed};
 use crate::draft::Entry;
 use crate::{Actor, ActorKind, AuditRecord, StoreError};
@@ -19,7 +19,7 @@ pub(crate) struct Query {
 
 /// Adds lines, numbered from `sequence`.
 pub(crate) async fn append(
-    transaction: &mut Transaction<'_>,
+    connection: &mut Connection,
     entries: &[Entry],
     actor: &Actor,
     at_ms: i64,
@@ -43,7 +43,7 @@ pub(crate) async fn append(
                 .bind(entry.target.to_ascii_lowercase())
                 .bind(entry.detail.as_ref().map(serde_json::Value::to_string));
         }
-        query.execute(&mut **transaction).await?;
+        query.execute(&mut *connection).await?;
     }
     Ok(())
 }

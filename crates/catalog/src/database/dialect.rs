@@ -10,7 +10,6 @@ use sqlx::{ConnectOptions, Row};
 pub(crate) type Connection = SqliteConnection;
 pub(crate) type Database = sqlx::Sqlite;
 pub(crate) type DatabaseRow = sqlx::sqlite::SqliteRow;
-pub(crate) type Transaction<'a> = sqlx::Transaction<'a, Database>;
 
 /// So long a statement waits for another connection, such as a copy that is being made.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
@@ -24,15 +23,13 @@ pub(crate) async fn connect_writer(file: Option<&Path>) -> Result<Connection, sq
 
 /// A connection that reads beside the writer.
 pub(crate) async fn connect_reader(file: &Path) -> Result<Connection, sqlx::Error> {
-    options(Some(file)).pragma("query_only", "ON").connect().await
+    options(Some(file)).connect().await
 }
 
 /// `None`: in memory.
 fn options(file: Option<&Path>) -> SqliteConnectOptions {
-    let options = match file {
-        Some(file) => SqliteConnectOptions::new().filename(file),
-        None => SqliteConnectOptions::new().in_memory(true),
-    };
+    // By name and not by flag: what is open by the flag cannot be copied to a file.
+    let options = SqliteConnectOptions::new().filename(file.unwrap_or(Path::new(":memory:")));
     options.foreign_keys(true).busy_timeout(BUSY_TIMEOUT).pragma("cache_size", CACHE_KIB).disable_statement_logging()
 }
 
@@ -45,11 +42,7 @@ pub(crate) async fn tables(connection: &mut Connection) -> Result<Vec<String>, s
 
 /// Writes a copy, consistent in itself, to the empty file `to`; the writer goes on meanwhile.
 pub(crate) async fn copy_to(connection: &mut Connection, to: &str) -> Result<(), sqlx::Error> {
-    // It writes another file only, but counts as a write.
-    sqlx::query("PRAGMA query_only = OFF").execute(&mut *connection).await?;
-    let copied = sqlx::query("VACUUM INTO $1").bind(to).execute(&mut *connection).await;
-    sqlx::query("PRAGMA query_only = ON").execute(&mut *connection).await?;
-    copied.map(|_| ())
+    sqlx::query("VACUUM INTO $1").bind(to).execute(connection).await.map(|_| ())
 }
 
 /// What went wrong, with the mend where there is one.

@@ -2,9 +2,9 @@
 
 use std::path::Path;
 
-use sqlx::{Acquire, Row};
+use sqlx::Row;
 
-use super::{Connection, dialect, failed};
+use super::{Connection, dialect, failed, transaction};
 use crate::StoreError;
 
 /// Statements that make one layout of the one before. Never changed once released: a fixture of each stands in the tests.
@@ -25,19 +25,22 @@ pub(crate) async fn bring_up(
         return Ok(());
     }
     let failed = failed("brought to the present layout");
-    let mut transaction = connection.begin().await.map_err(&failed)?;
+    transaction::begin(connection).await.map_err(&failed)?;
+    let migrated = migrate(connection, found, &migrations[usize::try_from(found).unwrap_or(0)..]).await;
+    transaction::end(connection, migrated).await.map_err(&failed)
+}
+
+async fn migrate(connection: &mut Connection, found: i64, steps: &[&'static str]) -> Result<(), sqlx::Error> {
     if found == 0 {
-        sqlx::query("CREATE TABLE layout (version BIGINT NOT NULL)")
-            .execute(&mut *transaction)
-            .await
-            .map_err(&failed)?;
-        sqlx::query("INSERT INTO layout (version) VALUES (0)").execute(&mut *transaction).await.map_err(&failed)?;
+        sqlx::query("CREATE TABLE layout (version BIGINT NOT NULL)").execute(&mut *connection).await?;
+        sqlx::query("INSERT INTO layout (version) VALUES (0)").execute(&mut *connection).await?;
     }
-    for migration in &migrations[usize::try_from(found).unwrap_or(0)..] {
-        sqlx::raw_sql(*migration).execute(&mut *transaction).await.map_err(&failed)?;
+    for step in steps {
+        sqlx::raw_sql(*step).execute(&mut *connection).await?;
     }
-    sqlx::query("UPDATE layout SET version = $1").bind(known).execute(&mut *transaction).await.map_err(&failed)?;
-    transaction.commit().await.map_err(&failed)
+    let steps = i64::try_from(steps.len()).expect("a handful of layouts");
+    sqlx::query("UPDATE layout SET version = version + $1").bind(steps).execute(connection).await?;
+    Ok(())
 }
 
 /// 0: there are no tables yet.

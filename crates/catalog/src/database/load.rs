@@ -3,28 +3,45 @@
 use std::sync::Arc;
 
 use futures_util::TryStreamExt;
+use model::ResourceId;
 use serde::de::DeserializeOwned;
 use sqlx::Row;
 
 use super::dialect::DatabaseRow;
 use super::{Connection, failed};
-use crate::resources::StoredDeletion;
-use crate::{Snapshot, StoreError};
+use crate::resources::{StoredAssignment, StoredDeletion};
+use crate::{Assignment, Endpoint, Identity, ResourceGroup, Rule, Snapshot, StoreError, Workspace, key};
 
 /// The snapshot that the tables make, checked to fit together; and the number of the last line in the audit log.
 pub(crate) async fn load(connection: &mut Connection) -> Result<(Snapshot, i64), StoreError> {
     let mut snapshot = Snapshot::default();
-    let s = &mut snapshot;
-    each(connection, "SELECT body FROM subscriptions", |r| s.set_subscription(Arc::new(r))).await?;
-    each(connection, "SELECT body FROM resource_groups ORDER BY id", |r| s.set_group(Arc::new(r))).await?;
-    each(connection, "SELECT body FROM workspaces ORDER BY id", |r| s.set_workspace(Arc::new(r))).await?;
-    each(connection, "SELECT body FROM endpoints ORDER BY id", |r| s.set_endpoint(Arc::new(r))).await?;
-    each(connection, "SELECT body FROM rules ORDER BY id", |r| s.set_rule(Arc::new(r))).await?;
-    each(connection, "SELECT body FROM identities ORDER BY id", |r| s.set_identity(Arc::new(r))).await?;
-    each(connection, "SELECT body FROM assignments ORDER BY id", |r| s.set_assignment(Arc::new(r))).await?;
-    each(connection, "SELECT body FROM applications", |r| s.set_application(Arc::new(r))).await?;
-    let deleted = |r: StoredDeletion| s.set_deleted(Arc::new(r.into()));
-    each(connection, "SELECT body FROM deleted_workspaces", deleted).await?;
+    for row in all(connection, "SELECT body FROM subscriptions").await? {
+        snapshot.set_subscription(Arc::new(row));
+    }
+    for row in in_order(connection, "SELECT body FROM resource_groups", |row: &ResourceGroup| &row.envelope.id).await? {
+        snapshot.set_group(row);
+    }
+    for row in in_order(connection, "SELECT body FROM workspaces", |row: &Workspace| &row.envelope.id).await? {
+        snapshot.set_workspace(row);
+    }
+    for row in in_order(connection, "SELECT body FROM endpoints", |row: &Endpoint| &row.envelope.id).await? {
+        snapshot.set_endpoint(row);
+    }
+    for row in in_order(connection, "SELECT body FROM rules", |row: &Rule| &row.envelope.id).await? {
+        snapshot.set_rule(row);
+    }
+    for row in in_order(connection, "SELECT body FROM identities", |row: &Identity| &row.envelope.id).await? {
+        snapshot.set_identity(row);
+    }
+    for row in sorted(assignments(connection).await?, |row| &row.id) {
+        snapshot.set_assignment(row);
+    }
+    for row in all(connection, "SELECT body FROM applications").await? {
+        snapshot.set_application(Arc::new(row));
+    }
+    for row in all::<StoredDeletion>(connection, "SELECT body FROM deleted_workspaces").await? {
+        snapshot.set_deleted(Arc::new(row.into()));
+    }
 
     let failed = failed("read");
     let names = sqlx::query("SELECT id FROM declared").fetch_all(&mut *connection).await.map_err(&failed)?;
@@ -38,16 +55,34 @@ pub(crate) async fn load(connection: &mut Connection) -> Result<(Snapshot, i64),
     Ok((snapshot, sequence))
 }
 
-async fn each<T: DeserializeOwned>(
+/// Rows as resources, in the order of their keys. Sorted here: the database would have to jump through its file for it.
+async fn in_order<T: DeserializeOwned>(
     connection: &mut Connection,
     statement: &'static str,
-    mut take: impl FnMut(T),
-) -> Result<(), StoreError> {
+    id: impl Fn(&T) -> &ResourceId,
+) -> Result<Vec<Arc<T>>, StoreError> {
+    Ok(sorted(all(connection, statement).await?, id))
+}
+
+fn sorted<T>(mut rows: Vec<T>, id: impl Fn(&T) -> &ResourceId) -> Vec<Arc<T>> {
+    // Tables that are filled in order are filled several times faster.
+    rows.sort_by_cached_key(|row| key(id(row)));
+    rows.into_iter().map(Arc::new).collect()
+}
+
+async fn assignments(connection: &mut Connection) -> Result<Vec<Assignment>, StoreError> {
+    let stored = all::<StoredAssignment>(connection, "SELECT body FROM assignments").await?;
+    let read = stored.into_iter().map(StoredAssignment::read).collect::<Option<Vec<Assignment>>>();
+    read.ok_or_else(|| damaged("the id of a role assignment has no scope"))
+}
+
+async fn all<T: DeserializeOwned>(connection: &mut Connection, statement: &'static str) -> Result<Vec<T>, StoreError> {
     let mut rows = sqlx::query(statement).fetch(connection);
+    let mut resources = Vec::new();
     while let Some(row) = rows.try_next().await.map_err(failed("read"))? {
-        take(parse(&row)?);
+        resources.push(parse(&row)?);
     }
-    Ok(())
+    Ok(resources)
 }
 
 fn parse<T: DeserializeOwned>(row: &DatabaseRow) -> Result<T, StoreError> {

@@ -4,14 +4,13 @@ use std::sync::Arc;
 
 use model::AccountId;
 use serde::Serialize;
-use sqlx::{Acquire, AssertSqlSafe};
+use sqlx::AssertSqlSafe;
 use uuid::Uuid;
 
-use super::dialect::Transaction;
-use super::{Connection, failed};
+use super::{Connection, failed, transaction};
 use crate::draft::{Plan, Rows};
 use crate::names::group_of;
-use crate::resources::StoredDeletion;
+use crate::resources::{StoredAssignment, StoredDeletion};
 use crate::{Actor, Snapshot, StoreError, key};
 
 /// Writes `plan`; lines of the audit log are numbered from `sequence`. On an error nothing is written.
@@ -23,25 +22,33 @@ pub(crate) async fn write(
     sequence: i64,
 ) -> Result<(), StoreError> {
     let failed = failed("written");
-    let mut transaction = connection.begin().await.map_err(&failed)?;
+    transaction::begin(connection).await.map_err(&failed)?;
+    let written = write_all(connection, plan, actor, at_ms, sequence).await;
+    transaction::end(connection, written).await.map_err(&failed)
+}
+
+async fn write_all(
+    connection: &mut Connection,
+    plan: &Plan,
+    actor: &Actor,
+    at_ms: i64,
+    sequence: i64,
+) -> Result<(), sqlx::Error> {
     let (put, delete): (Vec<_>, Vec<_>) = plan
         .touched
         .iter()
         .map(|(rows, key)| (*rows, key, row(&plan.next, *rows, key)))
-        .partition(|row| row.2.is_some());
+        .partition(|(_, _, row)| row.is_some());
     // What goes leaves its names free for what comes; references are looked at when the transaction ends.
     for (rows, key, _) in delete.iter().rev() {
-        delete_row(&mut transaction, *rows, key).await.map_err(&failed)?;
+        delete_row(connection, *rows, key).await?;
     }
     for run in put.chunk_by(|one, other| one.0 == other.0) {
         for batch in run.chunks(ROWS_A_STATEMENT) {
-            put_rows(&mut transaction, batch[0].0, batch.iter().map(|(_, key, row)| (*key, row.as_ref())))
-                .await
-                .map_err(&failed)?;
+            put_rows(connection, batch[0].0, batch.iter().map(|(_, key, row)| (*key, row.as_ref()))).await?;
         }
     }
-    super::audit::append(&mut transaction, &plan.entries, actor, at_ms, sequence).await.map_err(&failed)?;
-    transaction.commit().await.map_err(&failed)
+    super::audit::append(connection, &plan.entries, actor, at_ms, sequence).await
 }
 
 /// What a row holds beside its key.
@@ -96,7 +103,7 @@ fn row(snapshot: &Snapshot, rows: Rows, id: &Arc<str>) -> Option<Row> {
             let (client, principal) = (identity.client_id.to_string(), identity.principal_id.to_string());
             vec![group_key(&identity.envelope.id), Some(client), Some(principal), body(&**identity)]
         }
-        Rows::Assignments => vec![body(&**snapshot.assignments.get(id)?)],
+        Rows::Assignments => vec![body(&StoredAssignment::from(&**snapshot.assignments.get(id)?))],
         Rows::Applications => {
             let application = snapshot.applications.get(&id.parse::<Uuid>().ok()?)?;
             vec![Some(application.object_id.to_string()), body(&**application)]
@@ -113,15 +120,15 @@ fn row(snapshot: &Snapshot, rows: Rows, id: &Arc<str>) -> Option<Row> {
     Some(Row { columns })
 }
 
-async fn delete_row(transaction: &mut Transaction<'_>, rows: Rows, key: &str) -> Result<(), sqlx::Error> {
+async fn delete_row(connection: &mut Connection, rows: Rows, key: &str) -> Result<(), sqlx::Error> {
     let statement = format!("DELETE FROM {} WHERE id = $1", rows.shape().0);
     // Nothing of it comes from outside.
-    sqlx::query(AssertSqlSafe(statement)).bind(key).execute(&mut **transaction).await?;
+    sqlx::query(AssertSqlSafe(statement)).bind(key).execute(&mut *connection).await?;
     Ok(())
 }
 
 async fn put_rows<'a>(
-    transaction: &mut Transaction<'_>,
+    connection: &mut Connection,
     rows: Rows,
     batch: impl ExactSizeIterator<Item = (&'a Arc<str>, Option<&'a Row>)>,
 ) -> Result<(), sqlx::Error> {
@@ -133,7 +140,7 @@ async fn put_rows<'a>(
             query = query.bind(column.clone());
         }
     }
-    query.execute(&mut **transaction).await?;
+    query.execute(&mut *connection).await?;
     Ok(())
 }
 

@@ -22,6 +22,8 @@ pub(crate) enum Backend {
 /// See the module.
 pub(crate) struct Fixture {
     backend: Backend,
+    /// How often; chance is another each time.
+    opened: u64,
     directory: tempfile::TempDir,
     pub(crate) clock: ManualClock,
     pub(crate) store: Arc<Store>,
@@ -56,7 +58,7 @@ impl Fixture {
             address: Some("192.0.2.7".to_owned()),
             request_id: Some("request-1".to_owned()),
         };
-        Self { backend, directory, clock, store, seen, actor }
+        Self { backend, opened: 1, directory, clock, store, seen, actor }
     }
 
     /// As after a restart; `false` when this backend forgets.
@@ -65,7 +67,8 @@ impl Fixture {
             return false;
         }
         block_on(self.store.close());
-        self.store = Arc::new(open(&self.path(), &self.clock, 2).unwrap());
+        self.opened += 1;
+        self.store = Arc::new(open(&self.path(), &self.clock, self.opened).unwrap());
         self.seen = Arc::new(Seen::default());
         self.store.observe(Arc::clone(&self.seen) as Arc<dyn Observer>);
         true
