@@ -22,3 +22,6 @@ fn role_definition_id(role: &str, scope: &ResourceId) -> String {
     let subscription = subscription.unwrap_or_default();
     format!("{subscription}/providers/Microsoft.Authorization/roleDefinitions/{role}")
 }
+
+#[cfg(test)]
+mod tests;

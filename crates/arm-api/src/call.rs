@@ -6,6 +6,7 @@ use access::{Action, Policy, Principal};
 use catalog::{Actor, ActorKind, Precondition, Snapshot, Store, key};
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
+use http::uri::Authority;
 use http_serving::Peer;
 use model::{ErrorKind, ResourceId};
 use serde_json::Value;
@@ -24,6 +25,8 @@ pub(crate) struct Call {
     pub(crate) params: Params,
     pub(crate) query: Query,
     pub(crate) headers: HeaderMap,
+    /// The address in the request's own line, which HTTP/2 has in place of the header `Host`.
+    pub(crate) authority: Option<Authority>,
     pub(crate) peer: Peer,
     /// Who asks; none on public routes.
     pub(crate) caller: Option<Arc<Principal>>,

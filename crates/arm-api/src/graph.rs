@@ -79,3 +79,6 @@ fn not_found(id: &str) -> ArmError {
 fn bad_request(message: impl Into<String>) -> ArmError {
     ArmError::new(ErrorKind::Invalid, "Request_BadRequest", message)
 }
+
+#[cfg(test)]
+mod tests;

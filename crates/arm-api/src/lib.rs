@@ -287,6 +287,7 @@ impl ArmApi {
             params,
             query,
             headers: head.headers.clone(),
+            authority: head.uri.authority().cloned(),
             peer,
             caller,
             policy,

@@ -63,8 +63,14 @@ fn shape(call: &Call, graph: &str, own: &str) -> Value {
 /// The address that the client used; none when it does not say, or says what no address is.
 fn asked(call: &Call) -> Option<String> {
     let mut hosts = call.headers.get_all(HOST).iter();
-    let host = hosts.next().filter(|_| hosts.next().is_none())?.to_str().ok()?;
+    let host = match &call.authority {
+        Some(authority) => authority.as_str(),
+        None => hosts.next().filter(|_| hosts.next().is_none())?.to_str().ok()?,
+    };
     let authority: Authority = host.parse().ok().filter(|_| !host.contains('@'))?;
     let scheme = if call.peer.tls { "https" } else { "http" };
     Some(format!("{scheme}://{}/", authority.as_str().to_ascii_lowercase()))
 }
+
+#[cfg(test)]
+mod tests;

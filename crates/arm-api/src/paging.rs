@@ -36,6 +36,11 @@ impl Page {
         Ok(Self { after, size })
     }
 
+    /// The key behind which the page begins.
+    pub(crate) fn after(&self) -> Option<&str> {
+        self.after.as_deref()
+    }
+
     /// Answers with the page's items: those of `table` whose keys begin with `prefix` and that `shape` does not refuse.
     pub(crate) fn of_table<T>(
         &self,
@@ -75,7 +80,10 @@ fn encode(key: &str) -> String {
 
 fn decode(token: &str) -> Result<String, ArmError> {
     let wrong = || invalid("$skipToken", "it is not one that an answer's nextLink has");
-    if token.len() > TOKEN_BYTES_MAX || !token.len().is_multiple_of(2) || !token.bytes().all(|byte| byte.is_ascii_hexdigit()) {
+    if token.len() > TOKEN_BYTES_MAX
+        || !token.len().is_multiple_of(2)
+        || !token.bytes().all(|byte| byte.is_ascii_hexdigit())
+    {
         return Err(wrong());
     }
     let byte = |at: usize| u8::from_str_radix(&token[at..at + 2], 16).ok();

@@ -1,4 +1,4 @@
-//! Role assignments that a list shows, a page at a time.
+//! Role assignments that a list shows.
 //!
 //! Assignments are ordered by their ids in lower case. Those above a scope lie in one range for each of its parts, those at
 //! and below it in one more: a list touches these ranges only, however many assignments there are elsewhere.
@@ -59,36 +59,22 @@ impl Wanted {
     }
 }
 
-/// At most `count` assignments behind the key `after` that are wanted and that `visible` lets through, and the key to go on
-/// from if there may be more.
-pub(super) fn page<'t>(
+/// The assignments behind the key `after` that are wanted, in the order of their keys.
+pub(super) fn assignments<'t>(
     table: &'t Table<Assignment>,
     scope: &ResourceId,
     wanted: &Wanted,
     after: Option<&str>,
-    count: usize,
-    visible: impl Fn(&Assignment) -> bool,
-) -> (Vec<&'t Arc<Assignment>>, Option<Arc<str>>) {
-    let mut found: Vec<&Arc<Assignment>> = Vec::new();
-    let mut last: Option<Arc<str>> = None;
-    for prefix in prefixes(scope, wanted.at_scope) {
+) -> impl Iterator<Item = (&'t Arc<str>, &'t Arc<Assignment>)> {
+    let within = prefixes(scope, wanted.at_scope).into_iter().flat_map(move |prefix| {
         let start = match after {
             Some(after) if after >= prefix.as_str() => Bound::Excluded(after),
             _ => Bound::Included(prefix.as_str()),
         };
         let range = table.range::<_, str>((start, Bound::Unbounded));
-        for (key, assignment) in range.take_while(|(key, _)| key.starts_with(&prefix)) {
-            if !wanted.takes(assignment) || !visible(assignment) {
-                continue;
-            }
-            if found.len() == count {
-                return (found, last);
-            }
-            found.push(assignment);
-            last = Some(Arc::clone(key));
-        }
-    }
-    (found, None)
+        range.take_while(move |(key, _)| key.starts_with(&prefix))
+    });
+    within.filter(|(_, assignment)| wanted.takes(assignment))
 }
 
 /// What the keys of the assignments begin with, in order; none begins another.

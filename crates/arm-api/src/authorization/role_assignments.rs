@@ -4,14 +4,16 @@ use catalog::Assignment;
 use model::ResourceId;
 use serde_json::{Value, json};
 
-use super::listing::{Wanted, page};
+use super::listing::{Wanted, assignments};
 use super::role_definitions::not_read;
 use super::{VERSIONS, request, role_definition_id};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::ArmError;
 use crate::filter::Filter;
+use crate::paging::Page;
 use crate::route::{At, Right, Route, Verb, handler};
+use crate::shape::time;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::new(
@@ -55,13 +57,10 @@ async fn list(call: Call) -> Result<Answer, ArmError> {
         }
         None => Wanted::default(),
     };
-    let snapshot = call.snapshot();
-    let (scope, after) = (call.scope(), call.query.filled("$skipToken"));
-    let visible = |assignment: &Assignment| call.may_see(&assignment.scope);
-    let (found, next) = page(snapshot.assignments(), &scope, &wanted, after, PAGE, visible);
-    let value: Vec<Value> = found.iter().map(|assignment| shape(assignment, &scope)).collect();
-    let next = next.map(|key| call.link_with("$skipToken", &key));
-    Ok(Answer::ok(json!({ "value": value, "nextLink": next })))
+    let (snapshot, scope, page) = (call.snapshot(), call.scope(), Page::of(&call)?);
+    let found = assignments(snapshot.assignments(), &scope, &wanted, page.after());
+    let visible = found.filter(|(_, assignment)| call.may_see(&assignment.scope));
+    Ok(page.answer(&call, visible.map(|(key, assignment)| (key.to_string(), shape(assignment, &scope)))))
 }
 
 async fn show(call: Call) -> Result<Answer, ArmError> {
@@ -90,7 +89,6 @@ async fn delete(call: Call) -> Result<Answer, ArmError> {
 }
 
 fn shape(assignment: &Assignment, seen_from: &ResourceId) -> Value {
-    let utc = |at_ms: i64| jiff::Timestamp::from_millisecond(at_ms).map(|at| at.to_string()).ok();
     let mut shape = json!({
         "properties": {
             "roleDefinitionId": role_definition_id(&assignment.role, seen_from),
@@ -99,8 +97,8 @@ fn shape(assignment: &Assignment, seen_from: &ResourceId) -> Value {
             "scope": assignment.scope.as_str(),
             "condition": null,
             "conditionVersion": null,
-            "createdOn": utc(assignment.created.at_ms),
-            "updatedOn": utc(assignment.updated.at_ms),
+            "createdOn": time(assignment.created.at_ms),
+            "updatedOn": time(assignment.updated.at_ms),
             "createdBy": assignment.created.by,
             "updatedBy": assignment.updated.by,
             "delegatedManagedIdentityResourceId": null,
@@ -123,6 +121,3 @@ fn unsupported(filter: &str) -> ArmError {
     );
     ArmError::bad_request("UnsupportedQuery", message)
 }
-
-/// Assignments on one page.
-const PAGE: usize = 1_000;

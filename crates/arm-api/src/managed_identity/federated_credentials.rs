@@ -1,17 +1,13 @@
 //! Tokens of other issuers that stand for an identity: a Kubernetes service account's, a pipeline's.
 
-use std::sync::Arc;
-
-use catalog::{CredentialChange, Federation, Identity, key};
-use model::ResourceId;
+use catalog::{CredentialChange, Federation, Identity};
 use serde_json::{Value, json};
 
-use super::VERSIONS;
+use super::{VERSIONS, identity};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::ArmError;
 use crate::federation;
-use crate::ids;
 use crate::route::{At, Right, Route, Verb, handler};
 use crate::schema::{Field, Kind, answered, check, required};
 
@@ -52,13 +48,13 @@ const PROPERTIES: &[Field] = &[
 ];
 
 async fn list(call: Call) -> Result<Answer, ArmError> {
-    let identity = find(&call)?;
+    let identity = identity(&call)?;
     let value: Vec<Value> = identity.federations.iter().map(|federation| shape(&identity, federation)).collect();
     Ok(Answer::ok(json!({ "value": value, "nextLink": null })))
 }
 
 async fn show(call: Call) -> Result<Answer, ArmError> {
-    let identity = find(&call)?;
+    let identity = identity(&call)?;
     match named(&identity, call.param("credential")) {
         Some(federation) => Ok(Answer::ok(shape(&identity, federation))),
         None => Err(ArmError::no_resource(&call.path())),
@@ -67,7 +63,7 @@ async fn show(call: Call) -> Result<Answer, ArmError> {
 
 async fn put(call: Call) -> Result<Answer, ArmError> {
     let body = check(call.json().await?, PUT).map_err(|problems| ArmError::invalid(&problems))?;
-    let identity = find(&call)?;
+    let identity = identity(&call)?;
     let name = call.param("credential");
     let before = named(&identity, name);
     let properties = body.get("properties").unwrap_or(&Value::Null);
@@ -84,23 +80,11 @@ async fn put(call: Call) -> Result<Answer, ArmError> {
 }
 
 async fn delete(call: Call) -> Result<Answer, ArmError> {
-    let identity = find(&call)?;
+    let identity = identity(&call)?;
     let Some(federation) = named(&identity, call.param("credential")) else { return Ok(Answer::no_content()) };
     let change = CredentialChange::RemoveFederation(federation.name.clone());
     call.store().change_identity(&call.actor(), &identity.envelope.id, change).await?;
     Ok(Answer::done())
-}
-
-/// The identity that the path names.
-fn find(call: &Call) -> Result<Arc<Identity>, ArmError> {
-    let id: ResourceId = ids::parse(&format!(
-        "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
-        call.param("subscription"),
-        call.param("group"),
-        call.param("identity"),
-    ));
-    let snapshot = call.snapshot();
-    snapshot.identities().get(&key(&id)).cloned().ok_or_else(|| ArmError::no_resource(&id))
 }
 
 fn named<'i>(identity: &'i Identity, name: &str) -> Option<&'i Federation> {

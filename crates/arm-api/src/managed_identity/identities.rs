@@ -6,7 +6,7 @@ use std::sync::Arc;
 use catalog::{Identity, IdentitySpec, key};
 use serde_json::{Map, Value, json};
 
-use super::VERSIONS;
+use super::{VERSIONS, identity};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::ArmError;
@@ -72,7 +72,7 @@ const PATCH: &[Field] = &[
 ];
 
 async fn show(call: Call) -> Result<Answer, ArmError> {
-    Ok(Answer::ok(shape(&call, &*find(&call)?)))
+    Ok(Answer::ok(shape(&call, &*identity(&call)?)))
 }
 
 async fn list(call: Call) -> Result<Answer, ArmError> {
@@ -99,7 +99,7 @@ async fn put(call: Call) -> Result<Answer, ArmError> {
 async fn patch(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
     let body = check(call.json().await?, PATCH).map_err(|problems| ArmError::invalid(&problems))?;
-    let before = find(&call)?;
+    let before = identity(&call)?;
     let tags = if body.contains_key("tags") { tags(&body) } else { before.envelope.tags.clone() };
     let location = before.envelope.location.clone();
     let spec = IdentitySpec { location, tags, ids: None, is_default: before.is_default };
@@ -115,13 +115,8 @@ async fn delete(call: Call) -> Result<Answer, ArmError> {
 
 /// Nothing here runs with an identity: programs ask for its tokens.
 async fn associated_resources(call: Call) -> Result<Answer, ArmError> {
-    find(&call)?;
+    identity(&call)?;
     Ok(Answer::ok(json!({ "totalCount": 0, "value": [] })))
-}
-
-fn find(call: &Call) -> Result<Arc<Identity>, ArmError> {
-    let (id, snapshot) = (call.path(), call.snapshot());
-    snapshot.identities().get(&key(&id)).cloned().ok_or_else(|| ArmError::no_resource(&id))
 }
 
 fn tags(body: &Map<String, Value>) -> BTreeMap<String, String> {

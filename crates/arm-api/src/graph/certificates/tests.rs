@@ -5,7 +5,7 @@ use testkit::SeededRng;
 use super::*;
 
 /// Self-signed, for a hundred years from 2026 on.
-const CERTIFICATE: &str = "MIIBhDCCASmgAwIBAgIUHqB3Uc5vGGJjUIk71fKnXQOhNd8wCgYIKoZIzj0EAwIwFjEUMBIGA1UEAwwLcmVtb3JhLXRlc3QwIBcNMjYxMTIzMTIzMTQ4WhgPMjEyNjEwMzAxMjMxNDhaMBYxFDASBgNVBAMMC3JlbW9yYS10ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEptIFWJWFjMpuXZxkzX0YyD6GZfRG3umZ7AVgVw2y2Omw/eZFLVg+HkuUFQp+czEuaamwSkJnv+4RnUYTKem1v6NTMFEwHQYDVR0OBBYEFDgk5SZbSVlW9++hrX17keTucRpgMB8GA1UdIwQYMBaAFDgk5SZbSVlW9++hrX17keTucRpgMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhAIb1zi+Az0stIFBZ4M4FQwVcQpaYW8/O1U4J+ve9lw05AiEAyLT1oeaGw08rvGylD8MGHxSFcLbUF4T2skGxGnExevc=";
+pub(in crate::graph) const CERTIFICATE: &str = "MIIBhDCCASmgAwIBAgIUHqB3Uc5vGGJjUIk71fKnXQOhNd8wCgYIKoZIzj0EAwIwFjEUMBIGA1UEAwwLcmVtb3JhLXRlc3QwIBcNMjYxMTIzMTIzMTQ4WhgPMjEyNjEwMzAxMjMxNDhaMBYxFDASBgNVBAMMC3JlbW9yYS10ZXN0MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAEptIFWJWFjMpuXZxkzX0YyD6GZfRG3umZ7AVgVw2y2Omw/eZFLVg+HkuUFQp+czEuaamwSkJnv+4RnUYTKem1v6NTMFEwHQYDVR0OBBYEFDgk5SZbSVlW9++hrX17keTucRpgMB8GA1UdIwQYMBaAFDgk5SZbSVlW9++hrX17keTucRpgMA8GA1UdEwEB/wQFMAMBAf8wCgYIKoZIzj0EAwIDSQAwRgIhAIb1zi+Az0stIFBZ4M4FQwVcQpaYW8/O1U4J+ve9lw05AiEAyLT1oeaGw08rvGylD8MGHxSFcLbUF4T2skGxGnExevc=";
 const NOT_BEFORE: i64 = 1795437108;
 const NOT_AFTER: i64 = 4949037108;
 
@@ -48,13 +48,15 @@ fn certificates() {
 fn differences() {
     let (rng, application) = (SeededRng::new(1), application(&[(1, "one"), (2, "two")]));
     let one = Uuid::from_u128(1);
+    let lines = format!("{}\n{}\r\n", &CERTIFICATE[..64], &CERTIFICATE[64..]);
     let list = json!([
         { "keyId": one, "key": null, "displayName": "one" },
-        { "key": CERTIFICATE, "type": "AsymmetricX509Cert", "usage": "Verify", "displayName": "new" },
+        { "key": lines, "type": "AsymmetricX509Cert", "usage": "Verify", "displayName": "new" },
     ]);
     let found = difference(&list, Some(&application), &rng, NOT_BEFORE).unwrap();
     assert_eq!(found.remove, [Uuid::from_u128(2)]);
     assert_eq!(found.add.iter().map(|added| added.name.as_str()).collect::<Vec<_>>(), ["new"]);
+    assert_eq!(found.add[0].der_base64, CERTIFICATE, "ends of lines are left out");
     let none = difference(&json!([]), Some(&application), &rng, NOT_BEFORE).unwrap();
     assert_eq!((none.add.len(), none.remove.len()), (0, 2));
 }
