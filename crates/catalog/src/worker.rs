@@ -111,3 +111,6 @@ fn stopped(action: &'static str) -> StoreError {
 
 /// So many requests wait at most; each is done within milliseconds.
 const JOBS_WAITING_MAX: usize = 1024;
+
+#[cfg(test)]
+mod tests;

@@ -100,3 +100,6 @@ fn name_file(error: StoreError, path: &Path) -> StoreError {
         other => other,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,3 +56,6 @@ async fn version(connection: &mut Connection, path: &Path) -> Result<i64, StoreE
     let row = sqlx::query("SELECT version FROM layout").fetch_one(connection).await.map_err(failed("opened"))?;
     row.try_get(0).map_err(failed("opened"))
 }
+
+#[cfg(test)]
+mod tests;
