@@ -161,3 +161,62 @@ fn in_memory_is_copied_too() {
     assert_eq!(**try_open(&copy).unwrap().catalog().snapshot().workspace("ws").unwrap(), *made);
     f.group("after");
 }
+
+/// What every released layout once held. A new layout adds a file; none is ever made again.
+#[test]
+fn of_every_released_layout_opens() {
+    let layouts = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/store/layouts");
+    for version in 1..=1 {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("catalog.db");
+        std::fs::copy(layouts.join(format!("{version}.db")), &path).unwrap();
+        let store = try_open(&path).unwrap();
+        let now = store.catalog().snapshot();
+        let found = now.workspace("metrics").unwrap();
+        let rule = now.rule_by_id(found.default_rule.as_ref().unwrap()).unwrap();
+        assert_eq!(rule.destinations(PROMETHEUS_STREAM), Some(&[found.account_id][..]));
+        assert_eq!(now.assignments_of("writer").next().unwrap().scope, rule.envelope.id);
+        assert_eq!(now.applications().values().next().unwrap().secrets.len(), 1);
+        assert_eq!(now.identities().values().next().unwrap().federations.len(), 1);
+        assert_eq!(now.deleted_workspaces().values().next().unwrap().workspace.handle, "gone");
+        assert!(now.is_declared("a declaration"));
+        assert!(block_on(store.audit(None, None, None, 100)).unwrap().len() > 10);
+    }
+}
+
+#[test]
+#[ignore = "makes the file of the present layout, once: MAKE_LAYOUT names it"]
+fn make_the_file_of_a_layout() {
+    let f = Fixture::new(Backend::File);
+    let made = f.workspace("metrics");
+    f.assign(made.default_rule.as_ref().unwrap().as_str(), 1, "writer");
+    f.rule("own", &["metrics"]);
+    f.endpoint("host");
+    let application = f.application("ci");
+    let secret = ApplicationSecret {
+        key_id: uuid::Uuid::from_u128(1),
+        name: "first".to_owned(),
+        hint: "abc".to_owned(),
+        sha256_hex: "9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08".to_owned(),
+        expires_at: None,
+    };
+    let change = CredentialChange::AddSecret(secret);
+    block_on(f.store.change_application(&f.actor, application.client_id, change)).unwrap();
+    let user = f.identity("writer");
+    let federation = Federation {
+        id: uuid::Uuid::from_u128(2),
+        name: "pod".to_owned(),
+        issuer: "https://issuer.example".to_owned(),
+        subject: "system:serviceaccount:monitoring:prometheus".to_owned(),
+        audience: "api://AzureADTokenExchange".to_owned(),
+        key_set: None,
+    };
+    let change = CredentialChange::PutFederation(federation);
+    block_on(f.store.change_identity(&f.actor, &user.envelope.id, change)).unwrap();
+    f.workspace("gone");
+    f.rule("detached", &["gone"]);
+    f.delete_workspace("gone", false);
+    block_on(f.store.declare("a declaration")).unwrap();
+    let to = std::env::var_os("MAKE_LAYOUT").expect("names the file to make");
+    block_on(f.store.backup(Path::new(&to))).unwrap();
+}
