@@ -55,6 +55,11 @@ impl ClientSecret {
         Ok(Self { sha256: bytes, expires_at: None })
     }
 
+    /// Its SHA-256 in hexadecimal: all that is kept of it.
+    pub fn sha256_hex(&self) -> String {
+        self.sha256.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+
     /// No longer accepted from `expires_at` on.
     #[must_use]
     pub const fn expiring_at(mut self, expires_at: UnixTime) -> Self {
@@ -113,6 +118,7 @@ mod tests {
         let hex: String = sha256("correct horse battery").iter().map(|byte| format!("{byte:02X}")).collect();
         let secret = ClientSecret::from_sha256_hex(&hex).unwrap();
         assert!(secret.matches("correct horse battery") && !secret.matches("other"));
+        assert_eq!(secret.sha256_hex(), hex.to_ascii_lowercase());
         let now = UnixTime::from_secs(100);
         assert!(!secret.is_expired(now) && secret.expiring_at(now).is_expired(now));
     }

@@ -1,10 +1,22 @@
 //! The command line.
 
+pub(crate) mod administration;
+pub(crate) mod endpoint;
+pub(crate) mod limit;
+pub(crate) mod principal;
+pub(crate) mod role;
+pub(crate) mod rule;
+pub(crate) mod service;
+pub(crate) mod workspace;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+use crate::duration;
+use crate::propagation::Span;
 
 /// Prometheus remote write, authenticated end to end.
 #[derive(Debug, Parser)]
@@ -31,6 +43,8 @@ pub(crate) enum Command {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    #[command(flatten)]
+    Manage(Box<Manage>),
     Token(Token),
     Doctor(Doctor),
     /// Print completions for a shell.
@@ -38,6 +52,39 @@ pub(crate) enum Command {
         /// The shell.
         shell: Shell,
     },
+}
+
+/// What is done to a running service.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Manage {
+    Workspace(workspace::Workspace),
+    Endpoint(endpoint::Endpoint),
+    Rule(rule::Rule),
+    Role(role::Role),
+    Limit(limit::Limit),
+    Usage(limit::Usage),
+    Principal(principal::Principal),
+    Identity(principal::Identity),
+    Audit(administration::Audit),
+    Backup(administration::Backup),
+}
+
+impl Manage {
+    /// Which service, as whom, and how.
+    pub(crate) fn service(&self) -> &service::ServiceOptions {
+        match self {
+            Self::Workspace(noun) => &noun.service,
+            Self::Endpoint(noun) => &noun.service,
+            Self::Rule(noun) => &noun.service,
+            Self::Role(noun) => &noun.service,
+            Self::Limit(noun) => &noun.service,
+            Self::Usage(arguments) => &arguments.service,
+            Self::Principal(noun) => &noun.service,
+            Self::Identity(noun) => &noun.service,
+            Self::Audit(arguments) => &arguments.service,
+            Self::Backup(noun) => &noun.service,
+        }
+    }
 }
 
 /// Run everything on this machine: service, local authority with IMDS, one sidecar, one workspace.
@@ -62,9 +109,39 @@ pub(crate) struct Up {
     /// Force written samples to the disk before every answer, not once a second.
     #[arg(long)]
     pub(crate) sync_every_commit: bool,
+    /// What new workspaces do with what they cannot take: say so (strict), or drop it and count it (azure).
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) profile: Profile,
+    /// How long role changes take to act on workspaces of profile azure, such as 10m..30m [default: at once]
+    #[arg(long, value_name = "MIN..MAX", value_parser = parse_propagation, default_value = "0s..0s", hide_default_value = true)]
+    pub(crate) role_propagation: Span,
     /// What is logged: a level, or levels by module such as `warn,ingest=debug`.
     #[arg(long, value_name = "FILTER", default_value = "info", env = "REMORA_LOG")]
     pub(crate) log: String,
+}
+
+/// How strictly a workspace treats what it is sent.
+#[derive(Clone, Copy, Debug, Default, ValueEnum)]
+pub(crate) enum Profile {
+    #[default]
+    Strict,
+    Azure,
+}
+
+impl From<Profile> for catalog::Profile {
+    fn from(profile: Profile) -> Self {
+        match profile {
+            Profile::Strict => Self::Strict,
+            Profile::Azure => Self::Azure,
+        }
+    }
+}
+
+fn parse_propagation(text: &str) -> Result<Span, String> {
+    let (min, max) = text.split_once("..").ok_or("write MIN..MAX, such as 10m..30m")?;
+    let span = |text| duration::parse(text).ok_or_else(|| format!("{text:?} is no span of time; {}", duration::FORM));
+    let (min, max) = (span(min)?, span(max)?);
+    if min <= max { Ok(Span { min, max }) } else { Err("the second span is shorter than the first".to_owned()) }
 }
 
 /// Run the service alone, from a settings file: for production.
@@ -120,5 +197,13 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn propagation_is_two_spans() {
+        assert_eq!(parse_propagation("10m..30m").map(|span| span.max.as_secs()), Ok(1800));
+        for text in ["10m", "30m..10m", "x..10m", "..", "10m..."] {
+            assert!(parse_propagation(text).is_err(), "{text}");
+        }
     }
 }

@@ -2,7 +2,10 @@
 //!
 //! ```text
 //! lock                        held while a process runs on the directory
+//! catalog/catalog.db          what exists
 //! workspaces/<accountId>/     one database each
+//! backups/<name>/             backups, unless they lie elsewhere
+//! restoring                   there until a backup has been restored whole
 //! up.json                     what runs where, while `remora up` runs
 //! installation.json, secrets/, authority/      what `remora up` made
 //! ```
@@ -10,11 +13,13 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
 use environment::Disk;
 use model::AccountId;
 use rustix::fs::{FlockOperation, flock};
 use rustix::io::Errno;
+
+use crate::private_file;
 
 /// A data directory that this process alone uses.
 pub(crate) struct DataDirectory {
@@ -40,7 +45,11 @@ impl DataDirectory {
             .open(&lock_path)
             .with_context(|| format!("cannot open {}", lock_path.display()))?;
         match flock(&lock, FlockOperation::NonBlockingLockExclusive) {
-            Ok(()) => Ok(Self { path, _lock: lock }),
+            Ok(()) => {
+                let taken = Self { path, _lock: lock };
+                taken.check_complete(disk)?;
+                Ok(taken)
+            }
             Err(Errno::WOULDBLOCK) => bail!(
                 "the data directory {} is in use by another remora process: end that one, or give another --data-dir",
                 path.display()
@@ -58,6 +67,39 @@ impl DataDirectory {
     /// Where it is.
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Where the catalogue is.
+    pub(crate) fn catalog(&self) -> PathBuf {
+        self.path.join("catalog").join("catalog.db")
+    }
+
+    /// Notes that what is being restored into the directory is not all there yet.
+    ///
+    /// # Errors
+    /// When the note cannot be written.
+    pub(crate) fn mark_incomplete(&self, disk: &dyn Disk) -> anyhow::Result<()> {
+        private_file::replace(disk, &self.path.join(RESTORING), b"").context("cannot write to the data directory")
+    }
+
+    /// Takes that note away.
+    ///
+    /// # Errors
+    /// When the system does not let it.
+    pub(crate) fn mark_complete(&self, disk: &dyn Disk) -> anyhow::Result<()> {
+        disk.sync_directory(&self.path).context("cannot sync the data directory")?;
+        disk.remove_file(&self.path.join(RESTORING)).context("cannot write to the data directory")?;
+        disk.sync_directory(&self.path).context("cannot sync the data directory")
+    }
+
+    fn check_complete(&self, disk: &dyn Disk) -> anyhow::Result<()> {
+        let mark = private_file::read(disk, &self.path.join(RESTORING)).context("cannot read the data directory")?;
+        ensure!(
+            mark.is_none(),
+            "a backup was restored into {} in part only: empty the directory and restore it again",
+            self.path.display()
+        );
+        Ok(())
     }
 
     /// Where a workspace's database is.
@@ -82,3 +124,6 @@ pub(crate) fn default_path() -> anyhow::Result<PathBuf> {
     let home = variable("HOME").context("neither XDG_DATA_HOME nor HOME is set: say with --data-dir where data go")?;
     Ok(PathBuf::from(home).join(".local/share/remora"))
 }
+
+/// Its presence says that a restore has not ended.
+const RESTORING: &str = "restoring";

@@ -10,9 +10,10 @@ use anyhow::{Context, ensure};
 use authority::{ClientSecret, make_client_certificate};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use catalog::ApplicationSecret;
 use environment::{Clock, Disk, Rng, UnixTime};
 use model::AccountId;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
@@ -55,8 +56,8 @@ pub(crate) struct SecretFiles {
 pub(crate) struct Installation {
     pub(crate) ids: Ids,
     pub(crate) files: SecretFiles,
-    pub(crate) client_secret: ClientSecret,
-    pub(crate) admin_secret: ClientSecret,
+    pub(crate) client_secret: ApplicationSecret,
+    pub(crate) admin_secret: ApplicationSecret,
     /// What requests to the App Service form of IMDS must bring.
     pub(crate) identity_header: SecretString,
     /// Of the application's certificate, in DER.
@@ -83,11 +84,6 @@ impl Ids {
     pub(crate) fn account_id(&self) -> AccountId {
         AccountId(self.account_id)
     }
-
-    /// The ARM id of a resource of this installation.
-    pub(crate) fn resource_id(&self, kind: &str, name: &str) -> String {
-        format!("/subscriptions/{}/resourceGroups/remora/providers/{kind}/{name}", self.subscription_id)
-    }
 }
 
 impl Installation {
@@ -107,8 +103,8 @@ impl Installation {
             admin_secret: secrets.join("admin-secret"),
             identity_header: secrets.join("identity-header"),
         };
-        let client_secret = client_secret_of(&files.client_secret, disk, rng)?;
-        let admin_secret = client_secret_of(&files.admin_secret, disk, rng)?;
+        let client_secret = application_secret(&files.client_secret, disk, rng)?;
+        let admin_secret = application_secret(&files.admin_secret, disk, rng)?;
         let identity_header = secret(&files.identity_header, disk, rng)?;
         let certificate_der = certificate(&files, &ids.application, disk, clock.now())?;
         Ok(Self { ids, files, client_secret, admin_secret, identity_header, certificate_der })
@@ -134,8 +130,20 @@ fn ids(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<Ids> {
     Ok(ids)
 }
 
-fn client_secret_of(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<ClientSecret> {
-    ClientSecret::new(&secret(path, disk, rng)?).with_context(|| path.display().to_string())
+/// A secret that an application presents, kept in a file of its own, as the catalogue knows it.
+///
+/// # Errors
+/// When the file cannot be read or written, or holds no good secret.
+pub(crate) fn application_secret(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<ApplicationSecret> {
+    let secret = secret(path, disk, rng)?;
+    let known = ClientSecret::new(&secret).with_context(|| path.display().to_string())?;
+    Ok(ApplicationSecret {
+        key_id: uuid(rng),
+        name: "installation".to_owned(),
+        hint: secret.expose_secret().chars().take(HINT_CHARACTERS).collect(),
+        sha256_hex: known.sha256_hex(),
+        expires_at: None,
+    })
 }
 
 fn secret(path: &Path, disk: &dyn Disk, rng: &dyn Rng) -> anyhow::Result<SecretString> {
@@ -184,7 +192,7 @@ fn certificate_der(pem: &[u8]) -> anyhow::Result<Vec<u8>> {
     Ok(CertificateDer::from_pem_slice(pem)?.to_vec())
 }
 
-fn uuid(rng: &dyn Rng) -> Uuid {
+pub(crate) fn uuid(rng: &dyn Rng) -> Uuid {
     let mut bytes = [0; 16];
     rng.fill(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid()
@@ -195,6 +203,9 @@ const VERSION: u32 = 1;
 
 /// A laptop's certificate should not be what stops working one day.
 const CERTIFICATE_LIFETIME: Duration = Duration::from_secs(10 * 365 * 86_400);
+
+/// What people see of a secret, to tell it from others.
+const HINT_CHARACTERS: usize = 3;
 
 /// Randomness of a secret: as much as anybody could ever need to guess.
 const SECRET_BYTES: usize = 32;

@@ -2,14 +2,27 @@
 //!
 //! This file only chooses what to run. Settings, arguments and the environment are read in this crate and nowhere else.
 
+mod administrator;
+mod backup;
+mod beside_authority;
+mod budgets;
 mod certificate_files;
 mod cli;
+mod client;
+mod commands;
 mod data_directory;
 mod databases;
+mod declared;
 mod doctor;
+mod duration;
 mod exposition;
 mod installation;
+mod local_authority;
+mod managed;
+mod principals;
 mod private_file;
+mod propagation;
+mod recording;
 mod self_scrape;
 mod serve;
 mod service;
@@ -17,7 +30,9 @@ mod settings;
 mod shutdown;
 mod token;
 mod up;
+mod up_declared;
 mod up_facts;
+mod usage_metrics;
 mod workspace_metrics;
 
 use std::io;
@@ -40,6 +55,7 @@ fn main() -> ExitCode {
         Command::Sidecar { arguments } => {
             return sidecar::program("remora sidecar", arguments.into_iter().map(Into::into));
         }
+        Command::Manage(command) => block_on(async { Ok(commands::run(*command).await) }),
         Command::Doctor(arguments) => block_on(doctor::run(arguments)),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", &mut io::stdout());

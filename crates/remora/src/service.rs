@@ -1,12 +1,11 @@
-//! The service: the data collection endpoint and the query API behind one listener.
+//! The service: the data collection endpoint, the query API and the management API behind one listener.
 
 use std::sync::Arc;
 
-use access::{Policy, Verifier};
-use anyhow::Context;
-use arc_swap::ArcSwap;
-use catalog::Catalog;
-use environment::Clock;
+use access::{Policies, Verifier};
+use arm_api::{Administration, ArmApi};
+use catalog::Store;
+use environment::{Clock, Rng};
 use http::{Method, StatusCode};
 use http_serving::metrics::{ConnectionMetrics, exposition};
 use http_serving::{AzureError, Handler, Peer, Request, Response, empty, text};
@@ -16,21 +15,30 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 use query_api::QueryApi;
+use quota::Quotas;
 
 use crate::databases::Databases;
-use crate::settings::Audiences;
+use crate::managed::Published;
+use crate::settings::{Audiences, GRAPH_AUDIENCES};
+use crate::usage_metrics::UsageMetrics;
 use crate::workspace_metrics::Gathered;
 
 /// What a service is made of.
 pub(crate) struct Parts {
-    pub(crate) catalog: Arc<Catalog>,
+    pub(crate) store: Arc<Store>,
     pub(crate) verifier: Arc<Verifier>,
-    pub(crate) policy: Arc<ArcSwap<Policy>>,
+    pub(crate) policies: Arc<Policies>,
+    pub(crate) quotas: Arc<Quotas>,
     pub(crate) databases: Arc<Databases>,
+    pub(crate) administration: Arc<dyn Administration>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) rng: Arc<dyn Rng>,
+}
+
+/// What can be set.
+pub(crate) struct Settings {
     pub(crate) audiences: Audiences,
-    /// Where clients without a token are sent for one.
-    pub(crate) authorization_uri: String,
+    pub(crate) published: Published,
     pub(crate) body_bytes_max: Option<u64>,
 }
 
@@ -38,56 +46,72 @@ pub(crate) struct Parts {
 pub(crate) struct Service {
     ingest: Ingest,
     query_api: QueryApi,
+    arm_api: ArmApi,
     databases: Arc<Databases>,
     registry: Registry,
 }
 
 impl Service {
     /// A service of `parts` that shows the connections counted in `connections`.
-    pub(crate) fn new(parts: Parts, connections: &ConnectionMetrics) -> Self {
-        let Parts { catalog, verifier, policy, databases, clock, audiences, authorization_uri, body_bytes_max } = parts;
+    pub(crate) fn new(parts: Parts, settings: Settings, connections: &ConnectionMetrics) -> Self {
+        let Parts { store, verifier, policies, quotas, databases, administration, clock, rng } = parts;
+        let catalog = store.catalog();
         let mut registry = Registry::with_prefix("remora");
         register_build_info(&mut registry);
         connections.register(&mut registry);
         registry.register_collector(Box::new(Gathered::new(Arc::clone(&databases), Arc::clone(&verifier))));
+        registry.register_collector(Box::new(UsageMetrics::new(
+            Arc::clone(&catalog),
+            Arc::clone(&quotas),
+            Arc::clone(&clock),
+        )));
         let ingest = Ingest::new(
             ingest::Parts {
                 catalog: Arc::clone(&catalog),
                 verifier: Arc::clone(&verifier),
-                policy: Arc::clone(&policy),
+                policies: Arc::clone(&policies),
+                quotas: Arc::clone(&quotas),
                 workspaces: Arc::clone(&databases) as _,
                 clock: Arc::clone(&clock),
             },
-            ingest_settings(audiences.ingestion, &authorization_uri, body_bytes_max),
+            ingest_settings(&settings),
         );
         ingest.register(&mut registry);
-        let settings = query_api::Settings { audiences: audiences.query, authorization_uri, ..Default::default() };
-        let parts = query_api::Parts { catalog, verifier, policy, workspaces: Arc::clone(&databases) as _, clock };
-        let query_api = QueryApi::new(parts, settings, promql::Engine::default());
+        let query_settings = query_api::Settings {
+            audiences: settings.audiences.query.clone(),
+            authorization_uri: settings.published.authorization_uri.clone(),
+            endpoint_domain: settings.published.endpoint_domain.clone(),
+            ..Default::default()
+        };
+        let query_parts = query_api::Parts {
+            catalog,
+            verifier: Arc::clone(&verifier),
+            policies: Arc::clone(&policies),
+            workspaces: Arc::clone(&databases) as _,
+            clock: Arc::clone(&clock),
+        };
+        let query_api = QueryApi::new(query_parts, query_settings, promql::Engine::default());
         query_api.register(&mut registry);
-        Self { ingest, query_api, databases, registry }
+        let workspaces = Arc::clone(&databases) as _;
+        let arm_parts = arm_api::Parts { store, verifier, policies, quotas, workspaces, administration, clock, rng };
+        let arm_api = ArmApi::new(arm_parts, arm_settings(settings));
+        arm_api.register(&mut registry);
+        Self { ingest, query_api, arm_api, databases, registry }
     }
 }
 
 impl Service {
-    /// The listener opens when every workspace is open. After that, only a log that cannot be written makes a service that
-    /// takes no samples.
+    /// The listener opens when every workspace is open. After that, only a disk that fails makes a workspace that takes no
+    /// samples.
     fn readiness(&self) -> Response {
-        let failed: Vec<String> = self
-            .databases
-            .iter()
-            .filter(|(_, db)| db.stats().wal_failed)
-            .map(|(account, _)| account.to_string())
-            .collect();
-        match failed.as_slice() {
+        match self.databases.failures().as_slice() {
             [] => empty(StatusCode::OK),
-            failed => text(
-                StatusCode::SERVICE_UNAVAILABLE,
-                format!(
-                    "the write-ahead log of {} cannot be written: see the log, mend the disk, start again\n",
-                    failed.join(", ")
-                ),
-            ),
+            failures => {
+                let lines: String =
+                    failures.iter().map(|(workspace, reason)| format!("workspace {workspace}: {reason}\n")).collect();
+                let mend = "these workspaces take no samples: see the log, mend the disk, start again\n";
+                text(StatusCode::SERVICE_UNAVAILABLE, format!("{lines}{mend}"))
+            }
         }
     }
 }
@@ -101,6 +125,9 @@ impl Handler for Service {
         if QueryApi::serves(path) {
             return self.query_api.handle(request, peer).await;
         }
+        if ArmApi::serves(path) {
+            return self.arm_api.handle(request, peer).await;
+        }
         match path {
             "/health" if is_read(request.method()) => empty(StatusCode::OK),
             "/ready" if is_read(request.method()) => self.readiness(),
@@ -112,22 +139,35 @@ impl Handler for Service {
     }
 }
 
-/// The certificate and policy of a service can be exchanged; this builds the latter.
-///
-/// # Errors
-/// Assignments of roles that do not exist.
-pub(crate) fn policy(assignments: Vec<access::RoleAssignment>) -> anyhow::Result<Arc<ArcSwap<Policy>>> {
-    let policy = Policy::new(assignments).context("the role assignments cannot be used")?;
-    Ok(Arc::new(ArcSwap::from_pointee(policy)))
+fn ingest_settings(settings: &Settings) -> ingest::Settings {
+    let mut own = ingest::Settings {
+        audiences: settings.audiences.ingestion.clone(),
+        authorization_uri: settings.published.authorization_uri.clone(),
+        endpoint_domain: settings.published.endpoint_domain.clone(),
+        ..Default::default()
+    };
+    if let Some(bytes) = settings.body_bytes_max {
+        own.body_bytes_max = bytes;
+    }
+    own
 }
 
-fn ingest_settings(audiences: Vec<String>, authorization_uri: &str, body_bytes_max: Option<u64>) -> ingest::Settings {
-    let mut settings =
-        ingest::Settings { audiences, authorization_uri: authorization_uri.to_owned(), ..Default::default() };
-    if let Some(bytes) = body_bytes_max {
-        settings.body_bytes_max = bytes;
+fn arm_settings(settings: Settings) -> arm_api::Settings {
+    let Settings { audiences, published, .. } = settings;
+    let Published { url, endpoint_domain, region, tenant_id, login_endpoint, authorization_uri } = published;
+    // Clients name the service's own URL as the resource of the directory's API, and some that of the management API.
+    let with_own = |names: Vec<String>| names.into_iter().chain([url.clone()]).collect();
+    arm_api::Settings {
+        audiences: with_own(audiences.management),
+        graph_audiences: with_own(GRAPH_AUDIENCES.map(str::to_owned).to_vec()),
+        authorization_uri,
+        tenant_id,
+        login_endpoint,
+        public_url: url.clone(),
+        endpoint_domain,
+        region,
+        ..Default::default()
     }
-    settings
 }
 
 fn register_build_info(registry: &mut Registry) {

@@ -10,9 +10,11 @@ use environment::Disk;
 use serde::{Deserialize, Serialize};
 
 use crate::data_directory::DataDirectory;
+use crate::declared;
 use crate::installation::Installation;
 use crate::private_file;
-use crate::up::{Listeners, WORKSPACE};
+use crate::up::Listeners;
+use crate::up_declared::WORKSPACE;
 
 /// The content of `up.json`. URLs have no slash at the end. Holds no secret, only names of files that do.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -28,6 +30,10 @@ pub(crate) struct Facts {
     pub(crate) sidecar: String,
     pub(crate) ingestion_url: String,
     pub(crate) query_url: String,
+    /// The management API, and the directory's (Microsoft Graph).
+    pub(crate) management: String,
+    pub(crate) subscription_id: String,
+    pub(crate) resource_group: String,
     pub(crate) workspace: String,
     pub(crate) account_id: String,
     pub(crate) rule: String,
@@ -58,6 +64,9 @@ impl Facts {
             ),
             query_url: format!("{service}/workspaces/{WORKSPACE}"),
             service,
+            management: listeners.service_url("https"),
+            subscription_id: ids.subscription_id.to_string(),
+            resource_group: declared::GROUP.to_owned(),
             service_tls: listeners.service_url("https"),
             imds: authority.clone(),
             identity_endpoint: format!("{authority}/msi/token"),
@@ -120,6 +129,11 @@ impl Facts {
         serde_json::from_slice(&text).map(Some).with_context(|| format!("{} cannot be understood", path.display()))
     }
 
+    /// Whether `url` is the service's.
+    pub(crate) fn is_service(&self, url: &str) -> bool {
+        [&self.service, &self.service_tls].iter().any(|own| own.as_str() == url.trim_end_matches('/'))
+    }
+
     /// Puts `up.json` in place.
     ///
     /// # Errors
@@ -158,6 +172,7 @@ Remora is up.
 
   sidecar      {sidecar}   remote write in, queries too; adds the token of a managed identity
   service      {service}   data collection endpoint and query API, with a token; {service_tls} too
+  management   {service_tls}  Azure Resource Manager's paths, with the admin's token; `az` can use it
   authority    {authority}   local Entra and IMDS; {authority_tls} too, certificates of {ca}
 
 Paste into prometheus.yml:

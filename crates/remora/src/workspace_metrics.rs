@@ -77,7 +77,7 @@ impl Gathered {
 impl Collector for Gathered {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let mut stats: Vec<(String, Stats)> =
-            self.source.databases.iter().map(|(account, db)| (account.to_string(), db.stats())).collect();
+            self.source.databases.all().iter().map(|(account, db)| (account.to_string(), db.stats())).collect();
         stats.sort_by(|left, right| left.0.cmp(&right.0));
         for family in FAMILIES {
             self.workspaces(&mut encoder, &stats, family)?;

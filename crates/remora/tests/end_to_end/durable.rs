@@ -48,11 +48,9 @@ fn every_scraped_sample_is_there_after_kills() {
 fn what_waited_for_a_role_is_delivered() {
     let up = Installation::start();
     let service = Service::start(&up, "");
-    let role = |line: &str| line.contains("Monitoring Metrics Publisher");
-    let granted = service.settings();
-    let missing: Vec<&str> = granted.lines().filter(|line| !role(line)).collect();
-    assert_eq!(missing.len() + 1, granted.lines().count());
-    let service = service.restart_with(&up.client, &missing.join("\n"));
+    let arm = service.arm(&up);
+    let role = arm.assignment_of(&up.object_id_of_application(), "Monitoring Metrics Publisher");
+    arm.delete(role["id"].as_str().unwrap());
     let secret = fs::read_to_string(up.fact("client_secret_file")).unwrap();
     let application = [
         ("IDENTITY_TYPE", "aadApplication"),
@@ -67,7 +65,15 @@ fn what_waited_for_a_role_is_delivered() {
         sidecar.metrics(&up.client).get("delivery_answers_total{code=\"403\"}").copied()
     });
     pause(Duration::from_secs(2));
-    let service = service.restart_with(&up.client, &granted);
+    // Given again under the same id, while everything runs.
+    arm.put_json(
+        role["id"].as_str().unwrap(),
+        &serde_json::json!({"properties": {
+            "roleDefinitionId": role["properties"]["roleDefinitionId"],
+            "principalId": role["properties"]["principalId"],
+            "principalType": "ServicePrincipal",
+        }}),
+    );
     let token = up.token_by_secret("application_id", "client_secret_file", &format!("{QUERY_RESOURCE}/.default"));
     assert_all_there(&up.client, &prometheus, &(service.query_url(), Some(token.as_str())));
     let ledger = sidecar.settled_ledger(&up.client);

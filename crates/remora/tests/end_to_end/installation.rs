@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::arm::{Arm, token_claims};
 use crate::client::Client;
 use crate::process::{Process, eventually, free_port};
 
@@ -34,10 +35,15 @@ impl Installation {
 
     /// Starts it on data that may be there already.
     pub(crate) fn start_in(directory: TempDir) -> Self {
+        Self::start_with(directory, &[])
+    }
+
+    /// Starts it with further arguments.
+    pub(crate) fn start_with(directory: TempDir, arguments: &[&str]) -> Self {
         let data = directory.path().join("data");
         let mut command = remora();
         // A relative directory: everything that is published must be absolute all the same.
-        command.args(["up", "--data-dir", "data"]).current_dir(directory.path());
+        command.args(["up", "--data-dir", "data"]).args(arguments).current_dir(directory.path());
         for part in ["service", "authority", "sidecar"] {
             command.arg(format!("--{part}-address")).arg("127.0.0.1:0");
         }
@@ -113,6 +119,27 @@ impl Installation {
         answer.json()["access_token"].as_str().unwrap().to_owned()
     }
 
+    /// A token of the admin for the management API.
+    pub(crate) fn token_of_admin(&self) -> String {
+        self.token_by_secret("admin_client_id", "admin_secret_file", MANAGEMENT_SCOPE)
+    }
+
+    /// The object id of the admin.
+    pub(crate) fn object_id_of_admin(&self) -> String {
+        token_claims(&self.token_of_admin())["oid"].as_str().unwrap().to_owned()
+    }
+
+    /// The object id of the application.
+    pub(crate) fn object_id_of_application(&self) -> String {
+        let token = self.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
+        token_claims(&token)["oid"].as_str().unwrap().to_owned()
+    }
+
+    /// The management API, for the admin.
+    pub(crate) fn arm(&self) -> Arm {
+        Arm::new(&self.client, self.fact("management"), self.token_of_admin(), self.fact("subscription_id"))
+    }
+
     /// Starts a `remora sidecar` of its own towards the TLS ingestion URL, with `identity`'s variables.
     pub(crate) fn sidecar(&self, name: &str, identity: &[(&str, &str)]) -> Sidecar {
         let port = free_port();
@@ -154,3 +181,6 @@ pub(crate) const INGESTION_SCOPE: &str = "https://monitor.azure.com/.default";
 
 /// What tokens for queries are for.
 pub(crate) const QUERY_RESOURCE: &str = "https://prometheus.monitor.azure.com";
+
+/// What tokens for management are for: the resource of the public cloud ends in a slash.
+pub(crate) const MANAGEMENT_SCOPE: &str = "https://management.core.windows.net//.default";

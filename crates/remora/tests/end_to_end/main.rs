@@ -4,7 +4,9 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests are tests")]
 
+mod arm;
 mod client;
+mod commands;
 mod crash;
 mod durable;
 mod identities;

@@ -5,11 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::arm::{Arm, token_claims};
 use crate::client::Client;
 use crate::installation::{INGESTION_SCOPE, Installation, QUERY_RESOURCE, remora};
 use crate::process::{Process, eventually, free_port};
 use crate::writing::{labels, now, post, request};
 
+const ZERO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
 const RULE: &str = "dcr-00000000000000000000000000000001";
 
 /// A service that believes the tokens of an installation's local authority.
@@ -25,7 +27,7 @@ impl Service {
     pub(crate) fn start(up: &Installation, more: &str) -> Self {
         let port = free_port();
         let token = up.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
-        let claims = claims(&token);
+        let claims = token_claims(&token);
         let text = format!(
             concat!(
                 "listen: '127.0.0.1:{port}'\n",
@@ -36,6 +38,7 @@ impl Service {
                 "roleAssignments:\n",
                 "  - {{principal: {oid}, role: Monitoring Metrics Publisher, scope: rule/fleet}}\n",
                 "  - {{principal: {oid}, role: Monitoring Data Reader, scope: workspace/fleet}}\n",
+                "  - {{principal: {admin}, role: Owner, scope: /}}\n",
                 "{more}",
             ),
             port = port,
@@ -45,6 +48,7 @@ impl Service {
             tenant = up.fact("tenant_id"),
             rule = RULE,
             oid = claims["oid"].as_str().unwrap(),
+            admin = up.object_id_of_admin(),
             more = more,
         );
         let settings = up.directory().join(format!("serve-{port}.yaml"));
@@ -61,15 +65,9 @@ impl Service {
         Self { process, base, settings, port }
     }
 
-    /// The text of its settings.
-    pub(crate) fn settings(&self) -> String {
-        fs::read_to_string(&self.settings).unwrap()
-    }
-
-    /// Ends it and starts it again on the same data with other settings.
-    pub(crate) fn restart_with(self, client: &Client, settings: &str) -> Self {
-        fs::write(&self.settings, settings).unwrap();
-        self.crash_and_restart(client)
+    /// Its management API, for the installation's admin.
+    pub(crate) fn arm(&self, up: &Installation) -> Arm {
+        Arm::new(&up.client, &self.base, up.token_of_admin(), ZERO_SUBSCRIPTION)
     }
 
     /// Where writes go.
@@ -95,12 +93,6 @@ impl Service {
     }
 }
 
-fn claims(token: &str) -> serde_json::Value {
-    use base64::Engine;
-    let payload = token.split('.').nth(1).unwrap();
-    serde_json::from_slice(&base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(payload).unwrap()).unwrap()
-}
-
 #[test]
 fn serves_what_its_settings_say() {
     let up = Installation::start();
@@ -114,7 +106,7 @@ fn serves_what_its_settings_say() {
     assert_eq!(data["result"][0]["value"][1], "42");
     // Nothing of a laptop's conveniences in production.
     let imds = format!("{}/metadata/identity/oauth2/token?api-version=2018-02-01&resource=x", service.base);
-    assert_eq!(up.client.send("GET", &imds, &[("metadata", "true")], "").status, 404);
+    assert_eq!(up.client.send("GET", &imds, &[("metadata", "true")], "").status, 401);
     assert!(service.process.terminate().0.success(), "`remora serve` must end well on SIGTERM");
 }
 

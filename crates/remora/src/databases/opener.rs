@@ -1,0 +1,98 @@
+//! Opening a workspace's database, and taking its directory away.
+
+use std::collections::HashMap;
+use std::io;
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::thread;
+
+use anyhow::Context;
+use catalog::Snapshot;
+use environment::{Clock, Disk};
+use ingest::refill_active_series;
+use model::{AccountId, TimestampMs};
+use parking_lot::Mutex;
+use quota::Quotas;
+use tokio::runtime::Handle;
+use tsdb::{Db, Settings};
+
+use crate::data_directory::DataDirectory;
+
+/// Opens databases in the data directory, which it keeps taken.
+pub(crate) struct Opener {
+    pub(crate) directory: Arc<DataDirectory>,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) settings: Settings,
+    /// Series that were active before are so again.
+    pub(crate) quotas: Arc<Quotas>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// Where waiting is done, and threads that may block are had from.
+    pub(crate) runtime: Handle,
+}
+
+impl Opener {
+    /// Opens one, or makes it. Blocks while its log is replayed.
+    pub(super) fn open(&self, account: AccountId) -> anyhow::Result<Arc<Db>> {
+        let path = self.directory.workspace(account);
+        let db = Db::open(Arc::clone(&self.disk), &path, self.settings.clone())
+            .with_context(|| format!("cannot open the workspace {account}"))?;
+        let stats = db.stats();
+        if stats.series > 0 {
+            self.refill(account, &db);
+        }
+        tracing::debug!(workspace = %account, series = stats.series, chunks = stats.chunks, "Workspace opened");
+        Ok(db)
+    }
+
+    /// A crash makes no series new. Data that cannot be read are found out by whoever asks for them; here it only means that
+    /// series count as new.
+    fn refill(&self, account: AccountId, db: &Db) {
+        let quota = self.quotas.workspace(account);
+        let now = TimestampMs(self.clock.now().as_millis());
+        let refilled = refill_active_series(db, quota.active_series(), now, self.clock.monotonic());
+        if let Err(error) = self.runtime.block_on(refilled) {
+            tracing::warn!(workspace = %account, %error, "Active series are not known; they count as new");
+        }
+    }
+
+    /// Opens those of all workspaces, as many at a time as the machine computes; the rest of the time is the disk's.
+    pub(super) fn open_all(&self, catalog: &Snapshot) -> anyhow::Result<HashMap<AccountId, Arc<Db>>> {
+        let accounts: Vec<AccountId> = catalog.workspaces().values().map(|workspace| workspace.account_id).collect();
+        let (next, opened) = (AtomicUsize::new(0), Mutex::new(HashMap::with_capacity(accounts.len())));
+        let open_rest = || -> anyhow::Result<()> {
+            while let Some(account) = accounts.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let db = self.open(*account).with_context(|| {
+                    let workspace = catalog.workspace_by_account(*account);
+                    format!("workspace {:?}", workspace.map_or("", |workspace| &workspace.handle))
+                })?;
+                opened.lock().insert(*account, db);
+            }
+            Ok(())
+        };
+        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(accounts.len());
+        thread::scope(|scope| {
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(open_rest)).collect();
+            // All of them end before an error is told: none works on the directory any more then.
+            let ended: Vec<_> = running.into_iter().map(|thread| thread.join().expect("opening panicked")).collect();
+            ended.into_iter().collect::<anyhow::Result<()>>()
+        })?;
+        Ok(opened.into_inner())
+    }
+
+    /// Whether a workspace has no data yet, so that opening it takes no time.
+    pub(super) fn is_new(&self, account: AccountId) -> bool {
+        matches!(self.disk.list(&self.directory.workspace(account)), Err(error) if error.kind() == io::ErrorKind::NotFound)
+    }
+
+    /// Removes a workspace's directory; one that is not there is fine.
+    pub(super) fn remove(&self, account: AccountId) -> anyhow::Result<()> {
+        let path = self.directory.workspace(account);
+        match self.disk.remove_directory(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                Err(error).with_context(|| format!("cannot remove {}", path.display()))
+            }
+            _ => Ok(()),
+        }
+    }
+}

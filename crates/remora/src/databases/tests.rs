@@ -1,0 +1,203 @@
+use std::path::PathBuf;
+
+use catalog::{Actor, GroupSpec, Precondition, Store, StoreSettings, WorkspaceSpec};
+use host::{HostClock, HostDisk, HostRng};
+use model::{Labels, ResourceId, TimestampMs};
+use quota::Quotas;
+use tempfile::TempDir;
+use tokio::runtime::{Handle, Runtime};
+use tsdb::Settings;
+
+use super::*;
+use crate::data_directory::DataDirectory;
+
+const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g";
+
+/// A catalogue in memory and the databases that follow it.
+struct Bench {
+    runtime: Runtime,
+    directory: TempDir,
+    quotas: Arc<Quotas>,
+    store: Store,
+    databases: Arc<Databases>,
+}
+
+impl Bench {
+    fn new() -> Self {
+        let runtime = Runtime::new().unwrap();
+        let (directory, quotas) = (tempfile::tempdir().unwrap(), Arc::new(Quotas::default()));
+        let clock = Arc::new(HostClock::new());
+        let store = Store::open(":memory:".as_ref(), clock, Arc::new(HostRng), StoreSettings::default());
+        let store = runtime.block_on(store).unwrap();
+        runtime.block_on(store.put_subscription(&actor(), uuid::Uuid::nil(), "s")).unwrap();
+        let group = GroupSpec { location: "local".to_owned(), ..GroupSpec::default() };
+        runtime.block_on(store.put_group(&actor(), &GROUP.parse().unwrap(), group, Precondition::None)).unwrap();
+        let databases = open(&store, directory.path().to_owned(), &quotas, runtime.handle());
+        store.observe(Arc::new(FollowCatalog(Arc::clone(&databases))));
+        Self { runtime, directory, quotas, store, databases }
+    }
+
+    fn put(&self, name: &str) -> AccountId {
+        self.put_as(name, None)
+    }
+
+    fn put_as(&self, name: &str, account_id: Option<AccountId>) -> AccountId {
+        let (actor, id) = (actor(), id(name));
+        let spec = WorkspaceSpec { location: "local".to_owned(), account_id, ..WorkspaceSpec::default() };
+        let put = self.store.put_workspace(&actor, &id, spec, Precondition::None);
+        self.runtime.block_on(put).unwrap().resource.account_id
+    }
+
+    fn delete(&self, name: &str, purge: bool) {
+        let (actor, id) = (actor(), id(name));
+        let deleted = self.store.delete_workspace(&actor, &id, Precondition::None, purge);
+        self.runtime.block_on(deleted).unwrap().unwrap();
+    }
+
+    fn write(&self, storage: &Arc<dyn Storage>, value: f64) -> Result<(), storage::CommitError> {
+        let labels = Labels::from_pairs([("__name__", "m")]).unwrap();
+        let now = TimestampMs(HostClock::new().now().as_millis());
+        let mut appender = storage.appender(now);
+        let series = appender.series(None, &labels).unwrap();
+        appender.append(series, now, value).unwrap();
+        self.runtime.block_on(appender.commit()).map(drop)
+    }
+
+    fn path(&self, account: AccountId) -> PathBuf {
+        self.directory.path().join("workspaces").join(account.to_string())
+    }
+}
+
+fn open(store: &Store, directory: PathBuf, quotas: &Arc<Quotas>, runtime: &Handle) -> Arc<Databases> {
+    let opener = Opener {
+        directory: Arc::new(DataDirectory::take(directory, &HostDisk).unwrap()),
+        disk: Arc::new(HostDisk),
+        settings: Settings::default(),
+        quotas: Arc::clone(quotas),
+        clock: Arc::new(HostClock::new()),
+        runtime: runtime.clone(),
+    };
+    Databases::open(&store.catalog().snapshot(), opener).unwrap()
+}
+
+fn actor() -> Actor {
+    Actor::program("test")
+}
+
+fn id(name: &str) -> ResourceId {
+    format!("{GROUP}/providers/Microsoft.Monitor/accounts/{name}").parse().unwrap()
+}
+
+#[expect(clippy::disallowed_methods, reason = "threads of their own do the work that is waited for")]
+fn eventually<T>(probe: impl Fn() -> Option<T>) -> T {
+    for _ in 0..1000 {
+        if let Some(found) = probe() {
+            return found;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    panic!("waited in vain");
+}
+
+#[test]
+fn a_workspace_can_be_written_to_as_soon_as_it_is_made() {
+    let bench = Bench::new();
+    let account = bench.put("one");
+    let storage = bench.databases.storage(account).expect("it is open when its PUT is answered");
+    bench.write(&storage, 1.0).unwrap();
+    assert!(bench.databases.failures().is_empty());
+    assert!(bench.databases.storage("14e21a3b-a68e-4626-873e-6539bd54fc63".parse().unwrap()).is_none());
+}
+
+#[test]
+fn a_deleted_workspace_is_closed_kept_and_brought_back() {
+    let bench = Bench::new();
+    let account = bench.put("one");
+    let storage = bench.databases.storage(account).unwrap();
+    bench.write(&storage, 1.0).unwrap();
+    bench.delete("one", false);
+    eventually(|| bench.databases.storage(account).is_none().then_some(()));
+    // A request that held it when it was closed: what it still writes is not acknowledged.
+    eventually(|| bench.write(&storage, 2.0).err());
+    assert!(bench.path(account).exists());
+    drop(storage);
+    bench.runtime.block_on(bench.store.restore_workspace(&actor(), account)).unwrap();
+    let storage = eventually(|| bench.databases.storage(account));
+    assert_eq!(bench.databases.all()[0].1.stats().series, 1);
+    // What was active before it was deleted is so again.
+    let active = bench.quotas.workspace(account);
+    eventually(|| (active.active_series().active(HostClock::new().monotonic()) == 1).then_some(()));
+    bench.write(&storage, 3.0).unwrap();
+}
+
+#[test]
+fn a_purged_workspace_leaves_nothing() {
+    let bench = Bench::new();
+    let (now, later) = (bench.put("now"), bench.put("later"));
+    let storage = bench.databases.storage(now).unwrap();
+    bench.write(&storage, 1.0).unwrap();
+    bench.delete("now", true);
+    eventually(|| (!bench.path(now).exists()).then_some(()));
+    bench.delete("later", false);
+    bench.runtime.block_on(bench.store.purge_workspace(&actor(), later)).unwrap();
+    eventually(|| (!bench.path(later).exists()).then_some(()));
+    assert!(bench.databases.places.lock().by_account.is_empty());
+}
+
+#[test]
+fn changes_that_follow_each_other_quickly_end_where_the_last_one_wants() {
+    let bench = Bench::new();
+    let account = bench.put("one");
+    for _ in 0..20 {
+        bench.delete("one", false);
+        bench.runtime.block_on(bench.store.restore_workspace(&actor(), account)).unwrap();
+    }
+    let storage = eventually(|| bench.databases.storage(account));
+    eventually(|| {
+        bench.write(&storage, 1.0).ok().or_else(|| {
+            // Closed while it was waited for: the last one stays.
+            bench.databases.storage(account).and_then(|storage| bench.write(&storage, 1.0).ok())
+        })
+    });
+    bench.delete("one", false);
+    eventually(|| bench.databases.storage(account).is_none().then_some(()));
+}
+
+#[test]
+fn a_workspace_that_cannot_be_opened_is_told_of_and_tried_again() {
+    let bench = Bench::new();
+    let account: AccountId = "14e21a3b-a68e-4626-873e-6539bd54fc63".parse().unwrap();
+    std::fs::create_dir_all(bench.path(account).parent().unwrap()).unwrap();
+    std::fs::write(bench.path(account), "no directory").unwrap();
+    bench.put_as("one", Some(account));
+    let failures = eventually(|| Some(bench.databases.failures()).filter(|failures| !failures.is_empty()));
+    assert!(failures[0].0 == account && failures[0].1.contains("cannot create"), "{failures:?}");
+    std::fs::remove_file(bench.path(account)).unwrap();
+    bench.databases.start_work(account);
+    eventually(|| bench.databases.storage(account));
+    assert!(bench.databases.failures().is_empty());
+}
+
+#[test]
+fn nothing_is_opened_once_it_ends() {
+    let bench = Bench::new();
+    bench.put("one");
+    bench.databases.close().unwrap();
+    let late = bench.put("late");
+    assert!(bench.databases.storage(late).is_none());
+}
+
+#[test]
+fn all_workspaces_are_open_after_a_start() {
+    let bench = Bench::new();
+    let accounts: Vec<AccountId> = (0..20).map(|number| bench.put(&format!("w{number}"))).collect();
+    for account in &accounts {
+        bench.write(&bench.databases.storage(*account).unwrap(), 1.0).unwrap();
+    }
+    bench.databases.close().unwrap();
+    let directory = tempfile::tempdir().unwrap();
+    std::fs::rename(bench.directory.path().join("workspaces"), directory.path().join("workspaces")).unwrap();
+    let again = open(&bench.store, directory.path().to_owned(), &bench.quotas, bench.runtime.handle());
+    assert_eq!(again.all().len(), accounts.len());
+    assert!(again.all().iter().all(|(_, db)| db.stats().series == 1));
+}
