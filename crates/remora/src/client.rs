@@ -67,6 +67,14 @@ pub(crate) struct Parts {
     pub(crate) facts: Option<Facts>,
 }
 
+impl Parts {
+    /// Whose credential it is, for messages.
+    fn who(&self) -> String {
+        let other = if self.facts.is_some() { " (--admin is its administrator)" } else { "" };
+        format!("the credential is {}, from {}{other}", self.credential.describe(), self.credential_source)
+    }
+}
+
 /// The service, for one command.
 pub(crate) struct Client {
     parts: Parts,
@@ -157,6 +165,11 @@ impl Client {
     /// The resource group that was asked for.
     pub(crate) fn requested_group(&self) -> Option<&str> {
         self.parts.resource_group.as_deref()
+    }
+
+    /// Whose credential it is, for messages.
+    pub(crate) fn who(&self) -> String {
+        self.parts.who()
     }
 
     /// The clock that waits are on.

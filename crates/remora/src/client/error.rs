@@ -149,7 +149,8 @@ impl fmt::Display for Refusal {
             ("", message) => write!(f, "{} was answered {status}: {message}", self.request)?,
             (code, message) => write!(f, "{code} ({status}): {message}")?,
         }
-        for detail in &self.details {
+        // A whole that is one thing alone mostly says what its detail says.
+        for detail in self.details.iter().filter(|detail| !self.message.contains(&detail.message)) {
             // Codes of details are mostly that of the whole; they are told where they say more.
             let code = if detail.code.is_empty() || detail.code == self.code { "" } else { &*detail.code };
             let place =

@@ -1,8 +1,10 @@
 //! Calls of Microsoft Graph: the directory's applications and service principals.
 
+use std::collections::HashMap;
+
 use http::Method;
 use identity::Scope;
-use serde_json::Value;
+use serde_json::{Value, json};
 use uuid::Uuid;
 
 use super::arm::versioned;
@@ -103,6 +105,22 @@ impl Client {
         self.graph_filter("servicePrincipals", &format!("displayName eq '{literal}'")).await
     }
 
+    /// Names of principals by their object ids in lower case, as far as the directory knows them and tells them.
+    pub(crate) async fn principal_names(&self, object_ids: impl Iterator<Item = &str>) -> HashMap<String, String> {
+        let mut ids: Vec<&str> = object_ids.filter(|id| Uuid::try_parse(id).is_ok()).collect();
+        ids.sort_unstable();
+        ids.dedup();
+        let mut names = HashMap::new();
+        for ids in ids.chunks(IDS_PER_REQUEST) {
+            let asked = json!({"ids": ids});
+            let found = self.graph(Method::POST, "/directoryObjects/getByIds", Some(&asked)).await.unwrap_or_default();
+            for one in found["value"].as_array().into_iter().flatten() {
+                names.insert(text(one, "/id").to_ascii_lowercase(), text(one, "/displayName").to_owned());
+            }
+        }
+        names
+    }
+
     /// What tokens for Graph are for: as the service says it.
     pub(super) async fn graph_audience(&self) -> Result<Scope, ClientError> {
         let audience = text(self.metadata().await?, "/microsoftGraphResourceId");
@@ -140,3 +158,6 @@ impl Client {
         self.metadata.get_or_try_init(read).await
     }
 }
+
+/// As many as Graph takes at once.
+const IDS_PER_REQUEST: usize = 1000;

@@ -12,7 +12,13 @@ impl Client {
     pub(crate) async fn subscription(&self) -> Result<&str, ClientError> {
         let found = self.subscription.get_or_try_init(async || match &self.parts.subscription {
             Some(id) if Uuid::try_parse(id).is_ok() => Ok(id.clone()),
-            wanted => choose(&self.list("/subscriptions", versions::SUBSCRIPTIONS).await?, wanted.as_deref()),
+            wanted => {
+                let all = self.list("/subscriptions", versions::SUBSCRIPTIONS).await?;
+                choose(&all, wanted.as_deref()).map_err(|error| match all.is_empty() {
+                    true => ClientError::Failed(format!("{error}\n  {}", self.who())),
+                    false => error,
+                })
+            }
         });
         found.await.map(String::as_str)
     }
@@ -138,8 +144,8 @@ fn choose(subscriptions: &[Value], wanted: Option<&str>) -> Result<String, Clien
     match (matching.as_slice(), wanted) {
         ([one], _) => Ok(text(one, "/subscriptionId").to_owned()),
         ([], _) if subscriptions.is_empty() => Err(ClientError::Failed(
-            "there is no subscription that this credential may see: give it a role in one \
-             (remora role create --principal … --role Reader)"
+            "there is no subscription that this credential may see: it needs a role, at least on one thing in one \
+             (remora role create)"
                 .to_owned(),
         )),
         ([], wanted) => Err(ClientError::Usage(format!(
@@ -170,12 +176,12 @@ fn check_kind(kind: &Kind, id: &str) -> Result<(), ClientError> {
 }
 
 fn missing(kind: &Kind, named: &str, others: &[String]) -> ClientError {
-    let noun = kind.noun;
+    let Kind { noun, command, .. } = kind;
     let similar = others.iter().max_by(|left, right| similarity(left, named).total_cmp(&similarity(right, named)));
     let hint = match similar {
-        None => format!("there is none at all; `remora {noun} create` makes one"),
+        None => format!("there is none at all; `remora {command} create` makes one"),
         Some(name) if similarity(name, named) >= SIMILAR => format!("is {name} meant?"),
-        Some(_) => format!("`remora {noun} list` shows those there are"),
+        Some(_) => format!("`remora {command} list` shows those there are"),
     };
     ClientError::Failed(format!("there is no {noun} {named:?} (that this credential may read); {hint}"))
 }

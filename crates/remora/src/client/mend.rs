@@ -4,16 +4,17 @@ use http::StatusCode;
 
 use super::error::Refusal;
 use super::{Api, Parts};
+use crate::cli::service::shell_word;
 
 /// What would mend `refusal`, if that can be said from here.
 pub(super) fn of(refusal: &Refusal, api: Api, parts: &Parts) -> Option<String> {
-    let who = format!("the credential is {}, from {}", parts.credential.describe(), parts.credential_source);
+    let who = parts.who();
     match refusal.status {
         StatusCode::UNAUTHORIZED => Some(format!(
             "{who}; the service takes tokens for {} of the issuers that it is set to trust",
             parts.audience.resource()
         )),
-        StatusCode::FORBIDDEN => Some(format!("{who}; {}", role_needed(refusal, api, parts))),
+        StatusCode::FORBIDDEN => Some(format!("{who}\n  {}", role_needed(refusal, api))),
         StatusCode::NOT_FOUND if refusal.code.is_empty() => Some(
             "check that the URL is that of a Remora service with management (--service, REMORA_SERVICE)".to_owned(),
         ),
@@ -29,7 +30,7 @@ pub(super) fn of(refusal: &Refusal, api: Api, parts: &Parts) -> Option<String> {
 }
 
 /// Which role at which scope lets one do what was refused.
-fn role_needed(refusal: &Refusal, api: Api, parts: &Parts) -> String {
+fn role_needed(refusal: &Refusal, api: Api) -> String {
     let action = quoted_after(&refusal.message, "action '");
     let scope = quoted_after(&refusal.message, "scope '");
     let (role, scope) = match api {
@@ -37,11 +38,10 @@ fn role_needed(refusal: &Refusal, api: Api, parts: &Parts) -> String {
         Api::Arm => (role_for(action.unwrap_or_default()), scope.unwrap_or("the scope of what was asked for")),
     };
     let whom = quoted_after(&refusal.message, "object id '").unwrap_or("OBJECT_ID");
-    let admin = if parts.facts.is_some() { ", or repeat this with --admin" } else { "" };
-    let quote = if scope.contains(' ') { "\"" } else { "" };
+    let (role_word, scope_word) = (shell_word(role), shell_word(scope));
     format!(
-        "it needs the role {role} at {scope} or above. Who may give it:\n    remora role create --principal {whom} --role \
-         \"{role}\" --scope {quote}{scope}{quote}{admin}"
+        "it needs the role {role} at {scope} or above; whoever may give roles gives it by:\n    remora role create \
+         --principal {whom} --role {role_word} --scope {scope_word}"
     )
 }
 

@@ -11,6 +11,8 @@ pub(crate) struct Kind {
     pub(crate) api_version: &'static str,
     /// In sentences.
     pub(crate) noun: &'static str,
+    /// The command for it.
+    pub(crate) command: &'static str,
     /// JSON pointer to an identity that people may give in place of the name.
     pub(crate) identity: &'static str,
 }
@@ -20,6 +22,7 @@ pub(crate) const WORKSPACE: Kind = Kind {
     resource_type: "Microsoft.Monitor/accounts",
     api_version: "2025-10-03",
     noun: "workspace",
+    command: "workspace",
     identity: "/properties/accountId",
 };
 
@@ -28,6 +31,7 @@ pub(crate) const ENDPOINT: Kind = Kind {
     resource_type: "Microsoft.Insights/dataCollectionEndpoints",
     api_version: "2023-03-11",
     noun: "endpoint",
+    command: "endpoint",
     identity: "/properties/immutableId",
 };
 
@@ -36,6 +40,7 @@ pub(crate) const RULE: Kind = Kind {
     resource_type: "Microsoft.Insights/dataCollectionRules",
     api_version: "2023-03-11",
     noun: "rule",
+    command: "rule",
     identity: "/properties/immutableId",
 };
 
@@ -44,6 +49,7 @@ pub(crate) const IDENTITY: Kind = Kind {
     resource_type: "Microsoft.ManagedIdentity/userAssignedIdentities",
     api_version: "2023-01-31",
     noun: "managed identity",
+    command: "identity",
     identity: "/properties/clientId",
 };
 

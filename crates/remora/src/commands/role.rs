@@ -3,7 +3,6 @@
 use std::collections::HashMap;
 use std::fmt;
 
-use http::Method;
 use serde_json::{Value, json};
 use uuid::Uuid;
 
@@ -317,20 +316,8 @@ impl Names {
             return Ok(Self { roles: HashMap::new(), principals: HashMap::new() });
         }
         let roles = all_definitions(session).await.unwrap_or_default();
-        let mut ids: Vec<&str> = assignments.iter().map(|one| text(one, "/properties/principalId")).collect();
-        ids.sort_unstable();
-        ids.dedup();
-        ids.retain(|id| Uuid::try_parse(id).is_ok());
-        let mut principals = HashMap::new();
-        for ids in ids.chunks(IDS_PER_REQUEST) {
-            let found =
-                session.client.graph(Method::POST, "/directoryObjects/getByIds", Some(&json!({"ids": ids}))).await;
-            // Who may not look into the directory sees ids.
-            let found = found.unwrap_or_default();
-            for one in found["value"].as_array().into_iter().flatten() {
-                principals.insert(text(one, "/id").to_ascii_lowercase(), text(one, "/displayName").to_owned());
-            }
-        }
+        let ids = assignments.iter().map(|one| text(one, "/properties/principalId"));
+        let principals = session.client.principal_names(ids).await;
         let role =
             |one: &Value| (describe::name(one).to_ascii_lowercase(), text(one, "/properties/roleName").to_owned());
         Ok(Self { roles: roles.iter().map(role).collect(), principals })
@@ -349,9 +336,6 @@ impl Names {
 
 const ASSIGNMENTS: &str = "/providers/Microsoft.Authorization/roleAssignments";
 const DEFINITIONS: &str = "/providers/Microsoft.Authorization/roleDefinitions";
-
-/// As many as Graph takes at once.
-const IDS_PER_REQUEST: usize = 1000;
 
 #[cfg(test)]
 mod tests;
