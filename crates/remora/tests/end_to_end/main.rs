@@ -12,6 +12,7 @@ mod durable;
 mod identities;
 mod installation;
 mod lifecycle;
+mod managed;
 mod process;
 mod receiver_cases;
 mod refusals;

@@ -47,6 +47,12 @@ impl Process {
         self.child.wait().unwrap();
     }
 
+    /// Sends SIGKILL and does not wait.
+    pub(crate) fn signal_kill(&self) {
+        let killed = Command::new("kill").args(["-9", &self.child.id().to_string()]).status().unwrap();
+        assert!(killed.success());
+    }
+
     /// Waits for the end.
     pub(crate) fn wait(&mut self, at_most: Duration) -> ExitStatus {
         let deadline = Instant::now() + at_most;
