@@ -15,6 +15,7 @@ mod request;
 mod resources;
 mod snapshot;
 mod store;
+mod stored;
 mod worker;
 mod writer;
 

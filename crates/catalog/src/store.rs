@@ -324,6 +324,9 @@ impl Store {
 
     /// Whether something that a settings file declares was made before, and notes that it is from now on: what was declared
     /// and then deleted by somebody stays deleted.
+    ///
+    /// Ask [`Snapshot::is_declared`] first, make it, then note it: what is noted and not yet made when the process dies would
+    /// never be made. In one transaction: [`Self::put_all`] with [`Item::Declaration`].
     pub async fn declare(&self, name: &str) -> Result<bool, StoreError> {
         let name = name.to_owned();
         let declare = move |draft: &mut Draft<'_>| {

@@ -8,7 +8,7 @@ use uuid::Uuid;
 use super::json;
 use crate::draft::Draft;
 use crate::names::{Problems, excerpt, group_of};
-use crate::resources::scope_of_assignment;
+use crate::stored::scope_of_assignment;
 use crate::{Assignment, AssignmentSpec, Put, StoreError};
 
 pub(crate) fn put(draft: &mut Draft<'_>, spec: AssignmentSpec) -> Result<Put<Assignment>, StoreError> {

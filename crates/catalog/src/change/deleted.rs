@@ -8,7 +8,7 @@ use model::{AccountId, ResourceId};
 use super::{json, rule_properties};
 use crate::draft::Draft;
 use crate::names::{self, ENDPOINT, Place, Problems, RULE, WORKSPACE};
-use crate::resources::Kept;
+use crate::stored::Kept;
 use crate::{Assignment, DeletedWorkspace, Endpoint, Envelope, Put, ResourceGroup, Rule, StoreError, Workspace};
 
 pub(crate) fn restore(draft: &mut Draft<'_>, account: AccountId) -> Result<Put<Workspace>, StoreError> {

@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 use super::{Common, json};
 use crate::draft::{Draft, check_precondition};
 use crate::names::{self, ENDPOINT, LABEL_BYTES_MAX, Place, Problems, RULE, WORKSPACE};
-use crate::resources::Kept;
+use crate::stored::Kept;
 use crate::{
     DeletedWorkspace, Endpoint, Envelope, PROMETHEUS_STREAM, Precondition, Put, ResourceGroup, Route, Rule, StoreError,
     Workspace, WorkspaceLimits, WorkspaceSpec,

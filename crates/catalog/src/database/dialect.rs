@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use sqlx::sqlite::{SqliteConnectOptions, SqliteConnection, SqliteJournalMode, SqliteSynchronous};
-use sqlx::{ConnectOptions, Row};
+use sqlx::{AssertSqlSafe, ConnectOptions, Row};
 
 /// The database that is compiled in.
 pub(crate) type Connection = SqliteConnection;
@@ -13,8 +13,8 @@ pub(crate) type DatabaseRow = sqlx::sqlite::SqliteRow;
 
 /// So long a statement waits for another connection, such as a copy that is being made.
 const BUSY_TIMEOUT: Duration = Duration::from_secs(5);
-/// Pages that a connection keeps, in KiB (negative by SQLite's convention).
-const CACHE_KIB: &str = "-8192";
+/// What a connection keeps of the file.
+pub(crate) const CACHE_KIB: u32 = 8 * 1024;
 
 /// A connection that changes things: on `Ok` of a commit the change survives a power cut.
 pub(crate) async fn connect_writer(file: Option<&Path>) -> Result<Connection, sqlx::Error> {
@@ -30,7 +30,11 @@ pub(crate) async fn connect_reader(file: &Path) -> Result<Connection, sqlx::Erro
 fn options(file: Option<&Path>) -> SqliteConnectOptions {
     // By name and not by flag: what is open by the flag cannot be copied to a file.
     let options = SqliteConnectOptions::new().filename(file.unwrap_or(Path::new(":memory:")));
-    options.foreign_keys(true).busy_timeout(BUSY_TIMEOUT).pragma("cache_size", CACHE_KIB).disable_statement_logging()
+    options
+        .foreign_keys(true)
+        .busy_timeout(BUSY_TIMEOUT)
+        .pragma("cache_size", format!("-{CACHE_KIB}"))
+        .disable_statement_logging()
 }
 
 /// The names of all tables.
@@ -38,6 +42,13 @@ pub(crate) async fn tables(connection: &mut Connection) -> Result<Vec<String>, s
     const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%'";
     let rows = sqlx::query(TABLES).fetch_all(connection).await?;
     rows.iter().map(|row| row.try_get(0)).collect()
+}
+
+/// Lets a connection keep up to `kib` of the file, and lets go of what is more.
+pub(crate) async fn cache(connection: &mut Connection, kib: u32) -> Result<(), sqlx::Error> {
+    // Negative by SQLite's convention: not pages, but KiB.
+    let statement = format!("PRAGMA cache_size = -{kib}; PRAGMA shrink_memory");
+    sqlx::raw_sql(AssertSqlSafe(statement)).execute(connection).await.map(|_| ())
 }
 
 /// Writes a copy, consistent in itself, to the empty file `to`; the writer goes on meanwhile.

@@ -10,7 +10,7 @@ use uuid::Uuid;
 use super::{Connection, failed, transaction};
 use crate::draft::{Plan, Rows};
 use crate::names::group_of;
-use crate::resources::{StoredAssignment, StoredDeletion};
+use crate::stored::{StoredAssignment, StoredDeletion};
 use crate::{Actor, Snapshot, StoreError, key};
 
 /// Writes `plan`; lines of the audit log are numbered from `sequence`. On an error nothing is written.
