@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::bodies::{self, Patch};
 use crate::call::Call;
 use crate::error::ArmError;
-use crate::etag::{self, PATCH_ATTEMPTS_MAX};
+use crate::etag::{self, ATTEMPTS_MAX};
 use crate::paging::Page;
 use crate::route::{At, Right, Route, Verb, handler};
 use crate::{Settings, addresses, operations, shape};
@@ -72,7 +72,7 @@ async fn put(call: Call) -> Result<Answer, ArmError> {
 async fn patch(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
     let patch = bodies::workspace_patch(call.json().await?).map_err(|problems| ArmError::invalid(&problems))?;
-    for _ in 0..PATCH_ATTEMPTS_MAX {
+    for _ in 0..ATTEMPTS_MAX {
         let (workspace, _) = found(&call)?;
         let pinned = etag::pinned(&precondition, &workspace.envelope.etag);
         let spec = patched(&workspace, &patch);

@@ -273,5 +273,17 @@ const RULE: &[Field] = &[
     answered("managedBy"),
 ];
 
+/// Every kind of body, by a name of its own.
+pub(crate) const KINDS: &[(&str, &[Field])] = &[
+    ("group", GROUP),
+    ("group patch", GROUP_PATCH),
+    ("workspace", WORKSPACE),
+    ("workspace patch", WORKSPACE_PATCH),
+    ("tags patch", TAGS_PATCH),
+    ("container", CONTAINER),
+    ("endpoint", ENDPOINT),
+    ("rule", RULE),
+];
+
 #[cfg(test)]
 mod tests;

@@ -9,7 +9,7 @@ use crate::answer::Answer;
 use crate::bodies;
 use crate::call::Call;
 use crate::error::ArmError;
-use crate::etag::{self, PATCH_ATTEMPTS_MAX};
+use crate::etag::{self, ATTEMPTS_MAX};
 use crate::paging::Page;
 use crate::route::{At, Right, Route, Verb, handler};
 use crate::{Settings, addresses, shape};
@@ -58,7 +58,7 @@ async fn put(call: Call) -> Result<Answer, ArmError> {
 async fn patch(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
     let patch = bodies::tags_patch(call.json().await?).map_err(|problems| ArmError::invalid(&problems))?;
-    for _ in 0..PATCH_ATTEMPTS_MAX {
+    for _ in 0..ATTEMPTS_MAX {
         let endpoint = found(&call)?;
         let pinned = etag::pinned(&precondition, &endpoint.envelope.etag);
         let spec = EndpointSpec {

@@ -34,8 +34,8 @@ pub(crate) fn overtaken() -> ArmError {
     ArmError::new(ErrorKind::Conflict, "Conflict", message)
 }
 
-/// How often a change of a part is tried again when another change came between.
-pub(crate) const PATCH_ATTEMPTS_MAX: usize = 5;
+/// How often a change is tried when others come between reading and writing.
+pub(crate) const ATTEMPTS_MAX: usize = 5;
 
 fn one<'h>(headers: &'h HeaderMap, name: &HeaderName) -> Result<Option<&'h str>, ArmError> {
     let mut values = headers.get_all(name).iter();

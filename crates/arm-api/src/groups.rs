@@ -11,7 +11,7 @@ use crate::answer::Answer;
 use crate::bodies;
 use crate::call::Call;
 use crate::error::ArmError;
-use crate::etag::{self, PATCH_ATTEMPTS_MAX};
+use crate::etag::{self, ATTEMPTS_MAX};
 use crate::operations;
 use crate::paging::Page;
 use crate::resource_filter::{ResourceFilter, Seen};
@@ -70,7 +70,7 @@ async fn put(call: Call) -> Result<Answer, ArmError> {
 async fn patch(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
     let patch = bodies::group_patch(call.json().await?).map_err(|problems| ArmError::invalid(&problems))?;
-    for _ in 0..PATCH_ATTEMPTS_MAX {
+    for _ in 0..ATTEMPTS_MAX {
         let group = found(&call)?;
         let ResourceGroup { envelope } = &*group;
         let tags = patch.tags.clone().unwrap_or_else(|| envelope.tags.clone());

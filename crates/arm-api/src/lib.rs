@@ -33,6 +33,8 @@ mod paging;
 mod path;
 mod providers;
 mod query;
+mod rates;
+pub mod reading;
 mod resource_filter;
 mod resources;
 mod route;
@@ -56,7 +58,7 @@ use access::{Policies, Verifier};
 use bytes::Bytes;
 use catalog::Store;
 use environment::{BoxFuture, Clock, Rng};
-use http::header::{ALLOW, EXPECT};
+use http::header::{ALLOW, EXPECT, HeaderName};
 use http::request;
 use http_serving::{Peer, Request, Response};
 use model::{EndpointDomain, ErrorKind};
@@ -71,6 +73,8 @@ use crate::counters::Counters;
 use crate::error::ArmError;
 use crate::path::Path;
 use crate::query::Query;
+use crate::rates::Budgets;
+pub use crate::rates::{Rate, Rates};
 use crate::route::{Audience, Found, Right, Route, Verb};
 
 /// What the management API works with; shared with other edges.
@@ -153,6 +157,8 @@ pub struct Settings {
     pub region: String,
     /// How far limits of workspaces can be raised.
     pub limits: LimitRules,
+    /// How often one principal may ask.
+    pub rates: Rates,
 }
 
 /// How far limits of workspaces can be raised (contract §4.3). What they are without that, the quotas say.
@@ -185,6 +191,7 @@ impl Default for Settings {
             endpoint_domain: None,
             region: "local".to_owned(),
             limits: LimitRules::default(),
+            rates: Rates::default(),
         }
     }
 }
@@ -194,6 +201,7 @@ pub struct ArmApi {
     parts: Arc<Parts>,
     settings: Arc<Settings>,
     counters: Counters,
+    budgets: Budgets,
 }
 
 /// What is known about a request when it is answered, however that goes.
@@ -201,12 +209,15 @@ pub struct ArmApi {
 struct Known {
     route: Option<&'static Route>,
     principal: Option<Arc<str>>,
+    /// What is left of the principal's budget.
+    left: Option<(HeaderName, String)>,
 }
 
 impl ArmApi {
     /// An API over `parts`.
     pub fn new(parts: Parts, settings: Settings) -> Self {
-        Self { parts: Arc::new(parts), settings: Arc::new(settings), counters: Counters::new() }
+        let budgets = Budgets::new(settings.rates);
+        Self { parts: Arc::new(parts), settings: Arc::new(settings), counters: Counters::new(), budgets }
     }
 
     /// Whether a path belongs to this API.
@@ -246,6 +257,7 @@ impl ArmApi {
         let (name, method) =
             (known.route.map_or("none", Route::name), Verb::of(&head.method).map_or("other", Verb::name));
         self.counters.count(name, method, answer.status, self.parts.clock.monotonic().since(started));
+        let answer = known.left.into_iter().fold(answer, |answer, (name, value)| answer.with_header(name, value));
         answer.into_response(&common)
     }
 
@@ -266,7 +278,11 @@ impl ArmApi {
             Some(Right::Public) => None,
             _ => Some(admission::caller(&self.parts, &self.settings, &head.headers, audience).await?),
         };
-        known.principal = caller.as_ref().map(|caller| caller.object_id.as_str().into());
+        if let Some(caller) = &caller {
+            known.principal = Some(caller.object_id.as_str().into());
+            let now = self.parts.clock.monotonic();
+            known.left = Some(self.budgets.take(&caller.object_id, Verb::of(&head.method), now)?);
+        }
         let (route, params) = match found {
             Found::Route(route, params) => (route, params),
             Found::OtherMethods(methods) => return Err(other_method(head, &methods)),

@@ -17,6 +17,7 @@ use crate::call::Call;
 use crate::error::ArmError;
 use crate::route::{At, Right, Route, Verb, handler};
 use request::Request;
+pub(crate) use timespan::Timespan;
 
 pub(crate) const ROUTES: &[Route] = &[
     Route::new(
@@ -178,3 +179,6 @@ fn utc(at: UnixTime) -> String {
 /// The workspace that platform metrics are written to.
 const SYSTEM_HANDLE: &str = "system";
 const NAME_SHOWN_CHARS: usize = 100;
+
+#[cfg(test)]
+mod tests;

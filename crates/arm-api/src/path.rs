@@ -35,7 +35,8 @@ pub(crate) enum PathError {
 
 impl Path {
     /// Reads the path of a request. Up to three slashes may stand in front (clients put a scope that begins with one behind
-    /// a slash of their own) and one behind.
+    /// a slash of their own) and one behind; behind a provider's name there may be two (clients of any type of resource put the
+    /// parent's path there, which is empty for most).
     pub(crate) fn parse(raw: &str) -> Result<Self, PathError> {
         if raw.len() > PATH_BYTES_MAX {
             return Err(PathError::TooLong);
@@ -48,8 +49,16 @@ impl Path {
         if raw.split('/').count() > SEGMENTS_MAX {
             return Err(PathError::TooDeep);
         }
-        let segments = raw.split('/').enumerate().map(|(index, segment)| decode(index + 1, segment));
-        Ok(Self { segments: segments.collect::<Result<_, _>>()? })
+        let mut segments: Vec<String> = Vec::new();
+        for (index, segment) in raw.split('/').enumerate() {
+            let parent = segments.len() >= 2 && segments[segments.len() - 2].eq_ignore_ascii_case("providers");
+            // One only: the one after it stands behind an index that this one did not raise.
+            if segment.is_empty() && parent && index == segments.len() {
+                continue;
+            }
+            segments.push(decode(index + 1, segment)?);
+        }
+        Ok(Self { segments })
     }
 
     /// Its segments.
@@ -109,6 +118,12 @@ mod tests {
             ("//subscriptions/s/", Ok(vec!["subscriptions", "s"])),
             ("/a/b%20c/%C3%A4", Ok(vec!["a", "b c", "ä"])),
             ("/a//b", Err(PathError::Empty(2))),
+            ("/providers/P//t/n", Ok(vec!["providers", "P", "t", "n"])),
+            ("/a/Providers/P//t", Ok(vec!["a", "Providers", "P", "t"])),
+            ("/providers/P///t", Err(PathError::Empty(4))),
+            ("/providers//t", Err(PathError::Empty(2))),
+            ("/providers/P/t//n", Err(PathError::Empty(4))),
+            ("/providers/P//t/providers/Q//n", Err(PathError::Empty(7))),
             ("////a", Err(PathError::Empty(1))),
             ("/a/b//", Err(PathError::Empty(3))),
             ("/a/../b", Err(PathError::Dots(2))),

@@ -10,7 +10,7 @@ use crate::answer::Answer;
 use crate::bodies;
 use crate::call::Call;
 use crate::error::ArmError;
-use crate::etag::{self, PATCH_ATTEMPTS_MAX};
+use crate::etag::{self, ATTEMPTS_MAX};
 use crate::paging::Page;
 use crate::route::{At, Right, Route, Verb, handler};
 use crate::{Settings, accounts, addresses, endpoints, shape};
@@ -53,27 +53,37 @@ async fn put(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
     call.subscription()?;
     let spec = bodies::rule(call.json().await?).map_err(|problems| ArmError::invalid(&problems))?;
-    let before = call.snapshot().rules().get(&key(&call.path())).cloned();
-    check_linked(&call, &spec.properties, before.as_ref().map(|rule| &rule.properties))?;
-    // The rights on what the rule names were decided by what it was: nobody may change that in between.
-    let pinned = match (&precondition, &before) {
-        (Precondition::None, Some(rule)) => Precondition::Match(rule.envelope.etag.clone()),
-        (Precondition::None, None) => Precondition::Absent,
-        _ => precondition.clone(),
-    };
-    let put = match call.store().put_rule(&call.actor(), &call.path(), spec, pinned).await {
-        Err(StoreError::PreconditionFailed { .. }) if precondition == Precondition::None => {
-            return Err(etag::overtaken());
+    for _ in 0..ATTEMPTS_MAX {
+        let before = call.snapshot().rules().get(&key(&call.path())).cloned();
+        check_linked(&call, &spec.properties, before.as_ref().map(|rule| &rule.properties))?;
+        // What the caller may name was decided by what the rule was: it must still be that when it is written.
+        let pinned = match (&precondition, &before) {
+            (Precondition::None, Some(rule)) => Precondition::Match(rule.envelope.etag.clone()),
+            (Precondition::None, None) => Precondition::Absent,
+            (Precondition::Exists, Some(rule)) => Precondition::Match(rule.envelope.etag.clone()),
+            _ => precondition.clone(),
+        };
+        match call.store().put_rule(&call.actor(), &call.path(), spec.clone(), pinned).await {
+            Err(StoreError::PreconditionFailed { .. }) if may_try_again(&precondition, before.is_some()) => {}
+            outcome => return Ok(answer(&call, &outcome?.resource, &call.snapshot())),
         }
-        outcome => outcome?,
-    };
-    Ok(answer(&call, &put.resource, &call.snapshot()))
+    }
+    Err(etag::overtaken())
+}
+
+/// Whether a failed precondition was only ours, so that the caller knows nothing of it.
+fn may_try_again(asked: &Precondition, existed: bool) -> bool {
+    match asked {
+        Precondition::None => true,
+        Precondition::Exists => existed,
+        Precondition::Match(_) | Precondition::Absent => false,
+    }
 }
 
 async fn patch(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
     let patch = bodies::tags_patch(call.json().await?).map_err(|problems| ArmError::invalid(&problems))?;
-    for _ in 0..PATCH_ATTEMPTS_MAX {
+    for _ in 0..ATTEMPTS_MAX {
         let (rule, _) = found(&call)?;
         let pinned = etag::pinned(&precondition, &rule.envelope.etag);
         let spec = RuleSpec {

@@ -19,6 +19,7 @@ use model::AccountId;
 use quota::Quotas;
 use serde_json::{Value, json};
 use storage::{Storage, Workspaces};
+use testkit::series_store::SeriesStore;
 use testkit::{ManualClock, ScriptedHttp, SeededRng};
 use uuid::Uuid;
 
@@ -42,6 +43,7 @@ pub(crate) struct Bench {
     pub(crate) policies: Arc<Policies>,
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) clock: ManualClock,
+    pub(crate) storages: Storages,
     pair: EcdsaKeyPair,
     tokens: Mutex<HashMap<(String, String), String>>,
 }
@@ -92,13 +94,13 @@ impl Bench {
         let no_http = Arc::new(ScriptedHttp::new(|_| panic!("no keys are fetched")));
         let issuer = Issuer::local(ISSUER, move || Arc::clone(&keys));
         let verifier = Verifier::new([issuer], no_http, Arc::clone(&shared)).unwrap();
-        let quotas = Arc::new(Quotas::default());
+        let (quotas, storages) = (Arc::new(Quotas::default()), Storages::default());
         let parts = Parts {
             store: Arc::clone(&store),
             verifier: Arc::new(verifier),
             policies: Arc::clone(&policies),
             quotas: Arc::clone(&quotas),
-            workspaces: Arc::new(NoStorage),
+            workspaces: Arc::new(storages.clone()),
             administration: Arc::new(Backups::default()),
             clock: shared,
             rng,
@@ -112,7 +114,7 @@ impl Bench {
         };
         change(&mut settings);
         let api = ArmApi::new(parts, settings);
-        let bench = Self { api, store, policies, quotas, clock, pair, tokens: Mutex::default() };
+        let bench = Self { api, store, policies, quotas, clock, storages, pair, tokens: Mutex::default() };
         bench.fill().await;
         bench
     }
@@ -260,11 +262,21 @@ impl Observer for Follow {
     }
 }
 
-struct NoStorage;
+/// Series in memory, of the workspaces that a test opened.
+#[derive(Clone, Default)]
+pub(crate) struct Storages(Arc<Mutex<HashMap<AccountId, SeriesStore>>>);
 
-impl Workspaces for NoStorage {
-    fn storage(&self, _: AccountId) -> Option<Arc<dyn Storage>> {
-        None
+impl Storages {
+    /// The series of a workspace, which are there from now on.
+    pub(crate) fn open(&self, account: AccountId) -> SeriesStore {
+        self.0.lock().unwrap().entry(account).or_default().clone()
+    }
+}
+
+impl Workspaces for Storages {
+    fn storage(&self, account: AccountId) -> Option<Arc<dyn Storage>> {
+        let found = self.0.lock().unwrap().get(&account).cloned()?;
+        Some(Arc::new(found))
     }
 }
 

@@ -120,6 +120,17 @@ async fn patches_at_the_same_time_all_count() {
 }
 
 #[tokio::test]
+async fn puts_without_a_precondition_never_fail_for_each_other() {
+    let bench = Bench::new().await;
+    bench.put(&workspace("ws"), local()).await;
+    let body = rule_to(&workspace("ws"));
+    let path = rule("r");
+    let put = || bench.put(&path, body.clone());
+    let (a, b, c) = tokio::join!(put(), put(), put());
+    assert_eq!((a.status, b.status, c.status), (200, 200, 200), "{a:?} {b:?} {c:?}");
+}
+
+#[tokio::test]
 async fn everything_wrong_is_said_at_once() {
     let bench = Bench::new().await;
     let body = json!({

@@ -137,6 +137,22 @@ async fn bodies_are_bounded_and_mistakes_have_a_place() {
 }
 
 #[tokio::test]
+async fn who_asks_too_often_waits() {
+    let rate = crate::Rate { burst: 3, per_second: 1 };
+    let bench =
+        Bench::with(|settings| settings.rates = crate::Rates { reads: rate, writes: rate, deletes: rate }).await;
+    for left in ["2", "1", "0"] {
+        let said = bench.get(GROUP).await;
+        assert_eq!((said.status, said.header("x-ms-ratelimit-remaining-subscription-reads")), (200, left));
+    }
+    let said = bench.get(GROUP).await;
+    assert_eq!((said.status, said.code(), said.header("retry-after")), (429, "TooManyRequests", "1"), "{said:?}");
+    assert_eq!(bench.get_as(STRANGER, GROUP).await.status, 403, "others go on");
+    bench.clock.advance(std::time::Duration::from_secs(1));
+    assert_eq!(bench.get(GROUP).await.status, 200);
+}
+
+#[tokio::test]
 async fn requests_are_counted_by_route() {
     let bench = Bench::new().await;
     bench.get(GROUP).await;

@@ -1,6 +1,7 @@
 //! Lists: pages, filters, what each caller sees, the activity log.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use access::roles;
 use serde_json::{Value, json};
@@ -166,4 +167,56 @@ async fn what_was_done_is_in_the_activity_log() {
     }
     assert_eq!(filtered("resourceUri eq '/subscriptions/other'").await.code(), "InvalidQueryParameter");
     assert_eq!(filtered("level eq 'x'").await.code(), "InvalidQueryParameter");
+}
+
+/// A larger installation: pages are quick, for who sees all of them and for who has many small rights.
+#[tokio::test]
+async fn pages_of_a_thousand_rules() {
+    pages_of(1_000).await;
+}
+
+/// As above, as large as is promised. `cargo test --release -p arm-api -- --ignored --nocapture` tells the time.
+#[tokio::test]
+#[ignore = "making so many takes half a minute without optimisation"]
+async fn pages_of_ten_thousand_rules() {
+    pages_of(10_000).await;
+}
+
+async fn pages_of(rules: u32) {
+    let bench = Bench::new().await;
+    let subscription = SUBSCRIPTION.parse().unwrap();
+    let fleet = catalog::Fleet { subscription, workspaces: 100, rules, assignments: 0 };
+    let actor = catalog::Actor {
+        id: "test".to_owned(),
+        name: "test".to_owned(),
+        kind: catalog::ActorKind::Key,
+        address: None,
+        request_id: None,
+    };
+    bench.store.put_all(&actor, fleet.items()).await.unwrap();
+    for number in (0..rules).step_by(20) {
+        bench.grant(STRANGER, roles::READER, fleet.rule(number).as_str());
+    }
+    for (principal, expected) in [(crate::testing::OWNER, rules as usize), (STRANGER, rules as usize / 20)] {
+        let mut page = Some(format!("/subscriptions/{SUBSCRIPTION}/providers/Microsoft.Insights/dataCollectionRules"));
+        let (mut seen, mut slowest, mut last) = (0, Duration::ZERO, String::new());
+        while let Some(path) = page {
+            #[expect(clippy::disallowed_methods, reason = "how long it really takes is what is tested")]
+            let started = std::time::Instant::now();
+            let said = bench.get_as(principal, &path).await;
+            slowest = slowest.max(started.elapsed());
+            let items = said.body["value"].as_array().unwrap();
+            for item in items {
+                let id = item["id"].as_str().unwrap().to_lowercase();
+                assert!(id > last, "in the order of ids, none twice");
+                last = id;
+            }
+            seen += items.len();
+            page = next(&said.body);
+        }
+        assert_eq!(seen, expected);
+        // 50 ms is the promise for a release build; this one is not optimised, and other tests run beside it.
+        assert!(slowest < Duration::from_secs(2), "{slowest:?}");
+        println!("{principal}: the slowest page took {slowest:?}");
+    }
 }
