@@ -97,7 +97,7 @@ fn invalid(name: &str, why: &str) -> ArmError {
 }
 
 /// Items of a page.
-pub(crate) const PAGE_ITEMS: usize = 1000;
+pub(crate) const PAGE_ITEMS: usize = 500;
 const TOKEN_BYTES_MAX: usize = 4096;
 
 #[cfg(test)]
