@@ -38,7 +38,7 @@ const ISSUER: &str = "https://issuer.example/";
 
 /// An API with one subscription and one resource group `g`, in which [`OWNER`] may do everything.
 pub(crate) struct Bench {
-    pub(crate) api: ArmApi,
+    pub(crate) api: Arc<ArmApi>,
     pub(crate) store: Arc<Store>,
     pub(crate) policies: Arc<Policies>,
     pub(crate) quotas: Arc<Quotas>,
@@ -113,7 +113,7 @@ impl Bench {
             ..Settings::default()
         };
         change(&mut settings);
-        let api = ArmApi::new(parts, settings);
+        let api = Arc::new(ArmApi::new(parts, settings));
         let bench = Self { api, store, policies, quotas, clock, storages, pair, tokens: Mutex::default() };
         bench.fill().await;
         bench
