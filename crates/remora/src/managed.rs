@@ -171,7 +171,10 @@ async fn open_store(
     let path = directory.catalog();
     let parent = path.parent().context("the catalogue lies in a directory of its own")?;
     world.disk.create_directory(parent).with_context(|| format!("cannot make {}", parent.display()))?;
+    let started = world.clock.monotonic();
     let store = Store::open(&path, Arc::clone(&world.clock), Arc::clone(&world.rng), settings).await?;
+    let milliseconds = world.clock.monotonic().since(started).as_millis();
+    tracing::info!(revision = store.catalog().snapshot().revision(), milliseconds, "Catalogue opened");
     Ok(Arc::new(store))
 }
 

@@ -48,7 +48,7 @@ pub(crate) fn connect(
         credential,
         credential_source: found.description,
         audience: audience(&lookup)?,
-        subscription: options.subscription.clone(),
+        subscription: options.subscription.clone().or_else(|| Some(facts.as_ref()?.0.subscription_id.clone())),
         resource_group: options.resource_group.clone(),
         facts: facts.map(|(facts, _)| facts),
     })

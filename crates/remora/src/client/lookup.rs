@@ -56,16 +56,12 @@ impl Client {
         // The usual case without a list: in the group that is named or meant.
         let subscription = self.subscription().await?;
         let id = kind.id_in(subscription, self.requested_group().unwrap_or(DEFAULT_GROUP), named);
-        match self.get(&id, kind.api_version).await {
+        let refusal = match self.get(&id, kind.api_version).await {
             Ok(found) => return Ok(Ok(found)),
             // Elsewhere there may be one that this principal may read.
-            Err(ClientError::Refused(refusal))
-                if matches!(
-                    refusal.status,
-                    StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST
-                ) => {}
+            Err(ClientError::Refused(refusal)) if may_be_elsewhere(refusal.status) => refusal,
             Err(error) => return Err(error),
-        }
+        };
         let mut all = self.list_kind(kind).await?;
         let is_named = |resource: &Value| {
             [text(resource, "/name"), text(resource, kind.identity)].iter().any(|own| own.eq_ignore_ascii_case(named))
@@ -81,6 +77,8 @@ impl Client {
                     ids.collect::<String>()
                 )))
             }
+            // Whether there is one is not told to whom may not read it; which role lets him is.
+            (None, _) if refusal.status == StatusCode::FORBIDDEN => Err(ClientError::Refused(refusal)),
             (None, _) => Ok(Err(all.iter().map(|resource| text(resource, "/name").to_owned()).collect())),
         }
     }
@@ -120,6 +118,10 @@ impl Client {
             Err(error) => Err(error),
         }
     }
+}
+
+fn may_be_elsewhere(status: StatusCode) -> bool {
+    matches!(status, StatusCode::NOT_FOUND | StatusCode::FORBIDDEN | StatusCode::BAD_REQUEST)
 }
 
 /// Where a resource is to be made.

@@ -374,6 +374,18 @@ fn resources_are_found_by_what_people_call_them() {
 }
 
 #[test]
+fn what_may_not_be_read_is_no_slip_of_the_pen() {
+    let mut scene = Scene::new(|_, target, _| match target.contains("/accounts?") {
+        true => ok(&json!({"value": []})),
+        false => refusal(403, "AuthorizationFailed", "not for you"),
+    });
+    let client =
+        scene.client_with(|parts| parts.subscription = Some("11111111-1111-1111-1111-111111111111".to_owned()));
+    let error = scene.simulation.block_on(async move { client.resolve(&WORKSPACE, "fleet").await }).unwrap_err();
+    assert!(error.to_string().contains("it needs the role"), "{error}");
+}
+
+#[test]
 fn only_the_default_group_is_made() {
     let check = |group: Option<&str>, requests: &[&str], made: bool| {
         let mut scene = Scene::new(|method, _, body| match method {

@@ -84,21 +84,27 @@ pub(super) async fn targets(client: &Client, named: &[String]) -> Result<Vec<Tar
         }
     }
     for name in named {
-        let before = targets.len();
+        let (before, mut refused) = (targets.len(), None);
         let is_of = |kind: &Kind| name.to_ascii_lowercase().contains(&kind.resource_type.to_ascii_lowercase());
         for kind in [&WORKSPACE, &RULE] {
             if name.starts_with('/') && !is_of(kind) {
                 continue;
             }
-            // A workspace and a rule often have one name: then both are meant.
-            if let Ok(found) = client.resolve_if_any(kind, name).await? {
-                targets.push(target(kind, &found));
+            // A workspace and a rule often have one name: then both are meant, or that which may be read.
+            match client.resolve_if_any(kind, name).await {
+                Ok(Ok(found)) => targets.push(target(kind, &found)),
+                Ok(Err(_)) => {}
+                Err(ClientError::Refused(refusal)) => refused = refused.or(Some(refusal)),
+                Err(error) => return Err(error),
             }
         }
         if targets.len() == before {
-            return Err(ClientError::Failed(format!(
-                "there is no workspace and no rule {name:?} (that this credential may read); `remora usage` shows all"
-            )));
+            let unknown = || {
+                ClientError::Failed(format!(
+                    "there is no workspace and no rule {name:?} (that this credential may read); `remora usage` shows all"
+                ))
+            };
+            return Err(refused.map_or_else(unknown, ClientError::Refused));
         }
     }
     Ok(targets)

@@ -56,7 +56,7 @@ impl Opener {
         }
     }
 
-    /// Opens those of all workspaces, as many at a time as the machine computes; the rest of the time is the disk's.
+    /// Opens those of all workspaces, several at a time: opening waits for the disk more than it computes.
     pub(super) fn open_all(&self, catalog: &Snapshot) -> anyhow::Result<HashMap<AccountId, Arc<Db>>> {
         let accounts: Vec<AccountId> = catalog.workspaces().values().map(|workspace| workspace.account_id).collect();
         let (next, opened) = (AtomicUsize::new(0), Mutex::new(HashMap::with_capacity(accounts.len())));
@@ -70,13 +70,17 @@ impl Opener {
             }
             Ok(())
         };
-        let threads = thread::available_parallelism().map_or(1, NonZero::get).min(accounts.len());
+        let started = self.clock.monotonic();
+        let processors = thread::available_parallelism().map_or(1, NonZero::get);
+        let threads = (processors * OPENED_AT_ONCE_PER_PROCESSOR).min(accounts.len());
         thread::scope(|scope| {
             let running: Vec<_> = (0..threads).map(|_| scope.spawn(open_rest)).collect();
             // All of them end before an error is told: none works on the directory any more then.
             let ended: Vec<_> = running.into_iter().map(|thread| thread.join().expect("opening panicked")).collect();
             ended.into_iter().collect::<anyhow::Result<()>>()
         })?;
+        let milliseconds = self.clock.monotonic().since(started).as_millis();
+        tracing::info!(workspaces = accounts.len(), milliseconds, "Workspaces opened");
         Ok(opened.into_inner())
     }
 
@@ -96,3 +100,6 @@ impl Opener {
         }
     }
 }
+
+/// More do not help a disk; each replays its log in memory of its own.
+const OPENED_AT_ONCE_PER_PROCESSOR: usize = 4;

@@ -1,5 +1,7 @@
 //! The resources and role assignments that a settings file declares.
 
+use std::ops::RangeInclusive;
+
 use access::RoleAssignment;
 use catalog::{EndpointSpec, PROMETHEUS_STREAM, WorkspaceSpec};
 use model::{AccountId, ResourceId};
@@ -35,7 +37,7 @@ impl Resolver {
 
     fn workspace(&mut self, entry: &WorkspaceEntry, declared: &Declared) -> Option<(ResourceId, WorkspaceSpec)> {
         let place = format!("workspace {:?}", entry.name);
-        self.check_name(&place, &entry.name);
+        self.check_name(&place, &entry.name, WORKSPACE_NAME);
         let account_id: Option<AccountId> = entry.account_id.parse().ok();
         if account_id.is_none() {
             self.mistakes.push(format!("{place}: accountId {:?} is not a GUID", entry.account_id));
@@ -57,7 +59,7 @@ impl Resolver {
 
     fn endpoint(&mut self, entry: &EndpointEntry, declared: &Declared) -> Option<(ResourceId, EndpointSpec)> {
         let place = format!("endpoint {:?}", entry.name);
-        self.check_name(&place, &entry.name);
+        self.check_name(&place, &entry.name, ENDPOINT_NAME);
         self.check_immutable_id(&place, &entry.immutable_id, "dce-");
         let id = self.resource_id(&place, entry.resource_id.as_deref(), ENDPOINTS, &entry.name, declared)?;
         let spec = EndpointSpec {
@@ -70,7 +72,7 @@ impl Resolver {
 
     fn rule(&mut self, entry: &RuleEntry, declared: &Declared) -> Option<(ResourceId, catalog::RuleSpec)> {
         let place = format!("rule {:?}", entry.name);
-        self.check_name(&place, &entry.name);
+        self.check_name(&place, &entry.name, RULE_NAME);
         self.check_immutable_id(&place, &entry.immutable_id, "dcr-");
         if entry.workspaces.is_empty() {
             self.mistakes.push(format!("{place}: it has no destination; name at least one in `workspaces`"));
@@ -124,10 +126,12 @@ impl Resolver {
         })
     }
 
-    fn check_name(&mut self, place: &str, name: &str) {
+    /// As the catalogue takes them, so that what cannot be made is found before a start.
+    fn check_name(&mut self, place: &str, name: &str, lengths: RangeInclusive<usize>) {
         let plain = name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
-        if name.is_empty() || !plain || name.starts_with('-') || name.ends_with('-') {
-            self.mistakes.push(format!("{place}: a name has letters, digits and inner hyphens only"));
+        if !lengths.contains(&name.len()) || !plain || name.starts_with('-') || name.ends_with('-') {
+            let (min, max) = (lengths.start(), lengths.end());
+            self.mistakes.push(format!("{place}: a name has {min} to {max} letters, digits and inner hyphens"));
         }
     }
 
@@ -191,3 +195,8 @@ fn is_of_kind(id: &ResourceId, kind: &str) -> bool {
 fn named<'d, T>(declared: &'d [(ResourceId, T)], name: &str) -> Option<&'d ResourceId> {
     declared.iter().map(|(id, _)| id).find(|id| id.name().eq_ignore_ascii_case(name))
 }
+
+/// Bytes of names.
+const WORKSPACE_NAME: RangeInclusive<usize> = 2..=63;
+const ENDPOINT_NAME: RangeInclusive<usize> = 3..=44;
+const RULE_NAME: RangeInclusive<usize> = 1..=64;

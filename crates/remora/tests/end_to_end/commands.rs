@@ -291,6 +291,20 @@ fn refusals(shell: &Shell<'_>) {
     assert_eq!(nowhere.status.code(), Some(2), "{}", String::from_utf8_lossy(&nowhere.stderr));
 }
 
+/// Three who change one resource at the same time: nothing of any is lost.
+#[test]
+fn changes_at_the_same_time_are_all_made() {
+    let up = Installation::start();
+    std::thread::scope(|scope| {
+        for tag in ["a=1", "b=2", "c=3"] {
+            let up = &up;
+            scope.spawn(move || Shell::beside(up).run(&format!("workspace update default --tag {tag}")).ok());
+        }
+    });
+    let shown = Shell::beside(&up).run("workspace show default --json").json();
+    assert_eq!(shown["tags"], serde_json::json!({"a": "1", "b": "2", "c": "3"}));
+}
+
 /// The user whose rule is at its limit makes another one, pastes what is printed, writes, and reads back.
 #[test]
 fn another_rule_for_who_hits_the_quota() {

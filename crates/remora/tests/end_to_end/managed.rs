@@ -5,8 +5,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use crate::arm::Arm;
-use crate::installation::{INGESTION_SCOPE, Installation, QUERY_RESOURCE};
-use crate::process::eventually;
+use crate::client::Client;
+use crate::installation::{INGESTION_SCOPE, Installation, MANAGEMENT_SCOPE, QUERY_RESOURCE};
+use crate::process::{Process, eventually};
 use crate::serve::Service;
 use crate::writing::{labels, now, post, request};
 
@@ -247,4 +248,72 @@ fn nothing_is_half_made_after_kills() {
         let found: Option<f64> = one.map(|one| one["value"][1].as_str().unwrap().parse().unwrap());
         assert_eq!(found, Some(*value), "{name}");
     }
+}
+
+#[test]
+fn a_full_disk_of_the_catalogue_stops_changes_alone() {
+    let up = Installation::start();
+    let mut service = Service::start(&up, "");
+    if !service.restart_on_small_catalogue(&up, 512) {
+        eprintln!("no small disk can be had here (`unshare -Urm`, `unshare -m`): not tried");
+        return;
+    }
+    let arm = service.arm(&up);
+    let refused = (0..5000).find_map(|number| {
+        let id = arm.id("Microsoft.Insights/dataCollectionEndpoints", &format!("endpoint-{number}"));
+        let answer = arm.call("PUT", &id, Some(&json!({"location": "local", "properties": {}})));
+        (!matches!(answer.status, 200 | 201)).then_some((id, answer))
+    });
+    let (id, refused) = refused.expect("the disk fills up");
+    assert_eq!(refused.status, 503, "{}", refused.text());
+    assert!(refused.text().contains("full"), "{}", refused.text());
+    assert_eq!(arm.call("GET", &id, None).status, 404, "nothing is there in part");
+    // What is there can be read, and samples are taken as before.
+    arm.get(&arm.id("Microsoft.Insights/dataCollectionEndpoints", "endpoint-0"));
+    let token = up.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
+    let body = request(&[(labels(&[("__name__", "still_taken")]), now(), 1.0)]);
+    assert_eq!(post(&up.client, &service.write_url(), Some(&token), body).status, 204);
+}
+
+#[test]
+fn serve_runs_an_authority_of_its_own() {
+    let directory = tempfile::tempdir().unwrap();
+    let (data, settings) = (directory.path().join("data"), directory.path().join("remora.yaml"));
+    let (service, authority) = (crate::process::free_port(), crate::process::free_port());
+    let tenant = "0fd5ba8e-54c8-46a8-8c8e-29a8b5d2a3c4";
+    let text = format!(
+        "listen: '127.0.0.1:{service}'\ndataDir: {}\nauthority: {{listen: '127.0.0.1:{authority}', publicUrl: 'https://localhost:{authority}', tenant: {tenant}}}\n",
+        data.display()
+    );
+    std::fs::write(&settings, text).unwrap();
+    let mut command = crate::installation::remora();
+    command.args(["serve", "--config"]).arg(&settings);
+    let mut process = Process::start("serve", directory.path(), &mut command);
+    let base = format!("http://127.0.0.1:{service}");
+    let plain = Client::new(None);
+    eventually("readiness", Duration::from_secs(30), || {
+        process.assert_running();
+        plain.try_send("GET", &format!("{base}/ready"), &[], "").filter(|answer| answer.status == 200)
+    });
+    let client = Client::new(Some(&data.join("authority/ca.pem")));
+    let read = |name: &str| std::fs::read_to_string(data.join("secrets").join(name)).unwrap();
+    let ids: serde_json::Value = serde_json::from_str(&read("admin.json")).unwrap();
+    let form = url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("grant_type", "client_credentials")
+        .append_pair("client_id", ids["clientId"].as_str().unwrap())
+        .append_pair("client_secret", read("admin-secret").trim())
+        .append_pair("scope", MANAGEMENT_SCOPE)
+        .finish();
+    let url = format!("https://localhost:{authority}/{tenant}/oauth2/v2.0/token");
+    let answer = client.send("POST", &url, &[("content-type", "application/x-www-form-urlencoded")], form);
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let token = answer.json()["access_token"].as_str().unwrap().to_owned();
+    let arm = Arm::new(&client, &base, token, "00000000-0000-0000-0000-000000000000");
+    arm.put(&format!("{}/resourceGroups/remora", arm.subscription()));
+    arm.put(&arm.id(WORKSPACES, "fleet"));
+    // No process is a managed identity here.
+    let imds =
+        format!("https://localhost:{authority}/metadata/identity/oauth2/token?api-version=2018-02-01&resource=x");
+    assert_eq!(client.send("GET", &imds, &[("metadata", "true")], "").status, 404);
+    assert!(process.terminate().0.success(), "`remora serve` must end well on SIGTERM");
 }

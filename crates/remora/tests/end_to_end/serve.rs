@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -70,6 +71,27 @@ impl Service {
         Arm::new(&up.client, &self.base, up.token_of_admin(), ZERO_SUBSCRIPTION)
     }
 
+    /// Ends it and starts it again with its catalogue on a disk of so many KiB. `false`: no such disk can be had here.
+    pub(crate) fn restart_on_small_catalogue(&mut self, up: &Installation, kibibytes: u32) -> bool {
+        let tried = |namespace: &str| {
+            let mut mount = Command::new("unshare");
+            mount
+                .args([namespace, "mount", "-t", "tmpfs", "tmpfs", "/tmp"])
+                .output()
+                .is_ok_and(|done| done.status.success())
+        };
+        let Some(namespace) = ["-Urm", "-m"].into_iter().find(|namespace| tried(namespace)) else { return false };
+        self.process.signal_kill();
+        self.process.wait(Duration::from_secs(10));
+        let catalogue = up.directory().join(format!("serve-{}", self.port)).join("catalog");
+        let script = format!("mount -t tmpfs -o size={kibibytes}k,mode=700 tmpfs \"$1\" && shift && exec \"$@\"");
+        let mut command = Command::new("unshare");
+        command.args([namespace, "sh", "-c", &script, "sh"]).arg(catalogue).arg(env!("CARGO_BIN_EXE_remora"));
+        command.args(["serve", "--config"]).arg(&self.settings);
+        self.process = Self::start_process(command, &self.settings, self.port, &up.client);
+        true
+    }
+
     /// Where writes go.
     pub(crate) fn write_url(&self) -> String {
         format!("{}/dataCollectionRules/{RULE}/streams/Microsoft-PrometheusMetrics/api/v1/write", self.base)
@@ -83,6 +105,10 @@ impl Service {
     fn run(settings: &Path, port: u16, client: &Client) -> Process {
         let mut command = remora();
         command.args(["serve", "--config"]).arg(settings);
+        Self::start_process(command, settings, port, client)
+    }
+
+    fn start_process(mut command: Command, settings: &Path, port: u16, client: &Client) -> Process {
         let mut process = Process::start(&format!("serve-{port}"), settings.parent().unwrap(), &mut command);
         eventually("readiness of the service", Duration::from_secs(60), || {
             process.assert_running();
@@ -144,7 +170,7 @@ fn wrong_settings_are_all_named() {
         &incomplete,
         concat!(
             "tls: {cert: /nowhere/tls.crt, key: /nowhere/tls.key}\nissuers: [{oidc: {issuer: 'https://issuer.example.org'}}]\n",
-            "workspaces: [{name: a, accountId: 14e21a3b-a68e-4626-873e-6539bd54fc63}]\n",
+            "workspaces: [{name: fleet, accountId: 14e21a3b-a68e-4626-873e-6539bd54fc63}]\n",
         ),
     )
     .unwrap();

@@ -81,3 +81,34 @@ fn counts_with_thousands_apart() {
         assert_eq!(grouped(count), text);
     }
 }
+
+#[test]
+fn what_may_not_be_read_hides_nothing_else() {
+    let forbidden = |method: &str, target: &str, body: Value| match target {
+        rules if rules.contains("/dataCollectionRules?") => ok(&json!({"value": []})),
+        rule if rule.contains("/dataCollectionRules/") => refusal(403, "AuthorizationFailed", "not for you"),
+        _ => service(method, target, body),
+    };
+    assert_eq!(run("usage fleet -q", forbidden).written.out().lines().count(), 2);
+    let refused = run("usage fleet", |_, target, _| match target.split('?').next() {
+        Some(list) if list.ends_with("s") => ok(&json!({"value": []})),
+        _ => refusal(403, "AuthorizationFailed", "not for you"),
+    });
+    assert!(refused.result.unwrap_err().to_string().contains("(403)"));
+}
+
+#[test]
+fn use_is_shown_again_and_again() {
+    let mut asked = 0;
+    let outcome = run(
+        &format!("usage {GROUP}/Microsoft.Monitor/accounts/fleet --watch 2 --json"),
+        move |method, target, body| {
+            asked += usize::from(target.contains("/usages"));
+            if asked > 3 { refusal(500, "Internal", "the end of the test") } else { service(method, target, body) }
+        },
+    );
+    outcome.result.unwrap_err();
+    let lines: Vec<Value> = outcome.written.out().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(lines.len(), 3);
+    assert_eq!(lines[0][0]["currentValue"], 250_000);
+}
