@@ -104,7 +104,12 @@ impl DataDirectory {
 
     /// Where a workspace's database is.
     pub(crate) fn workspace(&self, account: AccountId) -> PathBuf {
-        self.path.join("workspaces").join(account.to_string())
+        self.workspaces().join(account.to_string())
+    }
+
+    /// Where all databases are.
+    pub(crate) fn workspaces(&self) -> PathBuf {
+        self.path.join("workspaces")
     }
 }
 

@@ -74,6 +74,14 @@ impl Databases {
         Ok(Arc::new(Self { open: ArcSwap::from_pointee(opened), places: Mutex::new(places), opener }))
     }
 
+    /// Removes what a crash left of purged workspaces. For the start, when everything that is declared has been made.
+    ///
+    /// # Errors
+    /// When the data directory cannot be read or changed.
+    pub(crate) fn tidy(&self, catalog: &Snapshot) -> anyhow::Result<()> {
+        self.opener.tidy(catalog)
+    }
+
     /// All that are open.
     pub(crate) fn all(&self) -> Vec<(AccountId, Arc<Db>)> {
         self.open.load().iter().map(|(account, db)| (*account, Arc::clone(db))).collect()

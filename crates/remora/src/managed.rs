@@ -106,6 +106,7 @@ impl Managed {
         }
         let system = system_workspace(declared.subscription.0)?;
         declared.make(&store, &*world.rng).await?;
+        databases.tidy(&store.catalog().snapshot())?;
 
         let verifier = Verifier::new(issuers, Arc::clone(&world.http), Arc::clone(clock));
         let verifier = Arc::new(verifier.context("the issuers cannot be trusted")?);

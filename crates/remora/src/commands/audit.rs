@@ -30,7 +30,7 @@ pub(super) async fn perform(session: &mut Session, arguments: Audit) -> Result<(
             names.get(&text(event, "/caller").to_ascii_lowercase()).cloned().unwrap_or_else(|| who(event)),
             text(event, "/httpRequest/clientIpAddress").to_owned(),
             text(event, "/operationName/value").to_owned(),
-            text(event, "/resourceId").to_owned(),
+            describe::place(text(event, "/resourceId")),
         ]
     })
 }

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value};
 
 pub(crate) use crate::cli::service::shell_word;
-use crate::client::{segment_after, text};
+use crate::client::{ENDPOINT, IDENTITY, RULE, WORKSPACE, segment_after, text};
 
 /// Labels with values, for one resource.
 pub(crate) type Fields = Vec<(&'static str, String)>;
@@ -34,6 +34,23 @@ pub(crate) fn history(resource: &Value) -> Fields {
 /// The resource group that a resource is in.
 pub(crate) fn group(resource: &Value) -> String {
     segment_after(text(resource, "/id"), "resourceGroups").to_owned()
+}
+
+/// An ARM id as a table has room for it: what kind of thing, its name and its group. What it cannot shorten stays.
+pub(crate) fn place(id: &str) -> String {
+    let (group, name) = (segment_after(id, "resourceGroups"), last_segment(id));
+    let below: Vec<&str> = id.split('/').skip(1).collect();
+    match below.as_slice() {
+        [key, _] if key.eq_ignore_ascii_case("subscriptions") => "subscription".to_owned(),
+        [_, _, key, _] if key.eq_ignore_ascii_case("resourceGroups") => format!("group {group}"),
+        [_, _, _, _, _, provider, kind, _] if !group.is_empty() => {
+            let full = format!("{provider}/{kind}");
+            let known = [&WORKSPACE, &ENDPOINT, &RULE, &IDENTITY];
+            let noun = known.iter().find(|known| known.resource_type.eq_ignore_ascii_case(&full));
+            format!("{} {name} in {group}", noun.map_or(*kind, |known| known.command))
+        }
+        _ => id.to_owned(),
+    }
 }
 
 /// The last segment of an ARM id.
@@ -124,6 +141,25 @@ mod tests {
         ] {
             assert_eq!(shell_word(text), word);
         }
+    }
+
+    #[test]
+    fn places_that_fit_a_table() {
+        for (id, told) in [
+            ("/", "/"),
+            ("/subscriptions/s", "subscription"),
+            ("/subscriptions/s/resourcegroups/g", "group g"),
+            ("/subscriptions/s/resourcegroups/g/providers/microsoft.monitor/accounts/w", "workspace w in g"),
+            ("/subscriptions/s/resourceGroups/g/providers/Microsoft.Insights/dataCollectionRules/r", "rule r in g"),
+            ("/subscriptions/s/resourceGroups/g/providers/Other/things/t", "things t in g"),
+            ("applications/a", "applications/a"),
+            ("", ""),
+        ] {
+            assert_eq!(place(id), told, "{id}");
+        }
+        let deeper =
+            "/subscriptions/s/resourceGroups/g/providers/P/k/n/providers/Microsoft.Authorization/roleAssignments/a";
+        assert_eq!(place(deeper), deeper);
     }
 
     #[test]

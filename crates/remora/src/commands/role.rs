@@ -59,7 +59,7 @@ async fn list(session: &mut Session, arguments: List) -> Result<(), ClientError>
             names.principal(assignment),
             text(assignment, "/properties/principalId").to_owned(),
             names.role(assignment),
-            text(assignment, "/properties/scope").to_owned(),
+            describe::place(text(assignment, "/properties/scope")),
             describe::name(assignment),
         ]
     })

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::io;
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -89,10 +90,46 @@ impl Opener {
         matches!(self.disk.list(&self.directory.workspace(account)), Err(error) if error.kind() == io::ErrorKind::NotFound)
     }
 
-    /// Removes a workspace's directory; one that is not there is fine.
+    /// Removes a workspace's directory; one that is not there is fine. It is renamed first, so that what a crash leaves of it
+    /// is never taken for a database.
     pub(super) fn remove(&self, account: AccountId) -> anyhow::Result<()> {
         let path = self.directory.workspace(account);
-        match self.disk.remove_directory(&path) {
+        let purged = path.with_extension(PURGED);
+        match self.disk.rename(&path, &purged) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                return Err(error).with_context(|| format!("cannot rename {}", path.display()));
+            }
+            _ => {}
+        }
+        self.remove_purged(&purged)
+    }
+
+    /// Removes what a crash left of purged workspaces, and tells of directories that are no workspace's.
+    pub(super) fn tidy(&self, catalog: &Snapshot) -> anyhow::Result<()> {
+        let workspaces = self.directory.workspaces();
+        let entries = match self.disk.list(&workspaces) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            entries => entries.with_context(|| format!("cannot read {}", workspaces.display()))?,
+        };
+        for (path, _) in entries {
+            if path.extension().is_some_and(|extension| extension == PURGED) {
+                self.remove_purged(&path)?;
+                continue;
+            }
+            let account = path.file_name().and_then(|name| name.to_str()?.parse::<AccountId>().ok());
+            let known = |account: AccountId| {
+                catalog.workspace_by_account(account).is_some() || catalog.deleted_workspaces().contains_key(&account)
+            };
+            if !account.is_some_and(known) {
+                // Perhaps of a settings file that is not this one: nobody's data are removed on a guess.
+                tracing::warn!(directory = %path.display(), "No workspace has these data; remove them if nobody needs them");
+            }
+        }
+        Ok(())
+    }
+
+    fn remove_purged(&self, path: &Path) -> anyhow::Result<()> {
+        match self.disk.remove_directory(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => {
                 Err(error).with_context(|| format!("cannot remove {}", path.display()))
             }
@@ -100,6 +137,9 @@ impl Opener {
         }
     }
 }
+
+/// Ends the names of directories that are being removed.
+const PURGED: &str = "purged";
 
 /// More do not help a disk; each replays its log in memory of its own.
 const OPENED_AT_ONCE_PER_PROCESSOR: usize = 4;

@@ -140,8 +140,22 @@ fn a_purged_workspace_leaves_nothing() {
     eventually(|| (!bench.path(now).exists()).then_some(()));
     bench.delete("later", false);
     bench.runtime.block_on(bench.store.purge_workspace(&actor(), later)).unwrap();
-    eventually(|| (!bench.path(later).exists()).then_some(()));
-    assert!(bench.databases.places.lock().by_account.is_empty());
+    eventually(|| bench.databases.places.lock().by_account.is_empty().then_some(()));
+    let left: Vec<_> = std::fs::read_dir(bench.directory.path().join("workspaces")).unwrap().collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn what_a_crash_left_of_a_purged_workspace_is_removed() {
+    let bench = Bench::new();
+    let kept = bench.put("kept");
+    bench.delete("kept", false);
+    let left = bench.path("14e21a3b-a68e-4626-873e-6539bd54fc63".parse().unwrap()).with_extension("purged");
+    let strange = bench.directory.path().join("workspaces/strange");
+    std::fs::create_dir_all(left.join("wal")).unwrap();
+    std::fs::create_dir_all(&strange).unwrap();
+    bench.databases.tidy(&bench.store.catalog().snapshot()).unwrap();
+    assert!(!left.exists() && strange.exists() && bench.path(kept).exists());
 }
 
 #[test]

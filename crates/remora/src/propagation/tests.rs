@@ -147,3 +147,43 @@ fn the_task_wakes_when_something_is_due() {
     });
     assert_eq!(seen, (false, true));
 }
+
+/// A catalogue with one assignment, made `age` before the program starts.
+fn stored(age: Duration) -> Arc<Snapshot> {
+    let runtime = tokio::runtime::Runtime::new().unwrap();
+    let created = testkit::ManualClock::new(UnixTime::from_secs(NOW).minus(age));
+    let one = assignment(1, NOW);
+    let store = runtime.block_on(async {
+        let (clock, rng) = (Arc::new(created), Arc::new(testkit::SeededRng::new(7)));
+        let store = catalog::Store::open(":memory:".as_ref(), clock, rng, catalog::StoreSettings::default()).await?;
+        let actor = catalog::Actor::program("test");
+        store.put_subscription(&actor, uuid::Uuid::nil(), "s").await?;
+        let scope = "/subscriptions/00000000-0000-0000-0000-000000000000";
+        let id = format!("{scope}/providers/Microsoft.Authorization/roleAssignments/{}", uuid::Uuid::from_u128(1));
+        let spec = catalog::AssignmentSpec {
+            id: id.parse().unwrap(),
+            role: one.role.clone(),
+            principal_id: uuid::Uuid::from_u128(2).to_string(),
+            principal_type: one.principal_type.clone(),
+            issuer: None,
+            description: None,
+        };
+        store.put_assignment(&actor, spec).await.map(|_| store)
+    });
+    store.unwrap().catalog().snapshot()
+}
+
+#[test]
+fn a_restart_changes_nothing_about_a_delay() {
+    let taken = |age: Duration| {
+        let simulation = Simulation::new(UnixTime::from_secs(NOW));
+        let propagation = started(&simulation, TEN_TO_THIRTY, &stored(age));
+        assert_eq!(propagation.policies.current().len(), 1);
+        let given = |policies: &Policies| policies.of(When::Delayed).len() == 1;
+        minutes_until(&simulation, &propagation, given).expect("it comes into force")
+    };
+    let whole = taken(Duration::ZERO);
+    assert!((10..=30).contains(&whole), "{whole}");
+    assert_eq!(taken(Duration::from_secs(5 * 60)), whole - 5);
+    assert_eq!(taken(Duration::from_secs(3600)), 0);
+}
