@@ -184,6 +184,14 @@ pub(crate) fn excerpt(text: &str) -> String {
     }
 }
 
+/// An id of a caller. Of one that is too long for a message the end, where the name is.
+pub(crate) fn excerpt_of_id(text: &str) -> String {
+    match text.char_indices().rev().nth(ID_EXCERPT_CHARS) {
+        Some((at, next)) => format!("…{}", &text[at + next.len_utf8()..]),
+        None => text.to_owned(),
+    }
+}
+
 fn hyphenated(name: &str, least: usize, most: usize) -> bool {
     (least..=most).contains(&name.len())
         && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
@@ -224,3 +232,20 @@ const TAG_NAME_CHARS_MAX: usize = 512;
 const TAG_VALUE_CHARS_MAX: usize = 256;
 const PROBLEMS_MAX: usize = 100;
 const EXCERPT_CHARS: usize = 100;
+/// A subscription, a group, a type and a name, each as long as it may be.
+const ID_EXCERPT_CHARS: usize = 300;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_long_id_keeps_its_end() {
+        let id = "/subscriptions/11111111-1111-1111-1111-111111111111/resourceGroups/group/providers/Microsoft.Monitor/accounts/name";
+        assert_eq!(excerpt_of_id(id), id);
+        let long = format!("/{}/é-name", "é".repeat(1000));
+        let cut = excerpt_of_id(&long);
+        assert!(cut.starts_with('…') && cut.ends_with("é/é-name"), "{cut}");
+        assert_eq!(cut.chars().count(), ID_EXCERPT_CHARS + 1);
+    }
+}

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{AccountId, ResourceId};
 use serde_json::{Map, Value};
 
-use crate::names::{Problems, excerpt};
+use crate::names::{Problems, excerpt, excerpt_of_id};
 use crate::{PROMETHEUS_STREAM, Route, Rule, Snapshot};
 
 /// Properties that hold together.
@@ -163,7 +163,7 @@ fn workspace(
         }
         (None, _) if stood_before(existing, element) => Some(Destination::Unserved),
         (None, _) => {
-            problems.add(id_target, format!("the workspace {:?} does not exist", excerpt(id.as_str())));
+            problems.add(id_target, format!("the workspace {:?} does not exist", excerpt_of_id(id.as_str())));
             None
         }
     }
@@ -315,7 +315,7 @@ fn endpoint(
         return None;
     };
     match snapshot.endpoint_by_id(&id) {
-        None => problems.add(TARGET, format!("the endpoint {:?} does not exist", excerpt(text))),
+        None => problems.add(TARGET, format!("the endpoint {:?} does not exist", excerpt_of_id(text))),
         Some(found) if found.envelope.location != location => {
             let there = &found.envelope.location;
             problems.add(TARGET, format!("the endpoint is in {there:?}: a rule and its endpoint are in one region"));
