@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::{Precondition, Rule, RuleSpec, Snapshot, StoreError, key};
-use model::ResourceId;
+use model::{AccountId, ResourceId};
 use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
@@ -123,9 +123,10 @@ pub(crate) fn found(call: &Call) -> Result<(Arc<Rule>, Arc<Snapshot>), ArmError>
 /// Who makes a rule lets others write to its workspaces, so that a right on each of them is asked for; for the endpoint,
 /// the right to see it. What the rule had before was decided before. Said whether or not they exist.
 fn check_linked(call: &Call, new: &Map<String, Value>, old: Option<&Map<String, Value>>) -> Result<(), ArmError> {
-    let (new, old) = (linked(new), old.map(linked).unwrap_or_default());
-    let denied = new.iter().filter(|link| !old.contains(link)).find(|(action, id)| !call.may(action, id));
-    let Some((action, id)) = denied else { return Ok(()) };
+    let (new, old, snapshot) = (linked(new), old.map(linked).unwrap_or_default(), call.snapshot());
+    let decided = |link: &&Link| old.iter().any(|before| before.decides(link, &snapshot));
+    let denied = new.iter().filter(|link| !decided(link)).find(|link| !call.may(link.action, &link.id));
+    let Some(Link { action, id, .. }) = denied else { return Ok(()) };
     let caller = call.caller.as_ref();
     let (name, object_id) = caller.map_or(("", ""), |caller| (caller.name.as_str(), caller.object_id.as_str()));
     let message = format!(
@@ -137,14 +138,36 @@ fn check_linked(call: &Call, new: &Map<String, Value>, old: Option<&Map<String, 
     Err(ArmError::new(model::ErrorKind::Forbidden, "LinkedAuthorizationFailed", message))
 }
 
-/// What a rule's properties name, each with the action that is asked there. What is no id is for the catalogue to refuse.
-fn linked(properties: &Map<String, Value>) -> Vec<(&'static str, ResourceId)> {
-    let id = |value: Option<&Value>| value.and_then(Value::as_str).and_then(|text| text.parse::<ResourceId>().ok());
+/// Another resource that a rule names.
+struct Link {
+    /// What is asked there.
+    action: &'static str,
+    id: ResourceId,
+    /// Which workspace it is; a name may be another's later.
+    account: Option<AccountId>,
+}
+
+impl Link {
+    /// Whether `later` is about the very thing that this one was decided for.
+    fn decides(&self, later: &Self, snapshot: &Snapshot) -> bool {
+        let current = || snapshot.workspaces().get(&key(&later.id)).map(|workspace| workspace.account_id);
+        let meant = later.account.or_else(current);
+        self.action == later.action && self.id == later.id && meant.is_none_or(|account| self.account == Some(account))
+    }
+}
+
+/// What a rule's properties name. What is no id is for the catalogue to refuse.
+fn linked(properties: &Map<String, Value>) -> Vec<Link> {
+    let text = |value: Option<&Value>| value.and_then(Value::as_str).map(str::to_owned);
+    let id = |value: Option<&Value>| text(value).and_then(|text| text.parse::<ResourceId>().ok());
     let destinations = shape::object(properties, "destinations");
     let accounts = destinations.and_then(|kinds| kinds.get("monitoringAccounts")).and_then(Value::as_array);
-    let accounts = accounts.into_iter().flatten().filter_map(|account| id(account.get("accountResourceId")));
-    let endpoint = id(properties.get("dataCollectionEndpointId")).map(|id| (endpoints::READ, id));
-    accounts.map(|id| (accounts::WRITE, id)).chain(endpoint).collect()
+    let accounts = accounts.into_iter().flatten().filter_map(|named| {
+        let account = text(named.get("accountId")).and_then(|text| text.parse().ok());
+        id(named.get("accountResourceId")).map(|id| Link { action: accounts::WRITE, id, account })
+    });
+    let endpoint = id(properties.get("dataCollectionEndpointId"));
+    accounts.chain(endpoint.map(|id| Link { action: endpoints::READ, id, account: None })).collect()
 }
 
 fn answer(call: &Call, rule: &Rule, snapshot: &Snapshot) -> Answer {

@@ -265,6 +265,42 @@ async fn destinations_need_a_right_of_their_own() {
     assert_eq!(put(&body).await.code(), "LinkedAuthorizationFailed");
 }
 
+/// A workspace that takes the name of one that is gone is another one: the right on the old one does not reach it.
+#[tokio::test]
+async fn a_rule_does_not_follow_a_name_to_another_workspace() {
+    let bench = Bench::new().await;
+    bench.put(&workspace("ws"), local()).await;
+    let own = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/own");
+    bench.put(&own, local()).await;
+    let path = format!("{own}/providers/Microsoft.Insights/dataCollectionRules/r");
+    let body = rule_to(&workspace("ws"));
+    let made = bench.put(&path, body.clone()).await;
+    assert_eq!(made.status, 200, "{made:?}");
+    bench.delete(&workspace("ws")).await;
+    bench.grant(STRANGER, roles::CONTRIBUTOR, &own);
+    let put =
+        async |body: &Value| bench.ask("PUT", &path, Some(STRANGER), &[], Some(body.to_string().into_bytes())).await;
+    assert_eq!(put(&made.body).await.status, 200, "as long as there is none of the name, it goes nowhere");
+    bench.put(&workspace("ws"), local()).await;
+    let said = put(&body).await;
+    assert_eq!((said.status, said.code()), (403, "LinkedAuthorizationFailed"), "{said:?}");
+    let mut with_id = body.clone();
+    let account = bench.get(&workspace("ws")).await.body["properties"]["accountId"].clone();
+    with_id["properties"]["destinations"]["monitoringAccounts"][0]["accountId"] = account;
+    assert_eq!(put(&with_id).await.code(), "LinkedAuthorizationFailed");
+    let stays = put(&made.body).await;
+    assert_eq!(stays.status, 200, "the one that is gone may stand there: {stays:?}");
+    assert!(
+        bench
+            .store
+            .catalog()
+            .snapshot()
+            .rules()
+            .values()
+            .any(|rule| rule.envelope.id.name() == "r" && rule.routes.is_empty())
+    );
+}
+
 #[tokio::test]
 async fn limits_and_their_use() {
     let bench = Bench::new().await;
