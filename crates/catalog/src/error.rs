@@ -79,7 +79,7 @@ pub enum StoreError {
         id: String,
     },
     /// The resource is not in the state that the precondition names.
-    #[error("the resource was changed meanwhile: its etag is now {current:?}; read it again and repeat the change")]
+    #[error("{}", describe_state(.current.as_deref()))]
     PreconditionFailed {
         /// What it is now; none when the resource does not exist.
         current: Option<String>,
@@ -128,6 +128,16 @@ impl Kinded for StoreError {
             Self::Invalid(_) => ErrorKind::Invalid,
             Self::NewerLayout { .. } | Self::Database { .. } => ErrorKind::Unavailable,
         }
+    }
+}
+
+fn describe_state(current: Option<&str>) -> String {
+    match current {
+        Some(etag) => format!(
+            "the resource is not in the state that the request asks for: it exists, with the etag \"{etag}\"; read it again \
+             and repeat the change"
+        ),
+        None => "the resource is not in the state that the request asks for: it does not exist (any more)".to_owned(),
     }
 }
 

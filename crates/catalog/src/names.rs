@@ -207,8 +207,10 @@ fn is(segment: &str, name: &str) -> bool {
     segment.eq_ignore_ascii_case(name)
 }
 
-fn subscription_id(text: &str) -> Result<Uuid, StoreError> {
-    text.parse().map_err(|_| StoreError::NoSubscription(excerpt(text)))
+/// Ids are compared as texts, so that a subscription's has one writing (but for its case): digits with hyphens.
+pub(crate) fn subscription_id(text: &str) -> Result<Uuid, StoreError> {
+    let id = text.parse::<Uuid>().ok().filter(|id| id.to_string().eq_ignore_ascii_case(text));
+    id.ok_or_else(|| StoreError::NoSubscription(excerpt(text)))
 }
 
 fn misplaced(id: &ResourceId, pattern: &str) -> StoreError {
@@ -238,6 +240,17 @@ const ID_EXCERPT_CHARS: usize = 300;
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_subscription_has_one_writing() {
+        let id = "1b111111-2222-3333-4444-55555555555f";
+        for writing in [id.to_owned(), id.to_uppercase()] {
+            assert_eq!(subscription_id(&writing).unwrap().to_string(), id);
+        }
+        for writing in [id.replace('-', ""), format!("{{{id}}}"), format!("urn:uuid:{id}"), String::new()] {
+            assert!(subscription_id(&writing).is_err(), "{writing}");
+        }
+    }
 
     #[test]
     fn a_long_id_keeps_its_end() {

@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::json;
 use crate::draft::Draft;
-use crate::names::{Problems, excerpt, group_of};
+use crate::names::{Problems, excerpt, group_of, subscription_id};
 use crate::stored::scope_of_assignment;
 use crate::{Assignment, AssignmentSpec, Put, StoreError};
 
@@ -85,7 +85,7 @@ fn require_scope(draft: &Draft<'_>, scope: &ResourceId) -> Result<(), StoreError
         return Ok(());
     }
     let subscription = scope.segment_after("subscriptions").unwrap_or("");
-    match subscription.parse::<Uuid>() {
+    match subscription_id(subscription) {
         Ok(id) if next.subscriptions().contains_key(&id) => {}
         _ => return Err(StoreError::NoSubscription(excerpt(subscription))),
     }
