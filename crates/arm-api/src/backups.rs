@@ -74,6 +74,7 @@ impl From<AdministrationError> for ArmError {
     fn from(error: AdministrationError) -> Self {
         let (kind, code) = match &error {
             AdministrationError::Exists(_) => (ErrorKind::Conflict, "BackupExists"),
+            AdministrationError::Name(_) => (ErrorKind::Invalid, "InvalidResourceName"),
             AdministrationError::Busy => (ErrorKind::Conflict, "AnotherOperationInProgress"),
             AdministrationError::Failed(_) => (ErrorKind::Internal, "BackupFailed"),
         };

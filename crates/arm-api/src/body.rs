@@ -34,10 +34,18 @@ impl Unread {
 }
 
 impl Payload {
-    /// All of it.
-    pub(crate) async fn read(self) -> Result<Bytes, ArmError> {
+    /// All of it. One that is too large is read and forgotten, so that its sender hears why it is refused.
+    pub(crate) async fn read(self, expects_continue: bool) -> Result<Bytes, ArmError> {
         match self {
-            Self::Connection(mut body) => Ok(read_body(&mut body, BODY_BYTES_MAX, BODY_TIME_MAX).await?),
+            Self::Connection(mut body) => match read_body(&mut body, BODY_BYTES_MAX, BODY_TIME_MAX).await {
+                Ok(bytes) => Ok(bytes),
+                Err(error) => {
+                    if let ReadBodyError::TooLarge { .. } = error {
+                        REFUSED.run(body, expects_continue).await;
+                    }
+                    Err(error.into())
+                }
+            },
             Self::Bytes(bytes) if bytes.len() as u64 > BODY_BYTES_MAX => {
                 let declared = Some(bytes.len() as u64);
                 Err(ReadBodyError::TooLarge { limit: BODY_BYTES_MAX, declared }.into())
@@ -73,5 +81,8 @@ pub(crate) fn parse_json(bytes: &[u8]) -> Result<Value, ArmError> {
 
 /// Bound on a body (bytes).
 pub(crate) const BODY_BYTES_MAX: u64 = 1 << 20;
+/// What is read of a body that is too large: more than of others, since its sender has the right to be here and waits for
+/// the answer, which most clients lose when they are cut off.
+const REFUSED: Drain = Drain { bytes_max: 64 << 20, time_max: Duration::from_secs(5) };
 /// Bound on the time a body may take to arrive.
 const BODY_TIME_MAX: Duration = Duration::from_secs(30);

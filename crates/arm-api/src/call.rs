@@ -5,7 +5,7 @@ use std::sync::Arc;
 use access::{Action, Policy, Principal};
 use catalog::{Actor, ActorKind, Precondition, Snapshot, Store, key};
 use http::HeaderMap;
-use http::header::CONTENT_TYPE;
+use http::header::{CONTENT_TYPE, EXPECT};
 use http::uri::Authority;
 use http_serving::Peer;
 use model::{ErrorKind, ResourceId};
@@ -74,7 +74,9 @@ impl Call {
     /// The path's subscription, which must exist.
     pub(crate) fn subscription(&self) -> Result<Uuid, ArmError> {
         let text = self.param("subscription");
-        let Ok(id) = text.parse::<Uuid>() else {
+        // Only as Azure writes it: rights and ids compare it as text.
+        let id = text.parse::<Uuid>().ok().filter(|id| id.to_string() == text);
+        let Some(id) = id else {
             let message = format!("The provided subscription identifier '{text}' is malformed or invalid.");
             return Err(ArmError::bad_request("InvalidSubscriptionId", message));
         };
@@ -175,7 +177,7 @@ impl Call {
     pub(crate) async fn json(&self) -> Result<Value, ArmError> {
         self.check_content_type()?;
         let bytes = match self.payload.take() {
-            Some(payload) => payload.read().await?,
+            Some(payload) => payload.read(self.headers.contains_key(EXPECT)).await?,
             None => bytes::Bytes::new(),
         };
         parse_json(&bytes)

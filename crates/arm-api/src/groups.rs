@@ -62,6 +62,7 @@ async fn exists(call: Call) -> Result<Answer, ArmError> {
 
 async fn put(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
+    call.subscription()?;
     let spec = bodies::group(call.json().await?).map_err(|problems| ArmError::invalid(&problems))?;
     let put = call.store().put_group(&call.actor(), &call.path(), spec, precondition).await?;
     Ok(Answer::put(put.created, self::shape(&put.resource)))

@@ -128,6 +128,9 @@ pub enum AdministrationError {
     /// There is one of that name.
     #[error("there is a backup {0:?} already: choose another name")]
     Exists(String),
+    /// The name is none that a backup can have; says why.
+    #[error("{0}")]
+    Name(String),
     /// Another backup is being made.
     #[error("another backup is being made: try again when it is done")]
     Busy,
@@ -295,7 +298,7 @@ impl ArmApi {
         };
         let query = Query::parse(head.uri.query());
         if !route.versions.is_empty() {
-            version::check(&query, route.versions)?;
+            version::check(&query, route.versions, self.parts.clock.now())?;
         }
         let call = Call {
             parts: Arc::clone(&self.parts),
@@ -320,8 +323,13 @@ fn other_method(head: &request::Parts, methods: &[&'static str]) -> ArmError {
 }
 
 fn no_route(head: &request::Parts) -> ArmError {
-    let shown: String = head.uri.path().chars().take(PATH_SHOWN_CHARS_MAX).collect();
-    ArmError::not_found("InvalidResourceType", format!("There is no resource or operation at '{shown}' here."))
+    let path = head.uri.path();
+    let shown: String = path.chars().take(PATH_SHOWN_CHARS_MAX).collect();
+    let instead = match path.to_ascii_lowercase().contains("/providers/microsoft.resources/deployments") {
+        true => " ARM and Bicep templates are not deployed by this service: make each resource with a PUT of its own.",
+        false => "",
+    };
+    ArmError::not_found("InvalidResourceType", format!("There is no resource or operation at '{shown}' here.{instead}"))
 }
 
 /// How much of a path an error repeats.

@@ -99,7 +99,6 @@ const PROVIDERS: &[Provider] = &[
             listed("resourceGroups", VERSIONS),
             listed("resources", VERSIONS),
             listed("subscriptions", &["2016-06-01", "2019-06-01", "2020-01-01", "2022-12-01"]),
-            listed("tags", VERSIONS),
             listed("tenants", &["2020-01-01", "2022-12-01"]),
         ],
     },

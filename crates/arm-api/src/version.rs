@@ -1,17 +1,24 @@
 //! `api-version`.
 //!
-//! Any date is taken and answered in the newest shape: older shapes lack fields, none has others.
+//! Any date that can be one of Azure's is taken and answered in the newest shape: older shapes lack fields, none has others.
+//! Lists of known versions are never complete, so that a client newer than this program goes on working; what lies before
+//! the first version or more than a year ahead is a mistake, and is said to be one.
+
+use environment::UnixTime;
+use jiff::Timestamp;
+use jiff::civil::{Date, date};
+use jiff::tz::TimeZone;
 
 use crate::error::ArmError;
 use crate::query::Query;
 
-/// Checks that the version is there and well-formed.
-pub(crate) fn check(query: &Query, known: &[&str]) -> Result<(), ArmError> {
+/// Checks that the version is there, well-formed and of a time in which there are versions.
+pub(crate) fn check(query: &Query, known: &[&str], now: UnixTime) -> Result<(), ArmError> {
     let Some(version) = query.filled("api-version") else {
         let message = "The api-version query parameter (?api-version=) is required for all requests.";
         return Err(ArmError::bad_request("MissingApiVersionParameter", message));
     };
-    if is_well_formed(version) {
+    if known.contains(&version) || date_of(version).is_some_and(|date| is_possible(date, now)) {
         return Ok(());
     }
     let shown: String = version.chars().take(SHOWN_CHARS_MAX).collect();
@@ -20,16 +27,25 @@ pub(crate) fn check(query: &Query, known: &[&str]) -> Result<(), ArmError> {
 }
 
 /// `YYYY-MM-DD`, perhaps with `-preview` or another word of letters behind it.
-fn is_well_formed(version: &str) -> bool {
-    let Some((date, rest)) = version.split_at_checked(10) else { return false };
+fn date_of(version: &str) -> Option<Date> {
+    let (date, rest) = version.split_at_checked(10)?;
     let suffix = rest.is_empty()
         || rest.strip_prefix('-').is_some_and(|word| {
             (1..=SUFFIX_BYTES_MAX).contains(&word.len())
                 && word.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'.')
         });
-    suffix && date.parse::<jiff::civil::Date>().is_ok()
+    date.parse().ok().filter(|_| suffix)
 }
 
+fn is_possible(version: Date, now: UnixTime) -> bool {
+    let latest = Timestamp::from_second(now.as_secs().saturating_add(AHEAD_SECS)).unwrap_or(Timestamp::MAX);
+    (FIRST..=latest.to_zoned(TimeZone::UTC).date()).contains(&version)
+}
+
+/// Before it there was no such API.
+const FIRST: Date = date(2013, 1, 1);
+/// Clients may know versions that are about to come.
+const AHEAD_SECS: i64 = 365 * 24 * 3600;
 const SUFFIX_BYTES_MAX: usize = 20;
 const SHOWN_CHARS_MAX: usize = 64;
 
@@ -39,10 +55,16 @@ mod tests {
 
     #[test]
     fn versions() {
+        let now = UnixTime::from_secs(1_779_100_000);
         for (raw, code) in [
             ("api-version=2025-10-03", None),
             ("Api-Version=2021-06-01-preview", None),
             ("api-version=2018-09-01-preview", None),
+            ("api-version=2026-05-01", None),
+            ("api-version=2027-05-18", None),
+            ("api-version=2027-05-19", Some("InvalidApiVersionParameter")),
+            ("api-version=2012-12-31", Some("InvalidApiVersionParameter")),
+            ("api-version=9999-12-31", Some("InvalidApiVersionParameter")),
             ("", Some("MissingApiVersionParameter")),
             ("api-version=", Some("MissingApiVersionParameter")),
             ("api-version=latest", Some("InvalidApiVersionParameter")),
@@ -52,7 +74,7 @@ mod tests {
             ("api-version=2025-10-03x", Some("InvalidApiVersionParameter")),
             ("api-version=2025-10-0%C3%A9", Some("InvalidApiVersionParameter")),
         ] {
-            let found = check(&Query::parse(Some(raw)), &["2025-10-03"]).err();
+            let found = check(&Query::parse(Some(raw)), &["2025-10-03"], now).err();
             assert_eq!(found.map(|error| error.code.into_owned()).as_deref(), code, "{raw}");
         }
     }

@@ -69,8 +69,9 @@ impl Backups {
 
     async fn make(&self, name: &str) -> Result<Backup, AdministrationError> {
         if !is_name(name) {
-            return Err(failed(format!(
-                "{name:?} cannot name a backup: take up to {NAME_BYTES_MAX} letters, digits, hyphens, underscores and inner dots"
+            return Err(AdministrationError::Name(format!(
+                "{name:?} cannot name a backup: take up to {NAME_BYTES_MAX} letters, digits, hyphens, underscores and inner dots, \
+                 and no {SCRATCH:?} at the end"
             )));
         }
         let Ok(_making) = self.making.try_lock() else { return Err(AdministrationError::Busy) };

@@ -36,7 +36,7 @@ async fn headers_of_every_answer() {
 }
 
 #[tokio::test]
-async fn versions_are_asked_for_and_any_date_is_taken() {
+async fn versions_are_asked_for_and_any_date_that_can_be_one_is_taken() {
     let bench = Bench::new().await;
     let ask = async |query: &str| {
         let token = bench.token(OWNER, crate::testing::MANAGEMENT);
@@ -48,7 +48,9 @@ async fn versions_are_asked_for_and_any_date_is_taken() {
         ("?api-version=", 400, "MissingApiVersionParameter"),
         ("?api-version=new", 400, "InvalidApiVersionParameter"),
         ("?api-version=2014-01-01-preview", 200, ""),
-        ("?API-VERSION=2099-12-31", 200, ""),
+        ("?API-VERSION=2027-06-30", 200, ""),
+        ("?api-version=2099-12-31", 400, "InvalidApiVersionParameter"),
+        ("?api-version=1999-01-01", 400, "InvalidApiVersionParameter"),
     ] {
         let said = ask(query).await;
         assert_eq!((said.status, said.code()), (status, code), "{query}");
@@ -98,7 +100,16 @@ async fn what_is_not_there() {
     let said = bench.ask("TRACE", GROUP, Some(OWNER), &[], None).await;
     assert_eq!(said.status, 405);
     assert_eq!(bench.get("/subscriptions/a/b/c/d").await.code(), "InvalidResourceType");
-    assert_eq!(bench.get("/subscriptions/nonsense/resourceGroups").await.code(), "InvalidSubscriptionId");
+    let simple = SUBSCRIPTION.replace('-', "");
+    for writing in ["nonsense", &simple, &format!("{{{SUBSCRIPTION}}}"), &format!("urn:uuid:{SUBSCRIPTION}")] {
+        let groups = format!("/subscriptions/{writing}/resourceGroups").replace('{', "%7b").replace('}', "%7d");
+        assert_eq!(bench.get(&groups).await.code(), "InvalidSubscriptionId", "{writing}");
+        let said = bench.put(&format!("{groups}/new"), json!({ "location": "local" })).await;
+        assert_eq!((said.status, said.code()), (400, "InvalidSubscriptionId"), "{writing}");
+    }
+    let said = bench.put(&format!("{GROUP}/providers/Microsoft.Resources/deployments/main"), json!({})).await;
+    assert_eq!((said.status, said.code()), (404, "InvalidResourceType"), "{said:?}");
+    assert!(said.body["error"]["message"].as_str().unwrap().contains("templates are not deployed"), "{said:?}");
     let other = "/subscriptions/11111111-2222-3333-4444-000000000000";
     assert_eq!(bench.get(&format!("{other}/resourceGroups")).await.code(), "SubscriptionNotFound");
     assert_eq!(bench.get(&format!("{other}/resourceGroups/g")).await.code(), "SubscriptionNotFound");
