@@ -20,6 +20,7 @@ const VERSIONS: &[&str] =
 
 /// The identity that the path names, or that what it names belongs to.
 fn identity(call: &Call) -> Result<Arc<Identity>, ArmError> {
+    call.subscription()?;
     let id = ids::parse(&format!(
         "/subscriptions/{}/resourceGroups/{}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/{}",
         call.param("subscription"),
@@ -27,7 +28,7 @@ fn identity(call: &Call) -> Result<Arc<Identity>, ArmError> {
         call.param("identity"),
     ));
     let snapshot = call.snapshot();
-    snapshot.identities().get(&key(&id)).cloned().ok_or_else(|| ArmError::no_resource(&id))
+    snapshot.identities().get(&key(&id)).cloned().ok_or_else(|| call.missing(&id, &snapshot))
 }
 
 #[cfg(test)]

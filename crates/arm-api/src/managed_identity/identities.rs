@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use catalog::{Identity, IdentitySpec, key};
+use catalog::{Identity, IdentitySpec, Precondition, StoreError, key};
 use serde_json::{Map, Value, json};
 
 use super::{VERSIONS, identity};
 use crate::answer::Answer;
 use crate::call::Call;
 use crate::error::ArmError;
+use crate::etag::{self, ATTEMPTS_MAX};
 use crate::paging::Page;
 use crate::route::{At, Right, Route, Verb, handler};
 use crate::schema::{Field, Kind, answered, check, optional, required};
@@ -99,12 +100,18 @@ async fn put(call: Call) -> Result<Answer, ArmError> {
 async fn patch(call: Call) -> Result<Answer, ArmError> {
     let precondition = call.precondition()?;
     let body = check(call.json().await?, PATCH).map_err(|problems| ArmError::invalid(&problems))?;
-    let before = identity(&call)?;
-    let tags = if body.contains_key("tags") { tags(&body) } else { before.envelope.tags.clone() };
-    let location = before.envelope.location.clone();
-    let spec = IdentitySpec { location, tags, ids: None, is_default: before.is_default };
-    let put = call.store().put_identity(&call.actor(), &call.path(), spec, precondition).await?;
-    Ok(Answer::ok(shape(&call, &put.resource)))
+    for _ in 0..ATTEMPTS_MAX {
+        let before = identity(&call)?;
+        let pinned = etag::pinned(&precondition, &before.envelope.etag);
+        let tags = if body.contains_key("tags") { tags(&body) } else { before.envelope.tags.clone() };
+        let location = before.envelope.location.clone();
+        let spec = IdentitySpec { location, tags, ids: None, is_default: before.is_default };
+        match call.store().put_identity(&call.actor(), &call.path(), spec, pinned).await {
+            Err(StoreError::PreconditionFailed { .. }) if precondition == Precondition::None => {}
+            outcome => return Ok(Answer::ok(shape(&call, &outcome?.resource))),
+        }
+    }
+    Err(etag::overtaken())
 }
 
 async fn delete(call: Call) -> Result<Answer, ArmError> {

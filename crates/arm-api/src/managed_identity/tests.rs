@@ -38,6 +38,25 @@ async fn what_is_wrong_with_an_identity() {
     assert_eq!(targets, ["location", "sku", "tags.a"]);
     let nowhere = format!("/subscriptions/{SUBSCRIPTION}/resourceGroups/none/{KIND}/sender");
     assert_eq!(bench.put(&nowhere, json!({ "location": "local" })).await.code(), "ResourceGroupNotFound");
+    assert_eq!(bench.get(&nowhere).await.code(), "ResourceGroupNotFound");
+    let elsewhere = nowhere.replace(SUBSCRIPTION, "11111111-2222-3333-4444-000000000000");
+    assert_eq!(bench.get(&elsewhere).await.code(), "SubscriptionNotFound");
+}
+
+#[tokio::test]
+async fn patches_at_the_same_time_lose_nothing() {
+    let bench = Bench::new().await;
+    let one = format!("{GROUP}/{KIND}/sender");
+    bench.put(&one, json!({ "location": "local", "tags": { "kept": "" } })).await;
+    let stale = bench.ask("PATCH", &one, Some(crate::testing::OWNER), &[("if-match", "old")], Some(b"{}".to_vec()));
+    assert_eq!(stale.await.status, 412);
+    // One that says nothing of tags must not write those back that it read before the other.
+    for round in 0..20 {
+        let tags = json!({ "tags": { "round": round.to_string() } });
+        let (one_said, other) = tokio::join!(bench.patch(&one, json!({})), bench.patch(&one, tags.clone()));
+        assert_eq!((one_said.status, other.status), (200, 200));
+        assert_eq!(bench.get(&one).await.body["tags"], tags["tags"]);
+    }
 }
 
 #[tokio::test]
