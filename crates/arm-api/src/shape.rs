@@ -48,7 +48,7 @@ pub(crate) fn system_data(created: &Stamp, modified: &Stamp) -> Value {
 /// A time as Azure writes it: seven digits of a second, and a Z.
 pub(crate) fn time(at_ms: i64) -> String {
     let at = jiff::Timestamp::from_millisecond(at_ms).unwrap_or(jiff::Timestamp::UNIX_EPOCH);
-    at.strftime("%Y-%m-%dT%H:%M:%S.%f0000Z").to_string().replacen(".00000Z", ".0000000Z", 1)
+    format!("{}.{:03}0000Z", at.strftime("%Y-%m-%dT%H:%M:%S"), at.as_millisecond().rem_euclid(1000))
 }
 
 /// Texts by name, of an object that was checked.
@@ -86,6 +86,9 @@ mod tests {
             (1_778_263_102_606, "2026-05-08T17:58:22.6060000Z"),
             (1_778_263_102_000, "2026-05-08T17:58:22.0000000Z"),
             (1_778_263_102_007, "2026-05-08T17:58:22.0070000Z"),
+            (1_778_263_102_750, "2026-05-08T17:58:22.7500000Z"),
+            (1_778_263_102_700, "2026-05-08T17:58:22.7000000Z"),
+            (-1, "1969-12-31T23:59:59.9990000Z"),
             (0, "1970-01-01T00:00:00.0000000Z"),
             (i64::MAX, "1970-01-01T00:00:00.0000000Z"),
         ] {
