@@ -1,6 +1,6 @@
 # Two commands do everything: `make run` and `make test`. The rest is for those who change the code.
 
-.PHONY: help run test static soak lint format bench bench-sidecar fuzz peers
+.PHONY: help run test test-az static soak lint format bench bench-sidecar bench-catalog fuzz peers
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 16
@@ -10,6 +10,9 @@ run:             ## build and start everything on this machine (RUN_ARGS are giv
 
 test: peers      ## every test: units, properties, conformance, end to end with real peers
 	cargo test --workspace --quiet
+
+test-az:         ## the real az, other Azure clients and bad input against a real `remora up` (installs az into target/az once)
+	@scripts/test-az $(CASES)
 
 soak: peers      ## the faults of `make test` for longer: see scripts/soak for how long
 	@scripts/soak
@@ -37,6 +40,10 @@ bench-sidecar:   ## the sidecar's figures alone: pass-through and durable queue 
 	cargo build --release -p bench -p sidecar
 	cargo run --release -p bench -- proxy
 	cargo run --release -p bench -- sidecar
+
+bench-catalog:   ## what the catalogue costs: decisions on writes, start, pages of lists, active series (release build)
+	cargo build --release -p bench -p remora
+	cargo run --release -p bench -- catalog
 
 fuzz:            ## each fuzz target for a minute (needs a nightly toolchain and cargo-fuzz)
 	@cd fuzz && for target in $$(cargo +nightly fuzz list); do \
