@@ -1,15 +1,25 @@
 //! What Azure drops silently (contract §3.5): the workspace's own bounds.
 
+use std::ops::RangeInclusive;
+use std::time::Duration;
+
 use model::{Labels, TimestampMs};
 use quota::{Dropped, EventReason, SampleReason};
 
-/// Why Azure would drop a sample because of its time: it takes 20 minutes on both sides of now.
-pub(crate) fn outside_window(at: TimestampMs, now: TimestampMs) -> Option<Dropped> {
-    let ahead = at.since(now);
-    if ahead < -WINDOW_MS {
-        return Some(Dropped::Event(EventReason::OldData));
+/// How far ahead of now samples are taken, at most and in any profile. Storage must take them that far.
+pub const NEWEST_TAKEN: Duration = Duration::from_secs(20 * 60);
+
+/// Times of samples that Azure takes: 20 minutes on both sides of now.
+pub(crate) fn window(now: TimestampMs) -> RangeInclusive<TimestampMs> {
+    now.plus(-WINDOW_MS)..=now.plus(WINDOW_MS)
+}
+
+/// How Azure counts a sample outside its window.
+pub(crate) fn outside_window(at: TimestampMs, now: TimestampMs) -> Dropped {
+    match at < now {
+        true => Dropped::Event(EventReason::OldData),
+        false => Dropped::Sample(SampleReason::InvalidTimeRange),
     }
-    (ahead > WINDOW_MS).then_some(Dropped::Sample(SampleReason::InvalidTimeRange))
 }
 
 /// Whether Azure would drop a series because of its labels.
@@ -33,7 +43,7 @@ fn has_names_equal_but_for_case(labels: &Labels) -> bool {
         .any(|(index, name)| names[index + 1..].iter().any(|other| name.eq_ignore_ascii_case(other)))
 }
 
-const WINDOW_MS: i64 = 20 * 60 * 1000;
+const WINDOW_MS: i64 = NEWEST_TAKEN.as_millis() as i64;
 const LABELS_MAX: usize = 63;
 const NAME_CHARS_MAX: usize = 511;
 const VALUE_CHARS_MAX: usize = 1023;
@@ -52,7 +62,9 @@ mod tests {
             (1_200_000, None),
             (1_200_001, Some("InvalidTimeRange")),
         ] {
-            assert_eq!(outside_window(now.plus(ms), now).map(Dropped::reason), reason, "{ms}");
+            let at = now.plus(ms);
+            let found = (!window(now).contains(&at)).then(|| outside_window(at, now).reason());
+            assert_eq!(found, reason, "{ms}");
         }
     }
 

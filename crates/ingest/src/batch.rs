@@ -7,6 +7,7 @@
 mod elements;
 
 use std::collections::HashSet;
+use std::ops::RangeInclusive;
 
 use catalog::Profile;
 use environment::Monotonic;
@@ -45,6 +46,8 @@ pub(crate) struct Batch<'d> {
     elements_max: u64,
     /// Elements that may still be taken.
     left: u64,
+    /// Times of samples that the workspace takes; how old one may be in a strict workspace is the engine's.
+    window: RangeInclusive<TimestampMs>,
     /// Series that are not known to be active, in order.
     new: Vec<NewSeries>,
     /// New series refused because there are as many active ones as there may be.
@@ -89,6 +92,10 @@ impl<'d> Batch<'d> {
             contribution: destination.quota.contribution(),
             elements_max,
             left: elements_max,
+            window: match destination.profile {
+                Profile::Strict => TimestampMs::MIN..=context.now.plus(STRICT_AHEAD_MS),
+                Profile::Azure => azure_profile::window(context.now),
+            },
             new: Vec::new(),
             over_series: HashSet::new(),
             described: String::new(),
@@ -191,7 +198,7 @@ impl<'d> Batch<'d> {
         let hash = self.seen.hash(&labels);
         let index = known.and_then(|known| self.appender.index_of(known));
         match (known, index) {
-            (Some(known), Some(index)) if self.seen.renew(hash, index) => self.elements(series, known),
+            (Some(known), Some(index)) if self.seen.renew(hash, index) => self.elements_apart(series, known),
             _ => {
                 self.new.push(NewSeries { index: series.index(), labels, hash });
                 Ok(())
@@ -224,7 +231,7 @@ impl<'d> Batch<'d> {
 
     fn new_series(&mut self, series: &Series<'_>, new: &NewSeries) -> Result<(), DecodeError> {
         let NewSeries { labels, hash, .. } = new;
-        if self.drops_all_for_their_time(series)? {
+        if self.refuses_all(series)? {
             return Ok(());
         }
         if self.seen.touch(*hash, None) == Touch::Refused {
@@ -234,7 +241,7 @@ impl<'d> Batch<'d> {
             return Ok(());
         }
         match self.appender.series(Some(series.label_block()), labels) {
-            Ok(reference) => self.elements(series, reference),
+            Ok(reference) => self.elements_apart(series, reference),
             Err(error) => {
                 let cause = Cause::of_append(self.profile(), &error);
                 self.refuse_new(cause, series, || format!("{labels}: {error}"));
@@ -308,3 +315,6 @@ fn name_in(label_block: &[u8]) -> &str {
     let mut labels = BlockLabels::new(label_block).map_while(Result::ok);
     labels.find(|(name, _)| *name == METRIC_NAME).map_or("", |(_, name)| name)
 }
+
+/// In a strict workspace. A clock that is further ahead is a wrong one.
+const STRICT_AHEAD_MS: i64 = 10 * 60 * 1000;

@@ -49,6 +49,7 @@ use crate::metrics::Metrics;
 use crate::route::Route;
 use crate::target::{AZURE_BODY_BYTES_MAX, Target};
 
+pub use crate::azure_profile::NEWEST_TAKEN;
 pub use crate::refill::refill_active_series;
 
 /// What the endpoint works with; shared with other edges.

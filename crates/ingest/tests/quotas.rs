@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use environment::Clock as _;
-use model::{Labels, TimestampMs};
+use model::{Exemplar, Labels, NativeHistogram, TimestampMs};
 use quota::RuleLimits;
 use remote_write::{Encoder, Sample, Version, framing};
 use support::{
@@ -33,9 +33,13 @@ fn samples(endpoint: &Endpoint, version: Version, series: &[(&str, &str)], ms: i
 
 /// So many series of one metric.
 fn many(endpoint: &Endpoint, metric: &str, count: usize) -> Vec<u8> {
+    many_of(endpoint, Version::V1, metric, count)
+}
+
+fn many_of(endpoint: &Endpoint, version: Version, metric: &str, count: usize) -> Vec<u8> {
     let indices: Vec<String> = (0..count).map(|index| index.to_string()).collect();
     let series: Vec<(&str, &str)> = indices.iter().map(|index| (metric, index.as_str())).collect();
-    samples(endpoint, Version::V1, &series, 0)
+    samples(endpoint, version, &series, 0)
 }
 
 fn message_of(answer: &Answer) -> String {
@@ -241,6 +245,44 @@ async fn azure_drops_new_series_over_the_limit_and_takes_none_for_dropped_sample
     let dropped = [("EventsDropped", "OldData", 2), ("TimeSeriesSamplesDropped", "LimitThrottling", 1)];
     assert_eq!(endpoint.dropped(AZURE), dropped);
     assert_eq!(endpoint.usage(AZURE).stored, 2);
+}
+
+#[tokio::test]
+async fn series_of_which_nothing_is_taken_are_not_active() {
+    let endpoint = Endpoint::start(|_| {}).await;
+    endpoint.limit(STRICT, None, Some(2));
+    let ahead = samples(&endpoint, Version::V2, &[("ahead", "1"), ("ahead", "2")], 601_000);
+    let answer = endpoint.write(STRICT_RULE, Version::V2, &ahead).await;
+    assert_eq!((answer.status, answer.written()), (400, Some([0, 0, 0])), "{}", answer.body);
+    assert!(message_of(&answer).contains("is too far in the future"), "{}", answer.body);
+
+    let at = TimestampMs(endpoint.clock.now().as_millis());
+    let mut encoder = Encoder::new(Version::V2);
+    for name in ["broken_a", "broken_b"] {
+        let labels = Labels::from_pairs([("__name__", name)]).unwrap();
+        let broken = NativeHistogram { schema: 53, sum: 1.0, ..NativeHistogram::stale() };
+        let exemplar = Exemplar { labels: Labels::default(), value: 1.0, timestamp: at };
+        encoder.series(&labels).histogram(at, None, &broken).exemplar(&exemplar);
+    }
+    let answer = endpoint.write(STRICT_RULE, Version::V2, &encoder.finish()).await;
+    assert_eq!((answer.status, answer.written()), (400, Some([0, 0, 0])), "{}", answer.body);
+    assert!(message_of(&answer).starts_with("refused 2 of 2 histograms, 2 of 2 exemplars"), "{}", answer.body);
+
+    assert_eq!(endpoint.usage(STRICT).active_series, 0);
+    let answer = endpoint.write(STRICT_RULE, Version::V2, &many_of(&endpoint, Version::V2, "taken", 2)).await;
+    assert_eq!(answer.status, 204, "{}", answer.body);
+}
+
+#[tokio::test]
+async fn azure_takes_twenty_minutes_on_both_sides_of_now() {
+    let endpoint = Endpoint::start(|_| {}).await;
+    for (name, minutes) in [("ahead", 19), ("behind", -19), ("too_new", 21), ("too_old", -21)] {
+        let body = samples(&endpoint, Version::V1, &[(name, "1")], minutes * 60_000);
+        assert_eq!(endpoint.write(AZURE_RULE, Version::V1, &body).await.status, 204);
+    }
+    assert_eq!(endpoint.azure.contents().await, ["ahead{i=\"1\"} 1", "behind{i=\"1\"} 1"]);
+    let dropped = [("EventsDropped", "OldData", 1), ("TimeSeriesSamplesDropped", "InvalidTimeRange", 1)];
+    assert_eq!(endpoint.dropped(AZURE), dropped);
 }
 
 #[tokio::test]

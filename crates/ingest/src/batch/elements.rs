@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use catalog::Profile;
-use model::TimestampMs;
+use model::{HistogramError, TimestampMs};
 use remote_write::{DecodeError, FamilyMetadata, HistogramSample, LabelError, LabelLimits, MetadataText, Series};
 use storage::{AppendError, ElementKind, SeriesRef};
 
@@ -13,7 +13,15 @@ use crate::cause::Cause;
 use crate::report::one;
 
 impl Batch<'_> {
-    #[inline]
+    /// [`elements`](Self::elements) for those who are not in the loop over all series.
+    #[cold]
+    pub(super) fn elements_apart(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
+        self.elements(series, reference)
+    }
+
+    // Every sample comes through here. Left to itself, the compiler keeps one copy for all callers, and none in the loop.
+    #[expect(clippy::inline_always, reason = "measured: a tenth of the way of a sample")]
+    #[inline(always)]
     pub(super) fn elements(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
         let tally = series.tally();
         if tally.samples > 0 {
@@ -31,7 +39,8 @@ impl Batch<'_> {
         Ok(())
     }
 
-    #[inline]
+    #[expect(clippy::inline_always, reason = "as above")]
+    #[inline(always)]
     fn samples(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
         for sample in series.samples() {
             let sample = sample?;
@@ -52,8 +61,7 @@ impl Batch<'_> {
                 continue;
             }
             if let Err(error) = histogram.make_storable() {
-                let cause = Cause::bad_value(self.profile(), "bad-histogram");
-                self.refuse_element(series, ElementKind::Histogram, cause, &error);
+                self.refuse_histogram(series, &error);
                 continue;
             }
             if let Err(error) = self.appender.append_histogram(reference, timestamp, Arc::new(histogram)) {
@@ -109,26 +117,45 @@ impl Batch<'_> {
         self.appender.set_metadata(name, metadata.to_metadata());
     }
 
-    /// Whether nothing of a series is in the workspace's window of time; then all is dropped, and it does not come to be.
-    pub(super) fn drops_all_for_their_time(&mut self, series: &Series<'_>) -> Result<bool, DecodeError> {
-        if self.profile() == Profile::Strict || series.tally().samples + series.tally().histograms == 0 {
+    /// Whether no sample and no histogram of a new series can be taken. All of it is refused then, its exemplars, too: a
+    /// series of which nothing is stored must take no place among the active ones.
+    pub(super) fn refuses_all(&mut self, series: &Series<'_>) -> Result<bool, DecodeError> {
+        let tally = series.tally();
+        // Exemplars alone make a series.
+        if tally.samples + tally.histograms == 0 || self.takes_any(series)? {
             return Ok(false);
         }
-        let mut times = Vec::new();
+        let mut cause = None;
         for sample in series.samples() {
-            times.push((ElementKind::Sample, sample?.timestamp));
+            let at = sample?.timestamp;
+            cause = Some(self.refuse_for_its_time(series, ElementKind::Sample, at));
         }
         for sample in series.histograms() {
-            times.push((ElementKind::Histogram, sample?.timestamp));
+            let HistogramSample { timestamp, mut histogram, .. } = sample?;
+            cause = Some(match histogram.make_storable() {
+                Err(error) if self.is_in_window(timestamp) => self.refuse_histogram(series, &error),
+                _ => self.refuse_for_its_time(series, ElementKind::Histogram, timestamp),
+            });
         }
-        let now = self.context.now;
-        if times.iter().any(|(_, at)| azure_profile::outside_window(*at, now).is_none()) {
-            return Ok(false);
-        }
-        for (kind, at) in times {
-            self.in_azure_window(series, kind, at);
+        for cause in std::iter::repeat_n(cause, tally.exemplars as usize).flatten() {
+            self.refuse_element(series, ElementKind::Exemplar, cause, &"exemplar of a series that has no sample");
         }
         Ok(true)
+    }
+
+    fn takes_any(&self, series: &Series<'_>) -> Result<bool, DecodeError> {
+        for sample in series.samples() {
+            if self.is_in_window(sample?.timestamp) {
+                return Ok(true);
+            }
+        }
+        for sample in series.histograms() {
+            let HistogramSample { timestamp, mut histogram, .. } = sample?;
+            if self.is_in_window(timestamp) && histogram.make_storable().is_ok() {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     #[cold]
@@ -147,20 +174,44 @@ impl Batch<'_> {
         }
     }
 
-    #[inline]
-    fn in_window(&mut self, series: &Series<'_>, kind: ElementKind, at: TimestampMs) -> bool {
-        match self.profile() {
-            Profile::Strict => true,
-            Profile::Azure => self.in_azure_window(series, kind, at),
-        }
+    #[cold]
+    fn refuse_histogram(&mut self, series: &Series<'_>, error: &HistogramError) -> Cause {
+        let cause = Cause::bad_value(self.profile(), "bad-histogram");
+        self.refuse_element(series, ElementKind::Histogram, cause, error);
+        cause
     }
 
-    fn in_azure_window(&mut self, series: &Series<'_>, kind: ElementKind, at: TimestampMs) -> bool {
-        let Some(dropped) = azure_profile::outside_window(at, self.context.now) else { return true };
-        let cause = Cause::new(self.profile(), "", dropped);
-        let error = format_args!("{} at {at} is more than 20 minutes from now", kind.as_str());
-        self.refuse_element(series, kind, cause, &error);
-        false
+    /// Whether a time is in the workspace's window; what is not, is refused.
+    #[inline]
+    fn in_window(&mut self, series: &Series<'_>, kind: ElementKind, at: TimestampMs) -> bool {
+        let is_in = self.is_in_window(at);
+        if !is_in {
+            self.refuse_for_its_time(series, kind, at);
+        }
+        is_in
+    }
+
+    #[inline]
+    fn is_in_window(&self, at: TimestampMs) -> bool {
+        self.window.contains(&at)
+    }
+
+    #[cold]
+    fn refuse_for_its_time(&mut self, series: &Series<'_>, kind: ElementKind, at: TimestampMs) -> Cause {
+        match self.profile() {
+            Profile::Strict => {
+                let error = AppendError::TooFarAhead { at, newest: *self.window.end() };
+                let cause = Cause::of_append(Profile::Strict, &error);
+                self.refuse_element(series, kind, cause, &error.of(kind));
+                cause
+            }
+            Profile::Azure => {
+                let cause = Cause::new(Profile::Azure, "", azure_profile::outside_window(at, self.context.now));
+                let error = format_args!("{} at {at} is more than 20 minutes from now", kind.as_str());
+                self.refuse_element(series, kind, cause, &error);
+                cause
+            }
+        }
     }
 }
 
