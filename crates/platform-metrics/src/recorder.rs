@@ -121,9 +121,16 @@ impl Recorder {
         self.record_minute(minute_of(now).plus(-MINUTE_MS), now, monotonic).await
     }
 
-    /// Records the minute that has begun, before the program ends.
+    /// Records the minute that has begun, before the program ends. What was counted has no later chance: where a program
+    /// before this one ended within the same minute, it is the first after those that are stored.
     pub async fn finish(&mut self, now: UnixTime, monotonic: Monotonic) -> Recorded {
-        self.record_minute(minute_of(now), now, monotonic).await
+        let minute = minute_of(now);
+        match self.record_minute(minute, now, monotonic).await {
+            Recorded::NotAfter(last) if last.since(minute) <= AHEAD_MS_MAX => {
+                self.record_minute(last.plus(MINUTE_MS), now, monotonic).await
+            }
+            recorded => recorded,
+        }
     }
 
     async fn record_minute(&mut self, minute: TimestampMs, now: UnixTime, monotonic: Monotonic) -> Recorded {
@@ -363,6 +370,9 @@ const SHOWN_AT_ZERO: [Dropped; 2] =
     [Dropped::Event(EventReason::LimitThrottling), Dropped::Sample(SampleReason::LimitThrottling)];
 const MINUTE_MS: i64 = 60_000;
 const CLOCK_BEHIND_MS_MAX: i64 = 2 * MINUTE_MS;
+/// How far ahead the last minute of a program may be that is started again and again: what is counted within them by the next
+/// one waits for so long.
+const AHEAD_MS_MAX: i64 = 5 * MINUTE_MS;
 /// Counters of a workspace beside those of [`Dropped`].
 const RECEIVED: u16 = 1000;
 const STORED: u16 = 1001;

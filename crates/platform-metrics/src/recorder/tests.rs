@@ -368,6 +368,36 @@ fn a_restart_within_a_minute_loses_and_doubles_nothing() {
 }
 
 #[test]
+fn processes_that_end_within_one_minute_lose_nothing() {
+    let mut bench = Bench::new();
+    bench.drop_events(1);
+    bench.after(60);
+    for counted in 2..5 {
+        bench.drop_events(counted);
+        bench.wall += 5;
+        let (now, monotonic) = bench.times();
+        assert!(matches!(poll(bench.recorder.finish(now, monotonic)), Recorded::Stored { .. }));
+        bench = bench.restarted();
+    }
+    bench.drop_events(5);
+    for _ in 0..4 {
+        bench.after(60);
+    }
+    assert_eq!(bench.throttled(), [(0, 1.0), (1, 2.0), (2, 3.0), (3, 4.0), (4, 5.0)]);
+}
+
+#[test]
+fn a_process_that_ends_behind_what_is_stored_writes_no_minutes_far_ahead() {
+    let mut bench = Bench::new();
+    bench.drop_events(1);
+    bench.after(60);
+    let mut bench = bench.restarted();
+    bench.wall -= 3600;
+    let (now, monotonic) = bench.times();
+    assert!(matches!(poll(bench.recorder.finish(now, monotonic)), Recorded::NotAfter(_)));
+}
+
+#[test]
 fn a_restart_with_a_clock_set_back_writes_nothing_into_the_past() {
     let mut bench = Bench::new();
     for _ in 0..3 {
