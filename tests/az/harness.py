@@ -189,7 +189,7 @@ class Az:
         done = subprocess.run([self.program, *words], env=self.environment, stdin=subprocess.DEVNULL, capture_output=True, text=True,
                               timeout=180)
         said = "\n".join(filter(None, [done.stdout.strip(), done.stderr.strip()]))
-        self.calls.append(f"$ az {' '.join(redacted(words))}   [{done.returncode}]\n{said[-CHARS_SHOWN:]}")
+        self.calls.append(f"$ az {' '.join(redacted(words))}   [{done.returncode}]\n{said[:CHARS_SHOWN]}")
         return done
 
 

@@ -25,7 +25,9 @@ def account(t):
         t.contains(f"its {key}", ingestion[key], managed, f"/providers/Microsoft.Insights/{kind}/{name}")
         made = t.az("resource", "show", "--ids", ingestion[key])
         t.equal(f"its {kind} are its own", made["name"].lower(), name.lower())
-    t.true("its etag is there", created["etag"], created)
+    # az leaves the etag out.
+    etag = lambda: t.arm("GET", created["id"] + "?api-version=2025-10-03").json["etag"]
+    first_etag = etag()
     t.true("who made it", created["systemData"]["createdBy"] and created["systemData"]["createdAt"], created["systemData"])
 
     shown = t.az("monitor", "account", "show", "-g", group.upper(), "-n", name.upper())
@@ -33,7 +35,7 @@ def account(t):
     updated = t.az("monitor", "account", "update", "-g", group, "-n", name, "--tags", "team=metrics", "Stage=prod")
     t.equal("tags, with their case", updated["tags"], {"team": "metrics", "Stage": "prod"})
     t.equal("an update keeps its identity", updated["accountId"], created["accountId"])
-    t.true("an update changes the etag", updated["etag"] != created["etag"], updated["etag"])
+    t.true("an update changes the etag", etag() != first_etag, first_etag)
     again = t.az("monitor", "account", "create", "-g", group, "-n", name, "--location", "local")
     t.equal("creating it again keeps its identity", again["accountId"], created["accountId"])
     listed = t.az("monitor", "account", "list", "-g", group)
@@ -130,8 +132,8 @@ def provider(t):
     t.equal("all that is served is registered", {name: listed.get(name) for name in ours}, dict.fromkeys(ours, "Registered"))
     monitor = t.az("provider", "show", "-n", "microsoft.monitor")
     accounts = next(one for one in monitor["resourceTypes"] if one["resourceType"].lower() == "accounts")
-    t.true("versions, the newest first", accounts["apiVersions"] == sorted(accounts["apiVersions"], reverse=True) and accounts["apiVersions"],
-           accounts)
+    dates = [version[:10] for version in accounts["apiVersions"]]
+    t.true("versions, the newest first", dates and dates == sorted(dates, reverse=True), accounts)
     t.true("regions", accounts["locations"], accounts)
     t.az("provider", "register", "-n", "Microsoft.Insights", "--wait")
     t.contains("one that is not served", t.az.fails("provider", "show", "-n", "Microsoft.Nothing"), "Microsoft.Nothing")
