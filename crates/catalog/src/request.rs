@@ -127,6 +127,8 @@ pub struct ApplicationSpec {
     pub name: String,
     /// Client id and service principal's object id, for declared ones; drawn when not given.
     pub ids: Option<(Uuid, Uuid)>,
+    /// Certificates that it has from the beginning.
+    pub certificates: Vec<ApplicationCertificate>,
 }
 
 /// One of many resources that are made together.
@@ -155,6 +157,13 @@ pub enum CredentialChange {
     AddSecret(ApplicationSecret),
     /// Adds a certificate.
     AddCertificate(ApplicationCertificate),
+    /// Takes certificates away and adds others, all or nothing.
+    Certificates {
+        /// New ones.
+        add: Vec<ApplicationCertificate>,
+        /// Ids of those that go.
+        remove: Vec<Uuid>,
+    },
     /// Takes the secret or certificate with this id away.
     RemoveKey(Uuid),
     /// Adds a federation, or replaces the one of the same name.

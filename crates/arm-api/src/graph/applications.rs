@@ -40,19 +40,8 @@ async fn create(call: Call) -> Result<Answer, ArmError> {
     let body = call.json().await?;
     let wanted = Wanted::of(&body, None, &call)?;
     let actor = call.actor();
-    let spec = ApplicationSpec { name: wanted.name.unwrap_or_default(), ids: None };
-    let mut made = call.store().create_application(&actor, spec).await?;
-    for certificate in wanted.certificates.add {
-        let change = CredentialChange::AddCertificate(certificate);
-        match call.store().change_application(&actor, made.client_id, change).await {
-            Ok(changed) => made = changed,
-            Err(error) => {
-                // Not what was asked for, so it shall not be there.
-                call.store().delete_application(&actor, made.client_id).await?;
-                return Err(error.into());
-            }
-        }
-    }
+    let (name, certificates) = (wanted.name.unwrap_or_default(), wanted.certificates.add);
+    let made = call.store().create_application(&actor, ApplicationSpec { name, ids: None, certificates }).await?;
     Ok(Answer::new(StatusCode::CREATED, Some(objects::application(&made))))
 }
 
@@ -78,16 +67,18 @@ async fn remove_password(call: Call) -> Result<Answer, ArmError> {
     passwords::remove(&call, &*application(&call)?).await
 }
 
-/// Adds and removes; adds first, so that there is no moment without a certificate that counts.
+/// Adds and removes at once, so that there is no moment without a certificate that counts.
 pub(super) async fn change_certificates(
     call: &Call,
     application: &Application,
     difference: certificates::Difference,
 ) -> Result<(), ArmError> {
-    let added = difference.add.into_iter().map(CredentialChange::AddCertificate);
-    for change in added.chain(difference.remove.into_iter().map(CredentialChange::RemoveKey)) {
-        call.store().change_application(&call.actor(), application.client_id, change).await?;
+    let certificates::Difference { add, remove } = difference;
+    if add.is_empty() && remove.is_empty() {
+        return Ok(());
     }
+    let change = CredentialChange::Certificates { add, remove };
+    call.store().change_application(&call.actor(), application.client_id, change).await?;
     Ok(())
 }
 

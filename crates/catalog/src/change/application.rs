@@ -19,6 +19,10 @@ pub(crate) fn create(draft: &mut Draft<'_>, spec: ApplicationSpec) -> Result<Arc
     let (client_id, object_id) = spec.ids.unwrap_or_else(|| (draft.uuid(), draft.uuid()));
     let application_object_id = draft.uuid();
     draft.require_new_principal(&[client_id, object_id, application_object_id])?;
+    let mut certificates = Vec::with_capacity(spec.certificates.len());
+    for certificate in spec.certificates {
+        credential::add_certificate(&mut certificates, certificate)?;
+    }
     let application = draft.put_application(Application {
         client_id,
         application_object_id,
@@ -27,7 +31,7 @@ pub(crate) fn create(draft: &mut Draft<'_>, spec: ApplicationSpec) -> Result<Arc
         created: draft.stamp(),
         etag: draft.etag(),
         secrets: Vec::new(),
-        certificates: Vec::new(),
+        certificates,
         federations: Vec::new(),
     });
     draft.log("Microsoft.Graph/applications/write", target(&application), Some(detail(&application)));
@@ -44,6 +48,15 @@ pub(crate) fn change(
     match change {
         CredentialChange::AddSecret(secret) => credential::add_secret(&mut application.secrets, secret)?,
         CredentialChange::AddCertificate(added) => credential::add_certificate(&mut application.certificates, added)?,
+        CredentialChange::Certificates { add, remove } => {
+            // What goes makes room for what comes.
+            for key_id in remove {
+                remove_key(&mut application, key_id)?;
+            }
+            for certificate in add {
+                credential::add_certificate(&mut application.certificates, certificate)?;
+            }
+        }
         CredentialChange::RemoveKey(key_id) => remove_key(&mut application, key_id)?,
         CredentialChange::PutFederation(added) => credential::put_federation(&mut application.federations, added)?,
         CredentialChange::RemoveFederation(name) => credential::remove_federation(&mut application.federations, &name)?,

@@ -65,7 +65,10 @@ pub(crate) fn change(
             super::credential::remove_federation(&mut identity.federations, &name)?;
             "Microsoft.ManagedIdentity/userAssignedIdentities/federatedIdentityCredentials/delete"
         }
-        CredentialChange::AddSecret(_) | CredentialChange::AddCertificate(_) | CredentialChange::RemoveKey(_) => {
+        CredentialChange::AddSecret(_)
+        | CredentialChange::AddCertificate(_)
+        | CredentialChange::Certificates { .. }
+        | CredentialChange::RemoveKey(_) => {
             let message = format!(
                 "{id} is a managed identity, which has no secrets and certificates: give them to an application"
             );

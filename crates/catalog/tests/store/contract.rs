@@ -59,6 +59,7 @@ macro_rules! store_contract {
                 principals {
                     applications_keep_digests_only,
                     identities_are_found_by_their_ids,
+                    certificates_change_all_or_nothing,
                     credentials_have_bounds,
                 }
                 audit {

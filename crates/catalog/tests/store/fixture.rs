@@ -141,7 +141,7 @@ impl Fixture {
     }
 
     pub(crate) fn application(&self, name: &str) -> Arc<Application> {
-        let spec = ApplicationSpec { name: name.to_owned(), ids: None };
+        let spec = ApplicationSpec { name: name.to_owned(), ..ApplicationSpec::default() };
         block_on(self.store.create_application(&self.actor, spec)).unwrap()
     }
 

@@ -27,7 +27,8 @@ impl DeclaredApplication {
         if !store.catalog().snapshot().is_declared(&name) {
             // One that was made before a crash could be noted is there.
             if !self.exists(store) {
-                let spec = ApplicationSpec { name: self.name.clone(), ids: Some((self.client_id, self.object_id)) };
+                let ids = Some((self.client_id, self.object_id));
+                let spec = ApplicationSpec { name: self.name.clone(), ids, ..ApplicationSpec::default() };
                 store.create_application(&actor(), spec).await?;
             }
             store.declare(&name).await?;

@@ -59,7 +59,8 @@ pub(crate) fn applications_keep_digests_only(mut f: Fixture) {
     let found = f.snapshot().applications()[&made.client_id].clone();
     assert!(found.secrets.is_empty() && found.certificates.is_empty() && found.federations.is_empty());
 
-    let twin = ApplicationSpec { name: "twin".to_owned(), ids: Some((made.client_id, Uuid::from_u128(5))) };
+    let ids = Some((made.client_id, Uuid::from_u128(5)));
+    let twin = ApplicationSpec { name: "twin".to_owned(), ids, ..ApplicationSpec::default() };
     assert_eq!(conflict(block_on(f.store.create_application(&f.actor, twin))), "Conflict");
     assert!(block_on(f.store.delete_application(&f.actor, made.client_id)).unwrap());
     assert!(!block_on(f.store.delete_application(&f.actor, made.client_id)).unwrap());
@@ -91,6 +92,33 @@ pub(crate) fn identities_are_found_by_their_ids(mut f: Fixture) {
     assert!(block_on(f.store.delete_identity(&f.actor, &identity("FIRST"), Precondition::None)).unwrap());
     let now = f.snapshot();
     assert!(now.identity_by_client_id(ids.0).is_none() && now.identity_by_principal_id(ids.1).is_none());
+}
+
+pub(crate) fn certificates_change_all_or_nothing(f: Fixture) {
+    let certificate = |n: u128| ApplicationCertificate {
+        key_id: Uuid::from_u128(n),
+        name: String::new(),
+        der_base64: format!("certificate-{n}"),
+    };
+    let all: Vec<_> = (0..20).map(certificate).collect();
+    let spec = |certificates| ApplicationSpec { name: "ci".to_owned(), certificates, ..ApplicationSpec::default() };
+    let twice = vec![certificate(1), certificate(1)];
+    assert_eq!(problems(block_on(f.store.create_application(&f.actor, spec(twice)))), ["keyId", "certificate"]);
+    assert!(f.snapshot().applications().is_empty(), "what cannot have its certificates is not made");
+    let made = block_on(f.store.create_application(&f.actor, spec(all))).unwrap();
+    assert_eq!(made.certificates.len(), 20);
+
+    let change = |add, remove| {
+        let change = CredentialChange::Certificates { add, remove };
+        block_on(f.store.change_application(&f.actor, made.client_id, change))
+    };
+    let ids = (0..20).map(Uuid::from_u128).collect::<Vec<_>>();
+    let too_many = (30..51).map(certificate).collect();
+    assert_eq!(problems(change(too_many, ids.clone())), ["certificate"]);
+    assert!(change(vec![certificate(60)], vec![Uuid::from_u128(99)]).is_err());
+    assert_eq!(f.snapshot().applications()[&made.client_id].certificates, made.certificates, "nothing of it was done");
+    let changed = change((30..50).map(certificate).collect(), ids).unwrap();
+    assert_eq!(changed.certificates, (30..50).map(certificate).collect::<Vec<_>>());
 }
 
 pub(crate) fn credentials_have_bounds(f: Fixture) {
