@@ -91,7 +91,8 @@ impl WalSync {
             Self::Interval => tsdb::WalSync::Interval(WAL_SYNC_INTERVAL),
             Self::EveryCommit => tsdb::WalSync::EveryCommit,
         };
-        tsdb::Settings { wal_sync, ..tsdb::Settings::default() }
+        // What a workspace's profile takes of that is for ingestion to say.
+        tsdb::Settings { wal_sync, future_max: ingest::NEWEST_TAKEN, ..tsdb::Settings::default() }
     }
 }
 

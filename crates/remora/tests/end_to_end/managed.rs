@@ -128,6 +128,25 @@ fn role_changes_take_their_time_where_that_is_rehearsed() {
 }
 
 #[test]
+fn how_far_ahead_samples_may_be_is_the_profile_s() {
+    for (profile, minutes, is_stored) in
+        [("azure", 19, true), ("azure", 21, false), ("strict", 9, true), ("strict", 11, false)]
+    {
+        let up = Installation::start_with(tempfile::tempdir().unwrap(), &["--profile", profile]);
+        let token = up.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
+        let at = now().plus(minutes * 60_000);
+        post(
+            &up.client,
+            up.fact("ingestion_url"),
+            Some(&token),
+            request(&[(labels(&[("__name__", "ahead")]), at, 1.0)]),
+        );
+        let found = read(&up, "default", &format!("ahead @ {}", at.0 / 1000 + 1));
+        assert_eq!(found.is_some(), is_stored, "{minutes} minutes ahead, profile {profile}");
+    }
+}
+
+#[test]
 fn a_backup_made_under_load_holds_what_was_answered_before() {
     let up = Installation::start();
     let arm = up.arm();
@@ -235,9 +254,17 @@ fn nothing_is_half_made_after_kills() {
     let all = arm.get(&format!("{}/providers/{WORKSPACES}", arm.subscription()));
     for one in all["value"].as_array().unwrap() {
         let default = &one["properties"]["defaultIngestionSettings"];
-        if let Some(rule) = default["dataCollectionRuleResourceId"].as_str() {
-            arm.get(rule);
+        for name in ["dataCollectionRuleResourceId", "dataCollectionEndpointResourceId"] {
+            match default[name].as_str() {
+                Some(id) => drop(arm.get(id)),
+                // What the installation itself declares is made without.
+                None => assert!(["default", "system"].contains(&one["name"].as_str().unwrap()), "{one}"),
+            }
         }
+    }
+    let groups = arm.get(&format!("{}/resourceGroups", arm.subscription()));
+    for managed in groups["value"].as_array().unwrap().iter().filter_map(|group| group["managedBy"].as_str()) {
+        arm.get(managed);
     }
     let token = up.token_by_secret("application_id", "client_secret_file", &format!("{QUERY_RESOURCE}/.default"));
     let query = "last_over_time({__name__=~\"r.+\"}[30m])";
