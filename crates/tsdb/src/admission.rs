@@ -33,7 +33,10 @@ pub(crate) struct Admission {
     previous: Vec<u32>,
     histograms: Vec<Arc<NativeHistogram>>,
     exemplars: Vec<(u32, Exemplar)>,
-    metadata: Vec<(String, Metadata)>,
+    /// Of this group, by family.
+    metadata: HashMap<String, Metadata>,
+    /// What all metadata take, in the head and in the group.
+    metadata_bytes: usize,
     new_series: Vec<Labels>,
     new_slots: HashMap<Labels, u32>,
     keys: Vec<(KeyHash, u32)>,
@@ -65,7 +68,8 @@ impl Admission {
             previous: Vec::new(),
             histograms: Vec::new(),
             exemplars: Vec::new(),
-            metadata: Vec::new(),
+            metadata: HashMap::new(),
+            metadata_bytes: 0,
             new_series: Vec::new(),
             new_slots: HashMap::new(),
             keys: Vec::new(),
@@ -77,9 +81,10 @@ impl Admission {
         }
     }
 
-    pub(crate) fn after(replayed: &mut Replayed) -> Self {
+    pub(crate) fn after(replayed: &mut Replayed, head: &Head) -> Self {
         let refs = std::mem::take(&mut replayed.refs);
-        Self::new(refs, std::mem::take(&mut replayed.metadata_refs), replayed.next_ref)
+        let metadata_bytes = head.metadata.read().iter().map(|(name, metadata)| bytes_of(name, metadata)).sum();
+        Self { metadata_bytes, ..Self::new(refs, std::mem::take(&mut replayed.metadata_refs), replayed.next_ref) }
     }
 
     /// Judges a batch. What it says holds once the log is written and [`Admission::apply`] is done.
@@ -136,7 +141,7 @@ impl Admission {
             self.exemplars.drain(..).for_each(|(slot, exemplar)| ring.add(slot, exemplar));
         }
         if !self.metadata.is_empty() {
-            head.metadata.write().extend(self.metadata.drain(..));
+            head.metadata.write().extend(self.metadata.drain());
         }
         let evicted = self.keys.drain(..).filter(|(key, slot)| keys.insert(*key, *slot)).count();
         counters.series_cache_evictions.add(evicted as u64);
@@ -320,17 +325,20 @@ impl Admission {
     }
 
     fn admit_metadata(&mut self, bench: &mut Bench<'_>, name: String, metadata: Metadata) {
-        let waiting = self.metadata.iter().rev().find(|(other, _)| *other == name).map(|(_, metadata)| metadata);
         let stored = bench.head.metadata.read();
-        if waiting.or_else(|| stored.get(&name)) == Some(&metadata) || name.is_empty() {
+        let known = self.metadata.get(&name).or_else(|| stored.get(&name));
+        if known == Some(&metadata) || name.is_empty() {
             return;
         }
-        let is_new = waiting.is_none() && !stored.contains_key(&name);
-        if is_new && stored.len() + self.metadata.len() >= bench.settings.metadata_max {
+        let replaced = known.map_or(0, |known| bytes_of(&name, known));
+        let bytes = self.metadata_bytes - replaced + bytes_of(&name, &metadata);
+        let is_too_many = known.is_none() && stored.len() + self.metadata.len() >= bench.settings.metadata_max;
+        if is_too_many || bytes > bench.settings.metadata_bytes_max {
             bench.counters.metadata_refused.add(1);
             return;
         }
         drop(stored);
+        self.metadata_bytes = bytes;
         let reference = match self.metadata_refs.get(&name) {
             Some(reference) => *reference,
             None => {
@@ -343,7 +351,7 @@ impl Admission {
             }
         };
         self.records.metadata.push(reference, &metadata);
-        self.metadata.push((name, metadata));
+        self.metadata.insert(name, metadata);
         self.records.flush_if_large(bench.log);
     }
 
@@ -416,6 +424,14 @@ impl Records {
         flush!(self.metadata);
     }
 }
+
+/// Memory that metadata take: the name stands in two maps.
+fn bytes_of(name: &str, metadata: &Metadata) -> usize {
+    2 * name.len() + metadata.help.len() + metadata.unit.len() + METADATA_ENTRY_BYTES
+}
+
+/// Of both maps, beside the texts.
+const METADATA_ENTRY_BYTES: usize = 200;
 
 /// A new series of which nothing has been taken yet.
 const UNBORN: u32 = u32::MAX;

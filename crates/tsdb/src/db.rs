@@ -82,7 +82,7 @@ impl Db {
         }
         let log = Log::create(disk, &wal, number, shared.settings.segment_bytes_max, watching);
         let log = log.map_err(OpenError::at("create a segment in", &wal)).inspect_err(|_| threads.stop())?;
-        let admission = Admission::after(&mut replayed);
+        let admission = Admission::after(&mut replayed, &shared.head);
         let committer = Committer { shared: Arc::clone(&shared), log, admission };
         let committer = Builder::new().name("tsdb-commit".into()).spawn(move || committer.run());
         threads.committer = Some(committer.map_err(OpenError::Thread).inspect_err(|_| threads.stop())?);

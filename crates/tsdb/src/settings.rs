@@ -28,6 +28,8 @@ pub struct Settings {
     pub exemplars_max: usize,
     /// Metric families whose metadata are kept.
     pub metadata_max: usize,
+    /// Memory for their names and texts, bytes.
+    pub metadata_bytes_max: usize,
 }
 
 impl Default for Settings {
@@ -40,6 +42,7 @@ impl Default for Settings {
             future_max: Duration::from_secs(600),
             exemplars_max: 100_000,
             metadata_max: 100_000,
+            metadata_bytes_max: 32 << 20,
         }
     }
 }

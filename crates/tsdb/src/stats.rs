@@ -43,7 +43,7 @@ pub struct Stats {
     pub series_cache_bytes: u64,
     /// Entries that made room for others.
     pub series_cache_evictions: u64,
-    /// Metadata of families beyond the limit, not kept.
+    /// Metadata of families beyond the limits, not kept.
     pub metadata_refused: u64,
 }
 

@@ -156,6 +156,32 @@ fn exemplars_and_metadata_are_kept_in_the_log() {
 }
 
 #[test]
+fn metadata_are_bounded_in_bytes() {
+    let disk = MemoryDisk::new();
+    let settings = Settings { metadata_bytes_max: 100_000, ..settings() };
+    let set = |db: &tsdb::Db, name: &str, help: String| {
+        let mut appender = db.appender(TimestampMs(0));
+        appender.set_metadata(name, Metadata { help, ..Metadata::default() });
+        wait(appender.commit()).unwrap();
+    };
+    let db = open_with(&disk, settings.clone());
+    for index in 0..200 {
+        set(&db, &format!("family_{index}"), "h".repeat(4000));
+    }
+    let kept = db.metadata().len();
+    assert!((20..25).contains(&kept), "{kept} are kept");
+    assert_eq!(db.stats().metadata_refused, 200 - kept as u64);
+    // What is kept can be changed for what fits, and makes room for others; also after a restart.
+    drop(db);
+    let db = open_with(&disk.after_process_crash(), settings);
+    set(&db, "other", "h".repeat(4000));
+    assert_eq!(db.metadata().len(), kept);
+    set(&db, "family_0", String::new());
+    set(&db, "other", "h".repeat(3000));
+    assert_eq!((db.metadata().len(), db.metadata()[0].1.help.as_str()), (kept + 1, ""));
+}
+
+#[test]
 fn a_closed_database_takes_nothing_and_still_answers() {
     let db = open(&MemoryDisk::new());
     let series = labels(&[("a", "b")]);
