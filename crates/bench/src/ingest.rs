@@ -6,8 +6,8 @@
 
 mod check;
 pub(crate) mod fleet;
-mod issuer;
-mod load;
+pub(crate) mod issuer;
+pub(crate) mod load;
 mod receivers;
 pub(crate) mod request;
 mod restart;

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "tables for people are what this program makes")]
 #![allow(clippy::disallowed_methods, reason = "real time is what is measured")]
 
+mod catalog;
 mod comparison;
 mod http_client;
 mod ingest;
@@ -36,6 +37,8 @@ enum Benchmark {
     Ingest(ingest::Arguments),
     /// The sidecar with its durable queue: cost, memory, catching up
     Sidecar(sidecar::Arguments),
+    /// A large catalogue: decisions on writes, start, pages of lists, active series
+    Catalog(catalog::Arguments),
     /// The start of `remora up`
     Start(start::Arguments),
 }
@@ -46,6 +49,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Proxy(arguments) => proxy::run(&arguments),
         Benchmark::Ingest(arguments) => ingest::run(&arguments),
         Benchmark::Sidecar(arguments) => sidecar::run(&arguments),
+        Benchmark::Catalog(arguments) => catalog::run(&arguments),
         Benchmark::Start(arguments) => start::run(&arguments),
     }
 }
@@ -57,6 +61,7 @@ fn all() -> anyhow::Result<()> {
         ("sidecar", sidecar::run(&sidecar::Arguments::default())),
         ("ingest", ingest::run(&ingest::Arguments::standard())),
         ("ingest --restart", ingest::run(&ingest::Arguments::standard_restart())),
+        ("catalog", catalog::run(&catalog::Arguments::standard())),
         ("start", start::run(&start::Arguments::default())),
     ];
     let mut failed = Vec::new();

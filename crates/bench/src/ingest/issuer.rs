@@ -13,9 +13,11 @@ use serde_json::{Value, json};
 
 use crate::sink;
 
-/// An issuer with one principal, whose tokens are as large as Entra's.
+/// An issuer whose tokens are as large as Entra's.
 pub(crate) struct Issuer {
     key: RsaKeyPair,
+    /// The published key set.
+    keys: String,
     address: SocketAddr,
 }
 
@@ -32,7 +34,7 @@ impl Issuer {
             "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n{keys}",
             keys.len()
         );
-        Ok(Self { key, address: sink::serve(answer, None)? })
+        Ok(Self { key, keys, address: sink::serve(answer, None)? })
     }
 
     /// Its name: `iss`.
@@ -45,12 +47,22 @@ impl Issuer {
         format!("http://{}/keys", self.address)
     }
 
+    /// The key set itself.
+    pub(crate) fn keys(&self) -> &str {
+        &self.keys
+    }
+
     /// A token for `audience`, good for a day.
     pub(crate) fn token(&self, audience: &str) -> anyhow::Result<String> {
+        self.token_of(PRINCIPAL, audience)
+    }
+
+    /// The same of another principal.
+    pub(crate) fn token_of(&self, principal: &str, audience: &str) -> anyhow::Result<String> {
         let now = since_1970().as_secs();
         let claims = json!({
             "aud": audience, "iss": self.name(), "iat": now, "nbf": now, "exp": now + 86_400, "aio": "E2NgYOBr".repeat(8),
-            "appid": "5a1f6f3e-4dcd-4d43-a0b9-6b8a0f9f1c11", "appidacr": "2", "idtyp": "app", "oid": PRINCIPAL, "sub": PRINCIPAL,
+            "appid": "5a1f6f3e-4dcd-4d43-a0b9-6b8a0f9f1c11", "appidacr": "2", "idtyp": "app", "oid": principal, "sub": principal,
             "rh": "1.AXkA".repeat(10), "tid": "7b1e7f6c-6d19-4f0e-9d8e-0c0f8f6c2a11", "uti": "p0Xo3v8hCkGx2", "ver": "1.0",
             "xms_mirid": "/subscriptions/00000000-0000-0000-0000-000000000000/resourcegroups/fleet/providers/Microsoft.ManagedIdentity/userAssignedIdentities/bench",
         });
@@ -69,6 +81,6 @@ pub(crate) fn since_1970() -> Duration {
     SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default()
 }
 
-/// The principal of every token: its `oid`.
+/// The principal of tokens that name no other: its `oid`.
 pub(crate) const PRINCIPAL: &str = "9c0e8a6d-12ab-4c7e-8f0e-3f5d0f1f2a33";
 const KEY_ID: &str = "bench";
