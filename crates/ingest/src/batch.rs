@@ -100,14 +100,7 @@ impl<'d> Batch<'d> {
             over_series: HashSet::new(),
             described: String::new(),
         };
-        let mut walk = request.walk(scratch);
-        while let Some(item) = walk.next_item()? {
-            match item {
-                Item::Series(series) => batch.series(&series)?,
-                Item::Family(family) => batch.family(&family),
-                Item::Refused(refused) => batch.refused(&refused),
-            }
-        }
+        batch.walk(request, scratch, None)?;
         Ok(batch)
     }
 
@@ -131,19 +124,10 @@ impl<'d> Batch<'d> {
     /// # Errors
     /// As [`of`](Self::of).
     pub(crate) fn admit_new(&mut self, request: &Request<'_>, scratch: &mut Vec<u8>) -> Result<(), DecodeError> {
-        let new = std::mem::take(&mut self.new);
-        let mut waiting = new.iter().peekable();
-        let mut walk = request.walk(scratch);
-        while waiting.peek().is_some()
-            && let Some(item) = walk.next_item()?
-        {
-            if let Item::Series(series) = item
-                && let Some(new) = waiting.next_if(|new| new.index == series.index())
-            {
-                self.new_series(&series, new)?;
-            }
+        match std::mem::take(&mut self.new) {
+            new if new.is_empty() => Ok(()),
+            new => self.walk(request, scratch, Some(&new)),
         }
-        Ok(())
     }
 
     /// What is to be committed.
@@ -155,17 +139,53 @@ impl<'d> Batch<'d> {
         ReadyBatch { appender: self.appender, report: self.report }
     }
 
+    /// Either walk: the second one is given the series that it is for. One loop for both, so that the compiler puts all that
+    /// every sample comes through into it.
+    fn walk(
+        &mut self,
+        request: &Request<'_>,
+        scratch: &mut Vec<u8>,
+        new: Option<&[NewSeries]>,
+    ) -> Result<(), DecodeError> {
+        let mut new = new.map(|new| new.iter().peekable());
+        let mut walk = request.walk(scratch);
+        while new.as_mut().is_none_or(|new| new.peek().is_some())
+            && let Some(item) = walk.next_item()?
+        {
+            // By reference: an item is large, and moving it would copy it for every series.
+            match &item {
+                Item::Series(series) => {
+                    let reference = match &mut new {
+                        None => self.known(series)?,
+                        Some(new) => match new.next_if(|new| new.index == series.index()) {
+                            Some(new) => self.admitted(series, new)?,
+                            None => None,
+                        },
+                    };
+                    if let Some(reference) = reference {
+                        self.elements(series, reference)?;
+                    }
+                }
+                Item::Family(family) if new.is_none() => self.family(family),
+                Item::Refused(refused) if new.is_none() => self.refused(refused),
+                Item::Family(_) | Item::Refused(_) => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// A series that is active; `None` for others, which are dropped, refused or left for the second walk.
     #[inline]
-    fn series(&mut self, series: &Series<'_>) -> Result<(), DecodeError> {
+    fn known(&mut self, series: &Series<'_>) -> Result<Option<SeriesRef>, DecodeError> {
         let received = all_of(series.tally());
         self.report.received += received;
         let events = total(received);
         self.contribution.add(events, || name_in(series.label_block()));
         if !self.take(events) {
-            return Ok(());
+            return Ok(None);
         }
         match self.appender.resolve(series.label_block()) {
-            Some(known) if self.is_active(known) => self.elements(series, known),
+            Some(known) if self.is_active(known) => Ok(Some(known)),
             known => self.perhaps_new(series, known),
         }
     }
@@ -191,17 +211,17 @@ impl<'d> Batch<'d> {
         }
     }
 
-    /// A series that was not written in this slot of time: appended to if it is active, else left for the second walk.
+    /// A series that is not known to be active: its labels tell whether it is, or it is left for the second walk.
     #[cold]
-    fn perhaps_new(&mut self, series: &Series<'_>, known: Option<SeriesRef>) -> Result<(), DecodeError> {
-        let Some(labels) = self.labels(series)? else { return Ok(()) };
+    fn perhaps_new(&mut self, series: &Series<'_>, known: Option<SeriesRef>) -> Result<Option<SeriesRef>, DecodeError> {
+        let Some(labels) = self.labels(series)? else { return Ok(None) };
         let hash = self.seen.hash(&labels);
         let index = known.and_then(|known| self.appender.index_of(known));
         match (known, index) {
-            (Some(known), Some(index)) if self.seen.renew(hash, index) => self.elements_apart(series, known),
+            (Some(known), Some(index)) if self.seen.renew(hash, index) => Ok(Some(known)),
             _ => {
                 self.new.push(NewSeries { index: series.index(), labels, hash });
-                Ok(())
+                Ok(None)
             }
         }
     }
@@ -229,23 +249,25 @@ impl<'d> Batch<'d> {
         Ok(Some(labels))
     }
 
-    fn new_series(&mut self, series: &Series<'_>, new: &NewSeries) -> Result<(), DecodeError> {
+    /// A series that becomes active; `None` when it may not.
+    #[cold]
+    fn admitted(&mut self, series: &Series<'_>, new: &NewSeries) -> Result<Option<SeriesRef>, DecodeError> {
         let NewSeries { labels, hash, .. } = new;
         if self.refuses_all(series)? {
-            return Ok(());
+            return Ok(None);
         }
         if self.seen.touch(*hash, None) == Touch::Refused {
             if self.refuse_new(Cause::too_many_series(self.profile()), series, || labels.to_string()) {
                 self.over_series.insert(*hash);
             }
-            return Ok(());
+            return Ok(None);
         }
         match self.appender.series(Some(series.label_block()), labels) {
-            Ok(reference) => self.elements_apart(series, reference),
+            Ok(reference) => Ok(Some(reference)),
             Err(error) => {
                 let cause = Cause::of_append(self.profile(), &error);
                 self.refuse_new(cause, series, || format!("{labels}: {error}"));
-                Ok(())
+                Ok(None)
             }
         }
     }

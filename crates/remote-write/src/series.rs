@@ -153,7 +153,8 @@ struct Elements<'s> {
 }
 
 impl<'s> Elements<'s> {
-    #[inline]
+    // Here and below: every sample comes through, and a call costs as much as the work.
+    #[inline(always)]
     fn next(&mut self) -> Option<Result<Reader<'s>, Fault>> {
         if self.left == 0 {
             return None;
@@ -187,7 +188,7 @@ macro_rules! elements {
         impl<'s> Iterator for $name<'s> {
             type Item = Result<$item, DecodeError>;
 
-            #[inline]
+            #[inline(always)]
             fn next(&mut self) -> Option<Self::Item> {
                 let element = self.elements.next()?;
                 let decoded = element.and_then(|element| $decode(element, &self.context));
@@ -220,7 +221,7 @@ const TIMESTAMP: u32 = key(2, Wire::Varint);
 /// `Sample.start_timestamp` (2.0)
 pub(crate) const START_TIMESTAMP: u32 = key(3, Wire::Varint);
 
-#[inline]
+#[inline(always)]
 fn sample(mut reader: Reader<'_>, context: &Context<'_>) -> Result<Sample, Fault> {
     let (mut value, mut timestamp, mut start) = (0.0, 0, 0);
     while !reader.is_empty() {

@@ -13,15 +13,7 @@ use crate::cause::Cause;
 use crate::report::one;
 
 impl Batch<'_> {
-    /// [`elements`](Self::elements) for those who are not in the loop over all series.
-    #[cold]
-    pub(super) fn elements_apart(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
-        self.elements(series, reference)
-    }
-
-    // Every sample comes through here. Left to itself, the compiler keeps one copy for all callers, and none in the loop.
-    #[expect(clippy::inline_always, reason = "measured: a tenth of the way of a sample")]
-    #[inline(always)]
+    #[inline]
     pub(super) fn elements(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
         let tally = series.tally();
         if tally.samples > 0 {
@@ -39,8 +31,7 @@ impl Batch<'_> {
         Ok(())
     }
 
-    #[expect(clippy::inline_always, reason = "as above")]
-    #[inline(always)]
+    #[inline]
     fn samples(&mut self, series: &Series<'_>, reference: SeriesRef) -> Result<(), DecodeError> {
         for sample in series.samples() {
             let sample = sample?;
