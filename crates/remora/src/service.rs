@@ -122,7 +122,7 @@ impl Handler for Service {
         if Ingest::serves(path) {
             return self.ingest.handle(request, peer).await;
         }
-        if QueryApi::serves(path) {
+        if self.query_api.takes(&request) {
             return self.query_api.handle(request, peer).await;
         }
         if ArmApi::serves(path) {

@@ -137,6 +137,35 @@ fn serves_what_its_settings_say() {
 }
 
 #[test]
+fn endpoints_and_workspaces_have_hosts_of_their_own() {
+    let up = Installation::start();
+    let service = Service::start(&up, "endpointDomain: metrics.test\n");
+    let read = up.token_by_secret("application_id", "client_secret_file", &format!("{QUERY_RESOURCE}/.default"));
+    let bearer = format!("Bearer {read}");
+    let ask = |host: &str| {
+        let headers = [("authorization", bearer.as_str()), ("host", host)];
+        up.client.send("GET", &format!("{}/api/v1/query?query=vector(1)", service.base), &headers, "")
+    };
+    let answer = ask("fleet.local.prometheus.metrics.test");
+    assert_eq!((answer.status, &answer.json()["status"]), (200, &"success".into()), "{}", answer.text());
+    // One that one may not read, one that does not exist, and a host that is none of ours.
+    assert_eq!(ask("system.local.prometheus.metrics.test").status, 403);
+    for host in ["other.local.prometheus.metrics.test", "fleet.local.prometheus.example.org"] {
+        assert_eq!(ask(host).status, 404, "{host}");
+    }
+    let id =
+        format!("/subscriptions/{ZERO_SUBSCRIPTION}/resourceGroups/remora/providers/Microsoft.Monitor/accounts/fleet");
+    let shown = up.client.send(
+        "GET",
+        &format!("{}{id}?api-version=2025-10-03", service.base),
+        &[("authorization", &format!("Bearer {}", up.token_of_admin()))],
+        "",
+    );
+    let endpoint = shown.json()["properties"]["metrics"]["prometheusQueryEndpoint"].clone();
+    assert!(endpoint.as_str().is_some_and(|url| url.contains("fleet.local.prometheus.metrics.test")), "{endpoint}");
+}
+
+#[test]
 fn a_renewed_certificate_is_picked_up() {
     let up = Installation::start();
     let (certificate, key) = (up.directory().join("tls.crt"), up.directory().join("tls.key"));
