@@ -44,7 +44,12 @@ impl Log {
         segment_bytes_max: u64,
         syncer: Option<Arc<Syncer>>,
     ) -> io::Result<Self> {
-        let file = start_segment(&*disk, directory, number, syncer.as_deref())?;
+        let file = match start_segment(&*disk, directory, number, syncer.as_deref()) {
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+                take_empty_segment(&*disk, directory, number, syncer.as_deref())?
+            }
+            started => started?,
+        };
         Ok(Self {
             disk,
             directory: directory.to_path_buf(),
@@ -132,12 +137,34 @@ fn start_segment(
 ) -> io::Result<Box<dyn DiskFile>> {
     let path = directory.join(segment_name(number));
     let file = disk.create(&path)?;
+    follow(disk, directory, &path, syncer)?;
+    Ok(file)
+}
+
+/// Goes on in a segment that an earlier start left empty, which spares the disk most of the work of a new one.
+fn take_empty_segment(
+    disk: &dyn Disk,
+    directory: &Path,
+    number: u64,
+    syncer: Option<&Syncer>,
+) -> io::Result<Box<dyn DiskFile>> {
+    let path = directory.join(segment_name(number));
+    let file = disk.open_append(&path)?;
+    if !file.is_empty()? {
+        return Err(io::ErrorKind::AlreadyExists.into());
+    }
+    follow(disk, directory, &path, syncer)?;
+    Ok(file)
+}
+
+/// Makes the segment's name durable, also where the start that made it died before it had, and has the segment synced.
+fn follow(disk: &dyn Disk, directory: &Path, path: &Path, syncer: Option<&Syncer>) -> io::Result<()> {
     disk.sync_directory(directory)?;
     if let Some(syncer) = syncer {
         // A handle of its own: syncing must not wait for writing, nor the reverse.
-        syncer.watch(disk.open_append(&path)?);
+        syncer.watch(disk.open_append(path)?);
     }
-    Ok(file)
+    Ok(())
 }
 
 fn sync(file: &dyn DiskFile, counters: &Counters) -> io::Result<()> {

@@ -62,7 +62,7 @@ pub struct Damage {
 
 /// What the committer goes on with.
 pub(crate) struct Replayed {
-    /// The number of the next segment.
+    /// The number of the next segment, which does not exist or is empty.
     pub(crate) next_segment: u64,
     /// References of the series in the head, by slot.
     pub(crate) refs: Vec<WalRef>,
@@ -90,9 +90,8 @@ pub(crate) fn replay(
         replay.recovery.bytes += bytes.len() as u64;
         let holes = replay.segment(path, &bytes);
         mend(disk, directory, path, &bytes, holes, Some(*number) == last, &mut replay.recovery)?;
-        // A start without a write leaves an empty segment: its number is used again.
+        // A start without a write leaves an empty segment: it is used again.
         if bytes.is_empty() && Some(*number) == last {
-            disk.remove_file(path).map_err(OpenError::at("remove", path))?;
             return Ok(replay.finish(*number));
         }
     }
