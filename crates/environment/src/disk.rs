@@ -6,6 +6,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
+
 /// What a directory entry is.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum FileKind {
@@ -91,6 +93,26 @@ pub trait Disk: Send + Sync + 'static {
     /// # Errors
     /// `NotFound` when there is none; otherwise as the system reports them.
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>>;
+
+    /// The whole content of a file that nobody changes any more, mapped into memory: its pages are read when they are touched.
+    /// `None` where this disk does not map files; [`Disk::open_read`] does instead. The mapping outlives removal and renaming.
+    ///
+    /// # Errors
+    /// `NotFound` when there is none; otherwise as the system reports them.
+    fn map(&self, path: &Path) -> io::Result<Option<Bytes>> {
+        let _ = path;
+        Ok(None)
+    }
+
+    /// Gives a file a second name, under which it stays when the first is removed. Durable after [`Disk::sync_directory`].
+    ///
+    /// # Errors
+    /// `AlreadyExists` when something stands at `to`; `CrossesDevices` or `Unsupported` where the file system cannot: copy
+    /// then; otherwise as the system reports them.
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let _ = (from, to);
+        Err(io::ErrorKind::Unsupported.into())
+    }
 
     /// Takes an exclusive lock on a file, which is made if there is none and stays when the lock is gone. Does not wait.
     ///

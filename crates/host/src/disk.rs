@@ -5,6 +5,7 @@ use std::io::{self, Write as _};
 use std::os::unix::fs::{DirBuilderExt as _, FileExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
+use bytes::Bytes;
 use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
 
 /// The system's files. Everything it creates is for the owner alone: directories 0700, files 0600, since keys, tokens and
@@ -19,6 +20,22 @@ impl Disk for HostDisk {
 
     fn open_read(&self, path: &Path) -> io::Result<Box<dyn DiskRead>> {
         Ok(Box::new(HostRead { file: File::open(path)? }))
+    }
+
+    #[allow(unsafe_code)]
+    fn map(&self, path: &Path) -> io::Result<Option<Bytes>> {
+        let file = File::open(path)?;
+        if file.metadata()?.len() == 0 {
+            return Ok(Some(Bytes::new()));
+        }
+        // SAFETY: a mapping is sound as long as nobody changes or cuts the file. Callers map finished files of the data
+        // directory alone, which is locked to this process and private to its user; those files are removed whole, never cut.
+        let map = unsafe { memmap2::Mmap::map(&file)? };
+        Ok(Some(Bytes::from_owner(map)))
+    }
+
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        fs::hard_link(from, to)
     }
 
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {

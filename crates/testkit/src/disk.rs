@@ -258,6 +258,18 @@ impl Disk for MemoryDisk {
         Ok(Box::new(OpenRead { disk: self.clone(), path: path.to_path_buf(), opened }))
     }
 
+    fn link(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut files = self.lock_files();
+        files.change_whole()?;
+        if files.files.contains_key(to) {
+            return Err(io::ErrorKind::AlreadyExists.into());
+        }
+        // A copy: what is linked is not changed any more.
+        let file = files.file(from)?.clone();
+        files.files.insert(to.to_path_buf(), file);
+        Ok(())
+    }
+
     fn lock(&self, path: &Path) -> io::Result<Box<dyn DiskLock>> {
         let mut files = self.lock_files();
         if !files.locked.insert(path.to_path_buf()) {

@@ -1,0 +1,98 @@
+//! What a database is made of, seen by those who read all of it: the head, its out-of-order samples, each block.
+//!
+//! A query and a merge of blocks do the same: they ask every part for its series in order of labels, put those of equal
+//! labels together, and look at samples of overlapping chunks only. So both use this seam and nothing else of a part.
+//!
+//! Where samples of one series stand at the same time in several chunks, the first chunk of the list counts: parts are
+//! asked in the order in which they took their samples.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use model::{Labels, Matcher, TimestampMs};
+use storage::{QueryError, TimeRange};
+use tsdb_format::chunk::ChunkEncoding;
+
+/// A holder of samples. What a part has been asked for stays readable when the part is gone from the database.
+pub(crate) trait Part: Send + Sync {
+    /// Whether it may have samples in this range.
+    fn overlaps(&self, range: TimeRange) -> bool;
+
+    /// Its series that meet all matchers (none: all) and may have samples in `range`, in order of labels, each once.
+    fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError>;
+
+    /// Names of labels of the series that meet all matchers, sorted, each once.
+    fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, QueryError>;
+
+    /// Values of the label `name` of the series that meet all matchers, sorted, each once.
+    fn label_values(&self, name: &str, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, QueryError>;
+}
+
+/// How much of each series is asked for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Want {
+    /// Labels and chunks.
+    Samples,
+    /// Labels alone, of series that have chunks in the range; `chunks` stays empty.
+    Labels,
+}
+
+/// Series of one part, in order of labels.
+pub(crate) trait SeriesSource: Send {
+    /// The next one.
+    fn next(&mut self) -> Result<Option<PartSeries>, QueryError>;
+}
+
+/// One series as one part (or several merged) has it.
+pub(crate) struct PartSeries {
+    pub(crate) labels: Labels,
+    /// Chunks that overlap the range asked for, whole. They may overlap each other; see the module's text.
+    pub(crate) chunks: Vec<Chunk>,
+}
+
+/// Samples that do not change any more. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Chunk {
+    /// Time of the first sample.
+    pub(crate) start: TimestampMs,
+    /// Time of the last one.
+    pub(crate) end: TimestampMs,
+    pub(crate) data: ChunkData,
+    /// Times that were deleted; `None` for none. Sorted, apart from each other.
+    pub(crate) deleted: Option<Arc<[TimeRange]>>,
+}
+
+/// Where a chunk's bytes are.
+#[derive(Clone)]
+pub(crate) enum ChunkData {
+    /// Here.
+    Memory(ChunkEncoding, Arc<[u8]>),
+    /// In a file, from where they are read when they are looked at.
+    Stored {
+        store: Arc<dyn ChunkStore>,
+        /// As the store numbers them.
+        reference: u64,
+    },
+}
+
+/// Reads chunks of one block, or of the head's files.
+pub(crate) trait ChunkStore: Send + Sync {
+    /// The encoding and data of a chunk, its checksum verified when it is touched for the first time.
+    ///
+    /// # Errors
+    /// When the bytes do not check out; the store has told of it and counted it.
+    fn read(&self, reference: u64) -> Result<(ChunkEncoding, Bytes), QueryError>;
+}
+
+impl Chunk {
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        self.start <= range.end && range.start <= self.end
+    }
+}
+
+/// Aligned ranges of time, as blocks have them: `start` belongs to it, `end` does not. Milliseconds.
+pub(crate) fn aligned(at: TimestampMs, width_ms: i64) -> Range<i64> {
+    let start = at.0.div_euclid(width_ms) * width_ms;
+    start..start.saturating_add(width_ms)
+}
