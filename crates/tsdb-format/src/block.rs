@@ -7,6 +7,9 @@ pub mod index;
 pub mod meta;
 pub mod segment;
 pub mod tombstones;
+mod ulid;
+
+pub use ulid::{NotUlid, Ulid};
 
 /// Bytes of a block that are not what they should be.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]
