@@ -11,6 +11,7 @@ use environment::UnixTime;
 use model::{ErrorKind, ResourceId};
 use platform_metrics::{Query, ReadError, Resource, definitions, read};
 use serde_json::{Value, json};
+use storage::{NoStorage, Purpose};
 
 use crate::answer::Answer;
 use crate::call::Call;
@@ -98,7 +99,8 @@ async fn values(call: Call) -> Result<Answer, ArmError> {
     let (resource, now) = (subject.resource(), call.parts.clock.now());
     let asked = Request::of(&call.query, resource.resource_type(), now)?;
     let system = call.snapshot().workspace(SYSTEM_HANDLE).map(|workspace| workspace.account_id);
-    let storage = system.and_then(|account| call.parts.workspaces.storage(account)).ok_or_else(unavailable)?;
+    let system = system.ok_or_else(unavailable)?;
+    let storage = call.parts.workspaces.storage(system, Purpose::Read).await.map_err(|none| not_open(&none))?;
     let mut value = Vec::new();
     for metric in &asked.metrics {
         let query = Query {
@@ -156,11 +158,13 @@ fn without_metrics(id: &ResourceId) -> ArmError {
 }
 
 fn unavailable() -> ArmError {
-    ArmError::new(
-        ErrorKind::Unavailable,
-        "ServiceUnavailable",
-        "The system workspace, which holds the metrics, is not open.",
-    )
+    let message = "There is no system workspace, which would hold the metrics.";
+    ArmError::new(ErrorKind::Unavailable, "ServiceUnavailable", message)
+}
+
+fn not_open(none: &NoStorage) -> ArmError {
+    let message = format!("The system workspace, which holds the metrics, is not open: {none}.");
+    ArmError::new(ErrorKind::Unavailable, "ServiceUnavailable", message)
 }
 
 fn not_read(error: &ReadError) -> ArmError {

@@ -18,7 +18,7 @@ use http_serving::{Peer, RequestId};
 use model::AccountId;
 use quota::Quotas;
 use serde_json::{Value, json};
-use storage::{Storage, Workspaces};
+use storage::{NoStorage, Purpose, Storage, Workspaces};
 use testkit::series_store::SeriesStore;
 use testkit::{ManualClock, ScriptedHttp, SeededRng};
 use uuid::Uuid;
@@ -274,9 +274,10 @@ impl Storages {
 }
 
 impl Workspaces for Storages {
-    fn storage(&self, account: AccountId) -> Option<Arc<dyn Storage>> {
-        let found = self.0.lock().unwrap().get(&account).cloned()?;
-        Some(Arc::new(found))
+    fn storage(&self, account: AccountId, _: Purpose) -> storage::BoxFuture<'_, Result<Arc<dyn Storage>, NoStorage>> {
+        let found = self.0.lock().unwrap().get(&account).cloned();
+        let found = found.map(|found| Arc::new(found) as Arc<dyn Storage>).ok_or(NoStorage::Unknown(account));
+        Box::pin(std::future::ready(found))
     }
 }
 

@@ -7,10 +7,10 @@ use bytes::Bytes;
 use catalog::Profile;
 use environment::Clock;
 use futures_util::future::join_all;
-use model::{AccountId, TimestampMs};
+use model::TimestampMs;
 use quota::WorkspaceQuota;
 use remote_write::{Request, Version, WrittenCounts, framing};
-use storage::{CommitError, Storage};
+use storage::{CommitError, NoStorage, Storage};
 
 use crate::Settings;
 use crate::batch::{Batch, Context, ReadyBatch, committed};
@@ -33,7 +33,7 @@ pub(crate) struct Job {
     pub(crate) version: Version,
     pub(crate) destinations: Vec<Destination>,
     /// A destination that takes nothing at the moment, if there is one.
-    pub(crate) closed: Option<AccountId>,
+    pub(crate) closed: Option<NoStorage>,
     /// Whether the sender is told everything.
     pub(crate) strict: bool,
     pub(crate) settings: Arc<Settings>,
@@ -67,7 +67,7 @@ impl Job {
     /// destinations takes, is stored in none.
     pub(crate) async fn run(mut self, bench: Bench<'_>) -> Result<Outcome, IngestError> {
         let Bench { large_decodes, metrics, clock } = bench;
-        let (version, strict, closed) = (self.version, self.strict, self.closed);
+        let (version, strict, closed) = (self.version, self.strict, self.closed.take());
         let begun = clock.monotonic();
         let context = Context {
             now: TimestampMs(clock.now().as_millis()),
@@ -186,12 +186,12 @@ impl Outcome {
         version: Version,
         strict: bool,
         reports: Vec<(Report, Option<CommitError>)>,
-        closed: Option<AccountId>,
+        closed: Option<NoStorage>,
     ) -> Self {
         let everywhere = reports.iter().map(|(report, _)| report.written).reduce(WrittenCounts::min);
         let written = everywhere.filter(|_| closed.is_none()).unwrap_or_default();
         let failed = reports.iter().find_map(|(_, failed)| failed.as_ref().map(ToString::to_string));
-        let failed = failed.or_else(|| closed.map(|account| IngestError::NoStorage(account).to_string()));
+        let failed = failed.or_else(|| closed.map(|none| none.to_string()));
         let refused = reports.into_iter().map(|(report, _)| report).find(Report::has_refusals);
         Self { version, strict, written, failed, refused }
     }

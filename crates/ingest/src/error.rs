@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use access::{Principal, TokenRefused};
 use http_serving::{Peer, ReadBodyError};
-use model::{AccountId, ErrorKind, Kinded, ResourceId};
+use model::{ErrorKind, Kinded, ResourceId};
 use quota::OverLimit;
 use remote_write::framing::FramingError;
 use remote_write::{DecodeError, UnsupportedMedia};
+use storage::NoStorage;
 
 /// Nothing of the request was stored. Texts of the contract (§3.3) stand as they are: people search for them.
 #[derive(Debug, thiserror::Error)]
@@ -58,8 +59,8 @@ pub(crate) enum IngestError {
     Framing(#[from] FramingError),
     #[error("{0}; nothing of the request was stored")]
     Decode(#[from] DecodeError),
-    #[error("the workspace {0} is not open at the moment: send this request again")]
-    NoStorage(AccountId),
+    #[error(transparent)]
+    NoStorage(#[from] NoStorage),
     #[error("the request could not be processed: send it again")]
     Lost,
 }
@@ -100,6 +101,7 @@ impl IngestError {
     pub(crate) fn retry_after_secs(&self) -> u64 {
         match self {
             Self::OverLimit(over) => over.retry_after.map_or(1, |wait| wait.as_secs().max(1)),
+            Self::NoStorage(none) => none.retry_after().as_secs().max(1),
             _ => 1,
         }
     }

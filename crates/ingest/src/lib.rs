@@ -199,7 +199,7 @@ impl Ingest {
         self.authorise(&snapshot, rule, principal).map_err(early)?;
         let destinations = target::destinations(head, &route, rule).map_err(early)?;
         target::check_endpoint(head, settings, &snapshot, rule).map_err(early)?;
-        let target = Target::new(parts, settings, &snapshot, rule, destinations).map_err(early)?;
+        let target = Target::new(parts, settings, &snapshot, rule, destinations).await.map_err(early)?;
         let announced = target::content_length(&head.headers);
         target::check_length(announced, target.body_bytes_max).map_err(early)?;
         let version = target.negotiate(&head.headers).map_err(early)?;
@@ -224,7 +224,7 @@ impl Ingest {
             body: bytes,
             version,
             destinations: target.destinations.clone(),
-            closed: target.closed,
+            closed: target.closed.clone(),
             strict: target.strict,
             settings: settings.clone(),
             taker: target.taker,

@@ -12,6 +12,7 @@ use http_serving::host_of;
 use model::{AccountId, OwnHost};
 use quota::{CONTRIBUTORS_NAMED, LimitName, OverLimit, RuleQuota};
 use remote_write::{Version, negotiate};
+use storage::{NoStorage, Purpose};
 
 use crate::decode::Destination;
 use crate::error::IngestError;
@@ -23,7 +24,7 @@ use crate::{Parts, Settings};
 pub(crate) struct Target {
     pub(crate) destinations: Vec<Destination>,
     /// One that exists and takes nothing at the moment, if there is one beside others that do.
-    pub(crate) closed: Option<AccountId>,
+    pub(crate) closed: Option<NoStorage>,
     /// Whether any destination is strict: that decides for all.
     pub(crate) strict: bool,
     pub(crate) body_bytes_max: u64,
@@ -31,8 +32,8 @@ pub(crate) struct Target {
 }
 
 impl Target {
-    /// Of these workspaces, each of which exists in the snapshot or is passed over.
-    pub(crate) fn new(
+    /// Of these workspaces, each of which exists in the snapshot or is passed over. Those that are not open are opened.
+    pub(crate) async fn new(
         parts: &Parts,
         settings: &Settings,
         snapshot: &Snapshot,
@@ -48,11 +49,17 @@ impl Target {
             taker: Taker { workspace, rule: number_of(&rule.immutable_id) },
         };
         for &account in accounts {
-            // A snapshot holds every workspace that its rules name; one that is being opened or closed has no storage.
-            let storage = parts.workspaces.storage(account);
-            let (Some(workspace), Some(storage)) = (snapshot.workspace_by_account(account), storage) else {
-                target.closed = Some(account);
+            // A snapshot holds every workspace that its rules name.
+            let Some(workspace) = snapshot.workspace_by_account(account) else {
+                target.closed = Some(NoStorage::Unknown(account));
                 continue;
+            };
+            let storage = match parts.workspaces.storage(account, Purpose::Write).await {
+                Ok(storage) => storage,
+                Err(none) => {
+                    target.closed = Some(none);
+                    continue;
+                }
             };
             match workspace.profile {
                 Profile::Strict => target.strict = true,
@@ -61,9 +68,9 @@ impl Target {
             let (quota, profile) = (parts.quotas.workspace(account), workspace.profile);
             target.destinations.push(Destination { storage, quota, profile });
         }
-        match target.closed {
-            Some(account) if target.destinations.is_empty() => Err(IngestError::NoStorage(account)),
-            _ => Ok(target),
+        match target.closed.take() {
+            Some(none) if target.destinations.is_empty() => Err(none.into()),
+            closed => Ok(Self { closed, ..target }),
         }
     }
 

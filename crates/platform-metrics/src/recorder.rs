@@ -16,7 +16,7 @@ use catalog::Catalog;
 use environment::{Monotonic, UnixTime};
 use model::{AccountId, Labels, METRIC_NAME, Matcher, TimestampMs};
 use quota::{Dropped, EventReason, OTHER_STATUS, Quotas, RuleQuota, SampleReason, WorkspaceQuota, WorkspaceUsage};
-use storage::{Batch, CommitError, QueryError, SelectHints, Storage, TimeRange, Workspaces};
+use storage::{Batch, CommitError, Purpose, QueryError, SelectHints, Storage, TimeRange, Workspaces};
 
 use crate::books::Books;
 use crate::definitions::{self as metric, Definition};
@@ -134,8 +134,9 @@ impl Recorder {
     }
 
     async fn record_minute(&mut self, minute: TimestampMs, now: UnixTime, monotonic: Monotonic) -> Recorded {
-        let Some(storage) = self.parts.workspaces.storage(self.parts.system) else {
-            return Recorded::Unwritten("the system workspace is not open".to_owned());
+        let storage = match self.parts.workspaces.storage(self.parts.system, Purpose::Write).await {
+            Ok(storage) => storage,
+            Err(none) => return Recorded::Unwritten(none.to_string()),
         };
         let now = TimestampMs(now.as_millis());
         if let Some(unsure) = self.unsure.take()

@@ -16,7 +16,7 @@ use platform_metrics::{
     until_next_minute,
 };
 use quota::{Dropped, EventReason, Quotas};
-use storage::{Storage, Workspaces};
+use storage::{BoxFuture, NoStorage, Purpose, Storage, Workspaces};
 use testkit::{ManualClock, MemoryDisk};
 use tsdb::{Db, Settings};
 
@@ -45,8 +45,9 @@ impl Open {
 }
 
 impl Workspaces for Open {
-    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>> {
-        (workspace == account(1)).then(|| self.db() as _)
+    fn storage(&self, workspace: AccountId, _: Purpose) -> BoxFuture<'_, Result<Arc<dyn Storage>, NoStorage>> {
+        let storage = (workspace == account(1)).then(|| self.db() as Arc<dyn Storage>);
+        Box::pin(std::future::ready(storage.ok_or(NoStorage::Unknown(workspace))))
     }
 }
 

@@ -7,7 +7,7 @@ use http_serving::{AzureError, Body, Peer, PrincipalForLog, Response, status_of,
 use model::{ErrorKind, Kinded};
 use promql::EvalError;
 use promql_syntax::ParseError;
-use storage::QueryError;
+use storage::{NoStorage, QueryError};
 
 use crate::answer;
 use crate::params::ParamError;
@@ -34,9 +34,9 @@ pub(crate) enum ApiError {
         "Public network access of the workspace {0} is disabled: it answers no queries. Set publicNetworkAccess to Enabled to change that."
     )]
     NoPublicAccess(String),
-    /// A workspace that is being opened or closed.
-    #[error("the workspace {0:?} is not open at the moment: try again, and if it stays so, see whether it was deleted")]
-    NotOpen(String),
+    /// A workspace that is not open now.
+    #[error("workspace {handle:?}: {source}")]
+    NotOpen { handle: String, source: NoStorage },
     /// No workspace of that name.
     #[error("there is no workspace {0:?}")]
     NoWorkspace(String),
@@ -83,7 +83,7 @@ impl Kinded for ApiError {
             Self::Param(_) | Self::Parse { .. } | Self::Times { .. } | Self::Form(_) => ErrorKind::Invalid,
             Self::Eval(error) => error.kind(),
             Self::Storage(error) => error.kind(),
-            Self::Busy | Self::NotOpen(_) => ErrorKind::Unavailable,
+            Self::Busy | Self::NotOpen { .. } => ErrorKind::Unavailable,
             Self::Internal(_) => ErrorKind::Internal,
         }
     }

@@ -147,7 +147,7 @@ impl QueryApi {
             return Err(ApiError::NoEndpoint(request.uri().path().to_owned()));
         }
         let params = read_params(request, &route.endpoint).await?;
-        let view = scope.view(&self.parts, &params)?;
+        let view = scope.view(&self.parts, &params).await?;
         let body = self.call(&route.endpoint, &params, view).await?;
         let mut response = json_response(StatusCode::OK, body);
         response.extensions_mut().insert(principal);

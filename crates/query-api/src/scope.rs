@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use access::{Principal, Propagation, READ_METRICS};
 use catalog::{Profile, Snapshot, Workspace};
-use storage::{Labelled, Merged, Queryable, Storage};
+use storage::{Labelled, Merged, Purpose, Queryable};
 
 use crate::Parts;
 use crate::error::ApiError;
@@ -54,12 +54,12 @@ impl Scope {
     }
 
     /// The view over all of them, with the label that the parameters ask for.
-    pub(crate) fn view(&self, parts: &Parts, params: &Params) -> Result<Arc<dyn Queryable>, ApiError> {
+    pub(crate) async fn view(&self, parts: &Parts, params: &Params) -> Result<Arc<dyn Queryable>, ApiError> {
         let label = label(params)?;
         let mut members: Vec<Arc<dyn Queryable>> = Vec::with_capacity(self.workspaces.len());
         for workspace in &self.workspaces {
-            let storage: Option<Arc<dyn Storage>> = parts.workspaces.storage(workspace.account_id);
-            let storage = storage.ok_or_else(|| ApiError::NotOpen(workspace.handle.clone()))?;
+            let storage = parts.workspaces.storage(workspace.account_id, Purpose::Read).await;
+            let storage = storage.map_err(|source| ApiError::NotOpen { handle: workspace.handle.clone(), source })?;
             members.push(match label {
                 Some(name) => Arc::new(Labelled::new(storage, name, &workspace.handle)),
                 None => storage,

@@ -6,6 +6,7 @@
 mod issuer;
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use issuer::LocalIssuer;
 use model::{AccountId, EndpointDomain, ResourceId};
 use promql::Engine;
 use query_api::{Parts, QueryApi, Settings};
-use storage::{Storage, Workspaces};
+use storage::{BoxFuture, NoStorage, Purpose, Storage, Workspaces};
 use testkit::series_store::SeriesStore;
 
 const ISSUER: &str = "http://127.0.0.1/issuer";
@@ -51,8 +52,9 @@ struct Api {
 struct Open(Mutex<HashMap<AccountId, Arc<dyn Storage>>>);
 
 impl Workspaces for Open {
-    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>> {
-        self.0.lock().unwrap().get(&workspace).cloned()
+    fn storage(&self, workspace: AccountId, _: Purpose) -> BoxFuture<'_, Result<Arc<dyn Storage>, NoStorage>> {
+        let open = self.0.lock().unwrap().get(&workspace).cloned();
+        Box::pin(ready(open.ok_or(NoStorage::Unknown(workspace))))
     }
 }
 
@@ -263,7 +265,10 @@ async fn what_is_wrong_is_said_clearly() {
     api.open.0.lock().unwrap().remove(&account(1));
     for names in ["us", "eu,us"] {
         let (status, body) = api.get(READER, None, &format!("/workspaces/{names}/api/v1/query?query=up")).await;
-        assert!(status == 503 && body.contains("the workspace \\\"us\\\" is not open at the moment"), "{body}");
+        assert!(
+            status == 503 && body.contains("workspace \\\"us\\\": the workspace") && body.contains("is not here"),
+            "{body}"
+        );
     }
 }
 

@@ -18,7 +18,7 @@ use catalog::{Change, Observer, Snapshot};
 use environment::Clock;
 use model::AccountId;
 use parking_lot::Mutex;
-use storage::{Storage, Workspaces};
+use storage::{BoxFuture, NoStorage, Purpose, Storage, Workspaces};
 use tsdb::Db;
 
 pub(crate) use opener::Opener;
@@ -243,8 +243,9 @@ impl Observer for FollowCatalog {
 }
 
 impl Workspaces for Databases {
-    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>> {
-        self.open.load().get(&workspace).map(|db| Arc::clone(db) as Arc<dyn Storage>)
+    fn storage(&self, workspace: AccountId, _: Purpose) -> BoxFuture<'_, Result<Arc<dyn Storage>, NoStorage>> {
+        let open = self.open.load().get(&workspace).map(|db| Arc::clone(db) as Arc<dyn Storage>);
+        Box::pin(std::future::ready(open.ok_or(NoStorage::Unknown(workspace))))
     }
 }
 

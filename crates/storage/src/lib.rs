@@ -4,21 +4,24 @@
 //! see only what is promised here. CPU-bound work (appending to a batch, walking a series) is synchronous; only
 //! [`Appender::commit`] and the [`Querier`]'s selections wait, as plain futures without a runtime's name.
 
+mod administer;
 mod append;
 mod labelled;
 mod merged;
 mod query;
+mod workspaces;
 
 use std::future::Future;
 use std::pin::Pin;
-use std::sync::Arc;
 
-use model::{AccountId, TimestampMs};
+use model::TimestampMs;
 
+pub use administer::{Administer, AdministerError};
 pub use append::{AppendError, AppendErrorOf, Appender, CommitError, Committed, ElementKind, Rejection, SeriesRef};
 pub use labelled::Labelled;
 pub use merged::Merged;
 pub use query::{Batch, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
+pub use workspaces::{NoStorage, Purpose, Workspaces};
 
 /// A future without a name, so that the seam stays usable as trait objects.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -34,10 +37,9 @@ pub trait Storage: Queryable + 'static {
     /// Starts a batch of samples at time `now` (wall clock; what counts as too far in the future depends on it).
     /// Dropping the appender without a commit forgets the batch.
     fn appender(&self, now: TimestampMs) -> Box<dyn Appender>;
-}
 
-/// Finds a workspace's storage. Held by whoever opens and closes workspaces.
-pub trait Workspaces: Send + Sync + 'static {
-    /// The storage of the workspace; `None` when there is no such workspace here (or not any more).
-    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>>;
+    /// Deletion and snapshots, of an engine that has them.
+    fn administration(&self) -> Option<&dyn Administer> {
+        None
+    }
 }

@@ -7,11 +7,12 @@ mod issuer;
 mod storage;
 
 use std::collections::HashMap;
+use std::future::ready;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ::storage::{Storage, Workspaces};
+use ::storage::{NoStorage, Purpose, Storage, Workspaces};
 use access::{Issuer, KeySet, Policies, Policy, RoleAssignment, Verifier, roles};
 use bytes::Bytes;
 use catalog::{
@@ -256,8 +257,8 @@ impl Clock for TestClock {
 struct Open(HashMap<AccountId, Arc<dyn Storage>>);
 
 impl Workspaces for Open {
-    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>> {
-        self.0.get(&workspace).cloned()
+    fn storage(&self, workspace: AccountId, _: Purpose) -> BoxFuture<'_, Result<Arc<dyn Storage>, NoStorage>> {
+        Box::pin(ready(self.0.get(&workspace).cloned().ok_or(NoStorage::Unknown(workspace))))
     }
 }
 

@@ -6,7 +6,8 @@ use std::task::{Context, Poll, Waker};
 use catalog::{Envelope, Profile, Route, Rule, Snapshot, Workspace, WorkspaceLimits};
 use model::{Exemplar, Metadata, NativeHistogram};
 use storage::{
-    AppendError, Appender, Batch, BoxFuture, Committed, Querier, Queryable, SelectHints, SeriesRef, TimeRange,
+    AppendError, Appender, Batch, BoxFuture, Committed, NoStorage, Querier, Queryable, SelectHints, SeriesRef,
+    TimeRange,
 };
 use testkit::series_store::SeriesStore;
 
@@ -82,8 +83,10 @@ impl Queryable for Shaky {
 }
 
 impl Workspaces for Shaky {
-    fn storage(&self, workspace: AccountId) -> Option<Arc<dyn Storage>> {
-        (workspace == self.system && self.closed.load(SeqCst) == 0).then(|| Arc::new(self.clone()) as Arc<dyn Storage>)
+    fn storage(&self, workspace: AccountId, _: Purpose) -> BoxFuture<'_, Result<Arc<dyn Storage>, NoStorage>> {
+        let is_open = workspace == self.system && self.closed.load(SeqCst) == 0;
+        let storage = is_open.then(|| Arc::new(self.clone()) as Arc<dyn Storage>);
+        Box::pin(std::future::ready(storage.ok_or(NoStorage::Unknown(workspace))))
     }
 }
 

@@ -54,6 +54,10 @@ impl Bench {
         self.runtime.block_on(deleted).unwrap().unwrap();
     }
 
+    fn storage(&self, account: AccountId) -> Option<Arc<dyn Storage>> {
+        self.runtime.block_on(self.databases.storage(account, Purpose::Write)).ok()
+    }
+
     fn write(&self, storage: &Arc<dyn Storage>, value: f64) -> Result<(), storage::CommitError> {
         let labels = Labels::from_pairs([("__name__", "m")]).unwrap();
         let now = TimestampMs(HostClock::new().now().as_millis());
@@ -103,26 +107,26 @@ fn eventually<T>(probe: impl Fn() -> Option<T>) -> T {
 fn a_workspace_can_be_written_to_as_soon_as_it_is_made() {
     let bench = Bench::new();
     let account = bench.put("one");
-    let storage = bench.databases.storage(account).expect("it is open when its PUT is answered");
+    let storage = bench.storage(account).expect("it is open when its PUT is answered");
     bench.write(&storage, 1.0).unwrap();
     assert!(bench.databases.failures().is_empty());
-    assert!(bench.databases.storage("14e21a3b-a68e-4626-873e-6539bd54fc63".parse().unwrap()).is_none());
+    assert!(bench.storage("14e21a3b-a68e-4626-873e-6539bd54fc63".parse().unwrap()).is_none());
 }
 
 #[test]
 fn a_deleted_workspace_is_closed_kept_and_brought_back() {
     let bench = Bench::new();
     let account = bench.put("one");
-    let storage = bench.databases.storage(account).unwrap();
+    let storage = bench.storage(account).unwrap();
     bench.write(&storage, 1.0).unwrap();
     bench.delete("one", false);
-    eventually(|| bench.databases.storage(account).is_none().then_some(()));
+    eventually(|| bench.storage(account).is_none().then_some(()));
     // A request that held it when it was closed: what it still writes is not acknowledged.
     eventually(|| bench.write(&storage, 2.0).err());
     assert!(bench.path(account).exists());
     drop(storage);
     bench.runtime.block_on(bench.store.restore_workspace(&actor(), account)).unwrap();
-    let storage = eventually(|| bench.databases.storage(account));
+    let storage = eventually(|| bench.storage(account));
     assert_eq!(bench.databases.all()[0].1.stats().series, 1);
     // What was active before it was deleted is so again.
     let active = bench.quotas.workspace(account);
@@ -134,7 +138,7 @@ fn a_deleted_workspace_is_closed_kept_and_brought_back() {
 fn a_purged_workspace_leaves_nothing() {
     let bench = Bench::new();
     let (now, later) = (bench.put("now"), bench.put("later"));
-    let storage = bench.databases.storage(now).unwrap();
+    let storage = bench.storage(now).unwrap();
     bench.write(&storage, 1.0).unwrap();
     bench.delete("now", true);
     eventually(|| (!bench.path(now).exists()).then_some(()));
@@ -166,15 +170,15 @@ fn changes_that_follow_each_other_quickly_end_where_the_last_one_wants() {
         bench.delete("one", false);
         bench.runtime.block_on(bench.store.restore_workspace(&actor(), account)).unwrap();
     }
-    let storage = eventually(|| bench.databases.storage(account));
+    let storage = eventually(|| bench.storage(account));
     eventually(|| {
         bench.write(&storage, 1.0).ok().or_else(|| {
             // Closed while it was waited for: the last one stays.
-            bench.databases.storage(account).and_then(|storage| bench.write(&storage, 1.0).ok())
+            bench.storage(account).and_then(|storage| bench.write(&storage, 1.0).ok())
         })
     });
     bench.delete("one", false);
-    eventually(|| bench.databases.storage(account).is_none().then_some(()));
+    eventually(|| bench.storage(account).is_none().then_some(()));
 }
 
 #[test]
@@ -188,7 +192,7 @@ fn a_workspace_that_cannot_be_opened_is_told_of_and_tried_again() {
     assert!(failures[0].0 == account && failures[0].1.contains("cannot create"), "{failures:?}");
     std::fs::remove_file(bench.path(account)).unwrap();
     bench.databases.start_work(account);
-    eventually(|| bench.databases.storage(account));
+    eventually(|| bench.storage(account));
     assert!(bench.databases.failures().is_empty());
 }
 
@@ -198,7 +202,7 @@ fn nothing_is_opened_once_it_ends() {
     bench.put("one");
     bench.databases.close().unwrap();
     let late = bench.put("late");
-    assert!(bench.databases.storage(late).is_none());
+    assert!(bench.storage(late).is_none());
 }
 
 #[test]
@@ -206,7 +210,7 @@ fn all_workspaces_are_open_after_a_start() {
     let bench = Bench::new();
     let accounts: Vec<AccountId> = (0..20).map(|number| bench.put(&format!("w{number}"))).collect();
     for account in &accounts {
-        bench.write(&bench.databases.storage(*account).unwrap(), 1.0).unwrap();
+        bench.write(&bench.storage(*account).unwrap(), 1.0).unwrap();
     }
     bench.databases.close().unwrap();
     let directory = tempfile::tempdir().unwrap();
