@@ -21,6 +21,7 @@ mod db;
 mod head;
 mod key_cache;
 mod log;
+mod merge;
 mod part;
 mod querier;
 mod settings;

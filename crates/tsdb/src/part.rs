@@ -6,7 +6,7 @@
 //! Where samples of one series stand at the same time in several chunks, the first chunk of the list counts: parts are
 //! asked in the order in which they took their samples.
 
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -74,6 +74,41 @@ pub(crate) enum ChunkData {
         /// As the store numbers them.
         reference: u64,
     },
+}
+
+impl ChunkData {
+    /// The encoding and data.
+    ///
+    /// # Errors
+    /// As for [`ChunkStore::read`].
+    pub(crate) fn load(&self) -> Result<(ChunkEncoding, ChunkBytes<'_>), QueryError> {
+        match self {
+            Self::Memory(encoding, data) => Ok((*encoding, ChunkBytes::Here(data))),
+            Self::Stored { store, reference } => {
+                let (encoding, data) = store.read(*reference)?;
+                Ok((encoding, ChunkBytes::Read(data)))
+            }
+        }
+    }
+}
+
+/// A chunk's data where they lie.
+pub(crate) enum ChunkBytes<'a> {
+    /// In memory all the time.
+    Here(&'a [u8]),
+    /// Read, or mapped.
+    Read(Bytes),
+}
+
+impl Deref for ChunkBytes<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        match self {
+            Self::Here(data) => data,
+            Self::Read(data) => data,
+        }
+    }
 }
 
 /// Reads chunks of one block, or of the head's files.

@@ -1,0 +1,96 @@
+//! One chunk → its samples, without those outside a range and those deleted.
+
+use model::{NativeHistogram, TimestampMs};
+use std::sync::Arc;
+use storage::{Batch, QueryError, TimeRange};
+use tsdb_format::chunk::{ChunkEncoding, CorruptChunk, HistogramDecoder, XorDecoder};
+
+use crate::part::{Chunk, ChunkData};
+
+/// Replaces `batch` by the samples of a chunk that are in `range` and not deleted; there may be none.
+///
+/// # Errors
+/// When the chunk cannot be read, or does not hold what it is said to; then `batch` is empty: a chunk counts whole or not at
+/// all.
+pub(crate) fn decode(chunk: &Chunk, range: TimeRange, batch: &mut Batch) -> Result<(), QueryError> {
+    let (encoding, bytes) = chunk.data.load()?;
+    batch.clear();
+    decode_all(encoding, &bytes, batch)
+        .and_then(|()| match &chunk.data {
+            ChunkData::Memory(..) => Ok(()),
+            ChunkData::Stored { .. } => check_times(chunk, &batch.timestamps),
+        })
+        .map_err(|corrupt| {
+            batch.clear();
+            QueryError::Corrupt(format!("chunk of {} to {}: {corrupt}", chunk.start, chunk.end).into())
+        })?;
+    if chunk.start < range.start || range.end < chunk.end {
+        clip(batch, range);
+    }
+    if let Some(deleted) = &chunk.deleted {
+        take_out(batch, deleted);
+    }
+    Ok(())
+}
+
+fn decode_all(encoding: ChunkEncoding, data: &[u8], batch: &mut Batch) -> Result<(), CorruptChunk> {
+    match encoding {
+        ChunkEncoding::Xor => {
+            XorDecoder::new(data)?.read(&mut batch.timestamps, &mut batch.floats, usize::MAX)?;
+        }
+        ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => {
+            for sample in HistogramDecoder::new(encoding, data) {
+                let (at, histogram) = sample?;
+                batch.timestamps.push(at);
+                batch.histograms.push(histogram);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// What comes from files may have been written by anybody: merging relies on rising times between those of the index.
+fn check_times(chunk: &Chunk, timestamps: &[TimestampMs]) -> Result<(), CorruptChunk> {
+    let wrong = |what| Err(CorruptChunk { what, bit: 0, sample: 0 });
+    // All pairs, without a way out in the middle: so the compiler compares several at once.
+    if !timestamps.iter().zip(timestamps.iter().skip(1)).fold(true, |rises, (left, right)| rises & (left < right)) {
+        return wrong("times do not rise");
+    }
+    match (timestamps.first(), timestamps.last()) {
+        (Some(first), Some(last)) if *first < chunk.start || chunk.end < *last => {
+            wrong("times are outside those that the index names")
+        }
+        _ => Ok(()),
+    }
+}
+
+fn clip(batch: &mut Batch, range: TimeRange) {
+    let first = batch.timestamps.partition_point(|at| *at < range.start);
+    let last = batch.timestamps.partition_point(|at| *at <= range.end).max(first);
+    fn keep<T>(values: &mut Vec<T>, first: usize, last: usize) {
+        values.truncate(last);
+        values.drain(..first.min(values.len()));
+    }
+    keep::<TimestampMs>(&mut batch.timestamps, first, last);
+    keep::<f64>(&mut batch.floats, first, last);
+    keep::<Arc<NativeHistogram>>(&mut batch.histograms, first, last);
+}
+
+/// Takes samples in sorted ranges out.
+fn take_out(batch: &mut Batch, deleted: &[TimeRange]) {
+    let is_deleted = |at: TimestampMs| {
+        let after = deleted.partition_point(|range| range.end < at);
+        deleted.get(after).is_some_and(|range| range.start <= at)
+    };
+    let kept: Vec<bool> = batch.timestamps.iter().map(|at| !is_deleted(*at)).collect();
+    if kept.iter().all(|kept| *kept) {
+        return;
+    }
+    fn keep<T>(values: &mut Vec<T>, kept: &[bool]) {
+        let mut kept = kept.iter();
+        values.retain(|_| *kept.next().expect("as many as there are samples"));
+    }
+    keep(&mut batch.timestamps, &kept);
+    keep(&mut batch.floats, &kept);
+    keep(&mut batch.histograms, &kept);
+}
