@@ -239,6 +239,9 @@ pub enum CommitError {
     /// Writing to the log failed; the engine takes no writes until it is mended (disk full) or restarted.
     #[error("the write-ahead log cannot be written: {0}")]
     Log(Arc<str>),
+    /// The engine has to write down what it holds in memory before it takes more of this kind.
+    #[error("the workspace is busy: {0}; send again")]
+    Busy(Arc<str>),
     /// The engine is shutting down.
     #[error("the workspace is closing")]
     Closing,
