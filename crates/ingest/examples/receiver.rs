@@ -16,17 +16,19 @@ mod support;
 use std::path::Path;
 use std::sync::Arc;
 
-use host::HostDisk;
+use host::{HostClock, HostDisk};
 use quota::RuleLimits;
 use support::{Endpoint, PUBLISHER, STRICT, STRICT_RULE, TestStorage};
-use tsdb::Db;
+use tsdb::{Db, Engine, EngineSettings};
 
 #[tokio::main]
 async fn main() {
     let endpoint = match std::env::args().nth(1) {
         None => Endpoint::start(|_| {}).await,
         Some(directory) => {
-            let db = Db::open(Arc::new(HostDisk), Path::new(&directory), tsdb::Settings::default()).unwrap();
+            let engine =
+                Engine::start(Arc::new(HostDisk), Arc::new(HostClock::new()), EngineSettings::default()).unwrap();
+            let db = Db::open(&engine, Path::new(&directory), tsdb::Settings::default()).unwrap();
             Endpoint::start_over(db, TestStorage::default(), |_| {}).await
         }
     };

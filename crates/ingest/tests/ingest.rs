@@ -4,9 +4,6 @@
 
 mod support;
 
-use std::path::Path;
-use std::sync::Arc;
-
 use bytes::Bytes;
 use environment::Clock as _;
 use host::HostClock;
@@ -286,8 +283,7 @@ async fn a_series_of_exemplars_alone_fails_no_request_of_version_1() {
 
 #[tokio::test]
 async fn what_only_the_commit_refuses_is_told_by_its_kind() {
-    let disk = Arc::new(testkit::MemoryDisk::new());
-    let db = tsdb::Db::open(disk, Path::new("w"), tsdb::Settings::default()).unwrap();
+    let db = support::database();
     let endpoint = Endpoint::start_over(db, TestStorage::default(), |_| {}).await;
     let at = now();
     let first = elements(Version::V2, at, &[0], &[(1, "1")], &[0]);

@@ -4,8 +4,6 @@
 
 mod support;
 
-use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -197,8 +195,7 @@ async fn known_series_are_stored_and_new_ones_over_the_limit_named() {
 
 #[tokio::test]
 async fn a_flood_of_new_series_makes_no_more_than_the_limit() {
-    let disk = Arc::new(testkit::MemoryDisk::new());
-    let db = tsdb::Db::open(disk, Path::new("w"), tsdb::Settings::default()).unwrap();
+    let db = support::database();
     let endpoint = Endpoint::start_over(db.clone(), TestStorage::default(), |_| {}).await;
     endpoint.limit(STRICT, None, Some(100));
     for (metric, refused) in [("a", 9_900), ("b", 10_000), ("a", 9_900)] {
@@ -214,8 +211,7 @@ async fn a_flood_of_new_series_makes_no_more_than_the_limit() {
 
 #[tokio::test]
 async fn a_series_that_is_new_and_stands_twice_keeps_its_order() {
-    let disk = Arc::new(testkit::MemoryDisk::new());
-    let db = tsdb::Db::open(disk, Path::new("w"), tsdb::Settings::default()).unwrap();
+    let db = support::database();
     let endpoint = Endpoint::start_over(db.clone(), TestStorage::default(), |_| {}).await;
     for round in 0..3 {
         let mut encoder = Encoder::new(Version::V2);

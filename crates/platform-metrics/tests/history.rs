@@ -18,7 +18,7 @@ use platform_metrics::{
 use quota::{Dropped, EventReason, Quotas};
 use storage::{BoxFuture, NoStorage, Purpose, Storage, Workspaces};
 use testkit::{ManualClock, MemoryDisk};
-use tsdb::{Db, Settings};
+use tsdb::{Db, Engine, EngineSettings, Settings};
 
 /// One process: a database on a disk, quotas that count from zero, a recorder.
 struct Process {
@@ -52,7 +52,11 @@ impl Workspaces for Open {
 }
 
 fn open(disk: &MemoryDisk) -> Arc<Db> {
-    Db::open(Arc::new(disk.clone()), Path::new("system"), Settings::default()).expect("it opens")
+    let clock = ManualClock::new(environment::UnixTime::from_secs(0));
+    let engine = Engine::start(Arc::new(disk.clone()), Arc::new(clock), EngineSettings::default()).expect("it starts");
+    let db = Db::open(&engine, Path::new("system"), Settings::default()).expect("it opens");
+    db.wait_ready().expect("its log can be read");
+    db
 }
 
 impl Process {

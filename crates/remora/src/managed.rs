@@ -20,6 +20,7 @@ use quota::Quotas;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
+use tsdb::{Engine, EngineSettings};
 
 use crate::backup::Backups;
 use crate::budgets::Budgets;
@@ -86,9 +87,11 @@ impl Managed {
         let store = open_store(&directory, settings.store, world).await?;
         let snapshot = store.catalog().snapshot();
         let quotas = Arc::new(Quotas::new(settings.limits));
+        let engine = Engine::start(Arc::clone(&world.disk), Arc::clone(clock), EngineSettings::default())?;
         let opener = Opener {
             directory: Arc::clone(&directory),
             disk: Arc::clone(&world.disk),
+            engine,
             settings: settings.wal_sync.database_settings(),
             quotas: Arc::clone(&quotas),
             clock: Arc::clone(clock),

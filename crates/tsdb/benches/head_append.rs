@@ -14,12 +14,12 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
+use environment::{BoxFuture, Clock, Disk, DiskFile, DiskLock, DiskRead, FileKind, Monotonic, UnixTime};
 use model::{Labels, TimestampMs};
 use storage::Storage;
-use tsdb::{Db, Settings};
+use tsdb::{Db, Engine, EngineSettings, Settings};
 
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
@@ -29,7 +29,13 @@ fn main() {
     let series = numbers.next().unwrap_or(100_000);
     let scrapes = numbers.next().unwrap_or(40);
     let directory = tempfile::tempdir().unwrap();
-    let open = || Db::open(Arc::new(Files), directory.path(), Settings::default()).unwrap();
+    let engine =
+        Engine::start(Arc::new(Files), Arc::new(RunningClock(Instant::now())), EngineSettings::default()).unwrap();
+    let open = || {
+        let db = Db::open(&engine, directory.path(), Settings::default()).unwrap();
+        db.wait_ready().unwrap();
+        db
+    };
 
     let load = Load::new(series);
     let before = Usage::now();
@@ -62,6 +68,23 @@ fn main() {
     let replay = Cost { cpu: Usage::now().cpu - start.0.cpu, wall: start.1.elapsed().as_secs_f64() };
     println!("head_append/{series}_series_x_{scrapes}_replay: {samples} samples in {:.3} s", replay.wall);
     println!("head_append/{series}_series_x_{scrapes}_replay: {}", replay.per_million(samples as usize));
+}
+
+/// Time that passes while the engine's threads wait.
+struct RunningClock(Instant);
+
+impl Clock for RunningClock {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(1_700_000_000).plus(self.0.elapsed())
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::from_duration(self.0.elapsed())
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        unreachable!("a database waits on conditions")
+    }
 }
 
 /// Encoded labels and labels of every series, as a sender repeats them.

@@ -152,7 +152,7 @@ impl Appender for BatchAppender {
         if batch.is_empty() {
             return Box::pin(std::future::ready(Ok(Committed::default())));
         }
-        Box::pin(self.shared.queue.push(batch))
+        Box::pin(self.shared.submit(batch))
     }
 }
 

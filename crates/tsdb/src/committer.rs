@@ -1,98 +1,82 @@
-//! The one thread that writes: takes all batches that wait, logs them with one write, changes the head, answers.
+//! Batches on their way: which wait, who commits them, and how: all that wait go into the log with one write, then into the
+//! head, then are answered.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
 use storage::{CommitError, Committed};
 
 use crate::admission::{Admission, Bench};
-use crate::batch::{Batch, BatchPool, BatchSeries};
-use crate::head::Head;
-use crate::key_cache::KeyCache;
+use crate::batch::Batch;
+use crate::engine::{Work, contained};
 use crate::log::Log;
-use crate::settings::Settings;
-use crate::stats::Counters;
+pub(crate) use crate::shared::Shared;
 use crate::ticket::{Ticket, Waiting, ticket};
 
-/// What appenders, queriers and the threads of one database share.
-pub(crate) struct Shared {
-    pub(crate) settings: Settings,
-    pub(crate) head: Head,
-    pub(crate) keys: KeyCache,
-    pub(crate) counters: Counters,
-    pub(crate) pool: BatchPool,
-    pub(crate) queue: Queue,
-    /// Why the log is not written any more.
-    failed: OnceLock<Arc<str>>,
+/// What only one thread at a time may use: a thread that commits, for one group of batches; maintenance, for the short moments in
+/// which nothing may change the head or the logs.
+pub(crate) struct Writer {
+    pub(crate) log: Log,
+    pub(crate) admission: Admission,
+    /// Kept for their memory.
+    group: Vec<(Batch, Ticket)>,
+    committed: Vec<Committed>,
 }
 
-impl Shared {
-    pub(crate) fn new(mut settings: Settings) -> Self {
-        settings.series_max = settings.series_max.min(BatchSeries::NEW - 1);
-        Self {
-            head: Head::new(settings.exemplars_max),
-            keys: KeyCache::new(settings.series_cache_bytes_max),
-            settings,
-            counters: Counters::default(),
-            pool: BatchPool::default(),
-            queue: Queue::default(),
-            failed: OnceLock::new(),
-        }
-    }
-
-    /// Takes no writes from now on: after a failed write or sync nobody knows what the log holds.
-    pub(crate) fn fail(&self, reason: String) {
-        tracing::error!(reason, "the write-ahead log cannot be written; writes are refused until the next start");
-        let _ = self.failed.set(reason.into());
-    }
-
-    pub(crate) fn failure(&self) -> Option<CommitError> {
-        self.failed.get().map(|reason| CommitError::Log(Arc::clone(reason)))
-    }
-}
-
-/// Batches on their way to the committer. Bounded by the number of requests that wait for an answer, which is their
-/// servers' to bound: each brings one.
+/// Batches that wait. Bounded by the number of requests that wait for an answer, which is their servers' to bound: each
+/// brings one.
 #[derive(Default)]
 pub(crate) struct Queue {
     state: Mutex<QueueState>,
-    wake: Condvar,
+    /// Nobody is at work any more.
+    idle: Condvar,
 }
 
 #[derive(Default)]
 struct QueueState {
     waiting: VecDeque<(Batch, Ticket)>,
+    /// Nothing is committed before the database is ready.
+    is_ready: bool,
+    /// The database stands in the engine's queue, or a thread commits for it.
+    at_work: bool,
     closing: bool,
 }
 
 impl Queue {
-    /// Hands a batch over; the future resolves to what became of it.
-    pub(crate) fn push(&self, batch: Batch) -> Waiting {
-        let (ticket, waiting) = ticket();
-        let mut state = self.state.lock();
-        if state.closing {
-            ticket.answer(Err(CommitError::Closing));
-            return waiting;
-        }
-        state.waiting.push_back((batch, ticket));
-        drop(state);
-        self.wake.notify_one();
-        waiting
-    }
-
     /// Takes no more batches; those that wait are still committed.
     pub(crate) fn close(&self) {
         self.state.lock().closing = true;
-        self.wake.notify_all();
     }
 
-    /// Waits for batches and takes those that wait, up to a bound; none when closing and done.
+    /// Waits until no batch is under way; a helper does the work meanwhile.
+    pub(crate) fn wait_idle(&self, helper: Option<&Work>) {
+        let mut state = self.state.lock();
+        while state.at_work {
+            match helper {
+                Some(work) => {
+                    drop(state);
+                    assert!(work.run_pending(), "what is waited for is under way");
+                    state = self.state.lock();
+                }
+                None => self.idle.wait(&mut state),
+            }
+        }
+    }
+
+    /// The batches that wait will never be committed.
+    pub(crate) fn refuse(&self, failure: &CommitError) {
+        let waiting = {
+            let mut state = self.state.lock();
+            state.closing = true;
+            std::mem::take(&mut state.waiting)
+        };
+        waiting.into_iter().for_each(|(_, ticket)| ticket.answer(Err(failure.clone())));
+    }
+
+    /// Takes those that wait, up to a bound.
     fn take(&self, group: &mut Vec<(Batch, Ticket)>) {
         let mut state = self.state.lock();
-        while state.waiting.is_empty() && !state.closing {
-            self.wake.wait(&mut state);
-        }
         let mut samples = 0;
         while let Some(next) =
             state.waiting.pop_front_if(|(batch, _)| samples == 0 || samples + batch.samples.len() <= GROUP_SAMPLES_MAX)
@@ -101,58 +85,84 @@ impl Queue {
             group.push(next);
         }
     }
-
-    /// Lets nobody wait for a committer that is gone.
-    fn abandon(&self) {
-        let mut state = self.state.lock();
-        state.closing = true;
-        let waiting = std::mem::take(&mut state.waiting);
-        drop(state);
-        drop(waiting);
-    }
 }
 
-pub(crate) struct Committer {
-    pub(crate) shared: Arc<Shared>,
-    pub(crate) log: Log,
-    pub(crate) admission: Admission,
-}
-
-impl Committer {
-    /// Commits until the queue is closed and empty, then syncs the log.
-    pub(crate) fn run(mut self) {
-        let shared = Arc::clone(&self.shared);
-        let _abandon = Abandon(&shared.queue);
-        let mut group = Vec::new();
-        loop {
-            shared.queue.take(&mut group);
-            if group.is_empty() {
-                break;
-            }
-            self.commit(&mut group);
+impl Shared {
+    /// Hands a batch over; the future resolves to what became of it.
+    pub(crate) fn submit(self: &Arc<Self>, batch: Batch) -> Waiting {
+        let (ticket, waiting) = ticket();
+        let mut state = self.queue.state.lock();
+        if state.closing {
+            ticket.answer(Err(self.failure().unwrap_or(CommitError::Closing)));
+            return waiting;
         }
-        if shared.failure().is_none()
-            && let Err(error) = self.log.sync(&shared.counters)
-        {
-            shared.fail(format!("sync of {}: {error}", self.log.path().display()));
+        state.waiting.push_back((batch, ticket));
+        if state.is_ready && !state.at_work {
+            state.at_work = true;
+            drop(state);
+            self.work.commits.push(Arc::clone(self));
+        }
+        waiting
+    }
+
+    /// Commits what waited for the database to be ready, and from now on what comes.
+    pub(crate) fn start_committing(self: &Arc<Self>) {
+        let mut state = self.queue.state.lock();
+        state.is_ready = true;
+        state.at_work = !state.waiting.is_empty();
+        if state.at_work {
+            drop(state);
+            self.work.commits.push(Arc::clone(self));
         }
     }
 
-    fn commit(&mut self, group: &mut Vec<(Batch, Ticket)>) {
-        let Self { shared, log, admission } = self;
+    /// Commits one group, and lets other databases go before the next one. Called by whoever took this one off the engine's
+    /// queue.
+    pub(crate) fn commit_group(self: &Arc<Self>) {
+        if !contained("a commit", || self.with_writer(|writer| writer.commit_group(self))) {
+            // What it has changed and what not is unknown. Batches it held were answered as they were dropped.
+            self.fail("a commit did not come to its end; see the log of the program".to_owned());
+        }
+        let mut state = self.queue.state.lock();
+        state.at_work = !state.waiting.is_empty();
+        if state.at_work {
+            drop(state);
+            self.work.commits.push(Arc::clone(self));
+        } else {
+            self.queue.idle.notify_all();
+        }
+    }
+}
+
+impl Writer {
+    pub(crate) fn new(log: Log, admission: Admission) -> Self {
+        Self { log, admission, group: Vec::new(), committed: Vec::new() }
+    }
+
+    fn commit_group(&mut self, shared: &Arc<Shared>) {
+        // Taken out, so that a panic answers them.
+        let mut group = std::mem::take(&mut self.group);
+        shared.queue.take(&mut group);
+        self.commit(shared, &mut group);
+        self.group = group;
+    }
+
+    fn commit(&mut self, shared: &Arc<Shared>, group: &mut Vec<(Batch, Ticket)>) {
+        let Self { log, admission, committed, .. } = self;
         if let Some(failure) = shared.failure() {
             return refuse(group, &failure);
         }
         let mut bench = Bench { head: &shared.head, settings: &shared.settings, counters: &shared.counters, log };
-        let committed: Vec<Committed> = group.iter_mut().map(|(batch, _)| admission.admit(&mut bench, batch)).collect();
+        committed.extend(group.iter_mut().map(|(batch, _)| admission.admit(&mut bench, batch)));
         admission.finish(log);
         if let Err(error) = log.write(&shared.counters) {
             shared.fail(format!("write to {}: {error}", log.path().display()));
             return refuse(group, &shared.failure().expect("it was just set"));
         }
+        shared.logged();
         admission.apply(&shared.head, &shared.keys, &shared.counters);
         shared.counters.commits.add(group.len() as u64);
-        for ((batch, ticket), committed) in group.drain(..).zip(committed) {
+        for ((batch, ticket), committed) in group.drain(..).zip(committed.drain(..)) {
             ticket.answer(Ok(committed));
             shared.pool.put(batch);
         }
@@ -161,15 +171,6 @@ impl Committer {
 
 fn refuse(group: &mut Vec<(Batch, Ticket)>, failure: &CommitError) {
     group.drain(..).for_each(|(_, ticket)| ticket.answer(Err(failure.clone())));
-}
-
-/// Even a panic of the committer answers those who wait.
-struct Abandon<'a>(&'a Queue);
-
-impl Drop for Abandon<'_> {
-    fn drop(&mut self) {
-        self.0.abandon();
-    }
 }
 
 /// Samples that share one write, unless a single batch has more.

@@ -1,31 +1,36 @@
 //! Opening and closing.
 
+use std::future::Future;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::thread::{Builder, JoinHandle};
+use std::sync::{Arc, LazyLock};
 
-use environment::Disk;
+use environment::{Disk, DiskLock};
 use model::{LabelsBuilder, Matcher, Metadata, TimestampMs};
 use parking_lot::Mutex;
 use storage::{Appender, CommitError, Querier, Queryable, Storage, TimeRange};
 
 use crate::admission::Admission;
 use crate::appender::BatchAppender;
-use crate::committer::{Committer, Shared};
+use crate::committer::{Shared, Writer};
+use crate::engine::{Engine, Urgency, contained};
 use crate::head::{SeriesExemplars, matching};
-use crate::log::{Log, Recovery, Syncer, replay};
+use crate::log::{Log, Recovery, replay};
+use crate::maintenance;
 use crate::querier::HeadQuerier;
-use crate::settings::{Settings, WalSync};
+use crate::readiness::Ready;
+use crate::settings::Settings;
 use crate::stats::Stats;
 
 /// One workspace's database.
 ///
-/// Owns its directory (nobody else may have it open) and its threads, which end with [`Db::close`] or when it is dropped.
+/// Owns its directory: a lock in it keeps others out until [`Db::close`], or until it is dropped. What is to be done for it is
+/// done by its engine's threads.
 pub struct Db {
     shared: Arc<Shared>,
-    recovery: Recovery,
-    threads: Mutex<Threads>,
+    engine: Arc<Engine>,
+    /// `None` once it is closed.
+    lock: Mutex<Option<Box<dyn DiskLock>>>,
 }
 
 /// Why a database cannot be opened.
@@ -41,6 +46,18 @@ pub enum OpenError {
         /// What the system says.
         source: io::Error,
     },
+    /// Somebody has it open.
+    #[error("{} is in use by another process, or opened twice in this one", path.display())]
+    InUse {
+        /// The file that is locked.
+        path: PathBuf,
+    },
+    /// Reading the log did not come to its end.
+    #[error("reading the log of {} failed for a reason that the program's log tells", path.display())]
+    Failed {
+        /// The database's directory.
+        path: PathBuf,
+    },
     /// No thread could be started.
     #[error("cannot start a thread")]
     Thread(#[source] io::Error),
@@ -52,56 +69,70 @@ impl OpenError {
     }
 }
 
-#[derive(Default)]
-struct Threads {
-    syncer: Option<(Arc<Syncer>, JoinHandle<()>)>,
-    committer: Option<JoinHandle<()>>,
-}
-
 impl Db {
-    /// Opens the database in `directory`, creating it if it is not there, and reads its log into memory. What a crash
-    /// left is mended; see [`Db::recovery`]. Blocks.
+    /// Opens the database in `directory`, creating it if it is not there. Returns when the blocks can be read; the log is read
+    /// in the background, see [`Db::ready`]. What a crash left is mended; see [`Db::recovery`]. Blocks.
     ///
     /// # Errors
-    /// [`OpenError`] when the disk does not do its part. Damaged content is not an error.
-    pub fn open(disk: Arc<dyn Disk>, directory: &Path, settings: Settings) -> Result<Arc<Self>, OpenError> {
-        let wal = directory.join("wal");
-        disk.create_directory(&wal).map_err(OpenError::at("create", &wal))?;
-        let shared = Arc::new(Shared::new(settings));
-        let mut replayed = replay(&*disk, directory, &shared.head, &shared.counters)?;
-        let number = replayed.next_segment;
-        tell(&replayed.recovery, directory);
-        shared.counters.wal_segment.set(number);
-
-        let mut threads = Threads::default();
-        let mut watching = None;
-        if let WalSync::Interval(interval) = shared.settings.wal_sync {
-            let syncer = Arc::new(Syncer::default());
-            watching = Some(Arc::clone(&syncer));
-            threads.syncer = Some((Arc::clone(&syncer), spawn_syncer(&shared, syncer, interval)?));
-        }
-        let log = Log::create(disk, &wal, number, shared.settings.segment_bytes_max, watching);
-        let log = log.map_err(OpenError::at("create a segment in", &wal)).inspect_err(|_| threads.stop())?;
-        let admission = Admission::after(&mut replayed, &shared.head);
-        let committer = Committer { shared: Arc::clone(&shared), log, admission };
-        let committer = Builder::new().name("tsdb-commit".into()).spawn(move || committer.run());
-        threads.committer = Some(committer.map_err(OpenError::Thread).inspect_err(|_| threads.stop())?);
-        Ok(Arc::new(Self { shared, recovery: replayed.recovery, threads: Mutex::new(threads) }))
+    /// [`OpenError`] when the disk does not do its part, or another process has the database open. Damaged content is not
+    /// an error.
+    pub fn open(engine: &Arc<Engine>, directory: &Path, settings: Settings) -> Result<Arc<Self>, OpenError> {
+        let disk = &engine.work().disk;
+        disk.create_directory(directory).map_err(OpenError::at("create", directory))?;
+        let lock = lock(&**disk, directory)?;
+        let shared = Arc::new(Shared::new(engine.work(), directory, settings));
+        let opening = Arc::clone(&shared);
+        engine.work().background.push(Urgency::Urgent, Box::new(move || opening.read_log()));
+        Ok(Arc::new(Self { shared, engine: Arc::clone(engine), lock: Mutex::new(Some(lock)) }))
     }
 
-    /// Takes no more batches, commits those that wait, syncs the log, ends the threads. Blocks. Reading goes on.
+    /// Resolves when the log has been read: until then commits and queries that touch the head wait.
+    ///
+    /// # Errors
+    /// Why the log could not be read; the database takes no samples then.
+    pub fn ready(&self) -> impl Future<Output = Result<(), Arc<OpenError>>> + Send + 'static {
+        Ready(Arc::clone(&self.shared))
+    }
+
+    /// [`Db::ready`], blocking.
+    ///
+    /// # Errors
+    /// As [`Db::ready`].
+    pub fn wait_ready(&self) -> Result<(), Arc<OpenError>> {
+        self.shared.readiness.wait(self.engine.work().helper())
+    }
+
+    /// Whether the log has been read.
+    pub fn is_ready(&self) -> bool {
+        matches!(self.shared.readiness.outcome(), Some(Ok(())))
+    }
+
+    /// Takes no more batches, commits those that wait, syncs the log, gives the directory back. Blocks. Reading goes on.
     ///
     /// # Errors
     /// When the log could not be written or synced, now or earlier.
     pub fn close(&self) -> Result<(), CommitError> {
-        self.shared.queue.close();
-        self.threads.lock().stop();
-        self.shared.failure().map_or(Ok(()), Err)
+        let shared = &self.shared;
+        // Held to the end, so that of two who close the second returns when it is done, too.
+        let mut lock = self.lock.lock();
+        if lock.is_some() {
+            shared.queue.close();
+            shared.stop();
+            if self.wait_ready().is_ok() {
+                shared.queue.wait_idle(self.engine.work().helper());
+                // A round of maintenance under way comes to an end, and none begins after it.
+                let _held = shared.maintenance.lock();
+                shared.sync_all();
+            }
+            lock.take();
+        }
+        shared.failure().map_or(Ok(()), Err)
     }
 
-    /// What opening found in the log.
+    /// What opening found in the log; nothing until the database is ready.
     pub fn recovery(&self) -> &Recovery {
-        &self.recovery
+        static UNREAD: LazyLock<Recovery> = LazyLock::new(Recovery::default);
+        self.shared.recovery.get().unwrap_or(&UNREAD)
     }
 
     /// Counters and sizes.
@@ -151,22 +182,67 @@ impl Queryable for Db {
 
 impl Drop for Db {
     fn drop(&mut self) {
-        self.shared.queue.close();
-        self.threads.lock().stop();
+        // Whoever wants to know how it went calls it himself.
+        let _ = self.close();
     }
 }
 
-impl Threads {
-    /// Ends the threads. The committer first: it still has batches to write. A thread that panicked has said so already.
-    fn stop(&mut self) {
-        if let Some(committer) = self.committer.take() {
-            let _ = committer.join();
+impl Shared {
+    /// Reads the log, in the background, and lets those go on who wait for it.
+    fn read_log(self: Arc<Self>) {
+        let mut outcome = Err(OpenError::Failed { path: self.directory.clone() });
+        contained("reading a log", || outcome = self.replay());
+        let outcome = outcome.map_err(Arc::new);
+        match &outcome {
+            Ok(()) => {
+                self.start_committing();
+                self.maintain_after(maintenance::INTERVAL);
+            }
+            Err(error) => {
+                let source = std::error::Error::source(error).map(|source| format!(": {source}"));
+                self.fail(format!("{error}{}", source.unwrap_or_default()));
+                self.queue.refuse(&self.failure().expect("it was just set"));
+            }
         }
-        if let Some((syncer, thread)) = self.syncer.take() {
-            syncer.stop();
-            let _ = thread.join();
+        self.readiness.set(outcome);
+    }
+
+    fn replay(&self) -> Result<(), OpenError> {
+        let wal = self.directory.join("wal");
+        self.disk.create_directory(&wal).map_err(OpenError::at("create", &wal))?;
+        let mut replayed = replay(&*self.disk, &self.directory, &self.head, &self.counters)?;
+        let number = replayed.next_segment;
+        tell(&replayed.recovery, &self.directory);
+        self.counters.wal_segment.set(number);
+        let (disk, syncer) = (Arc::clone(&self.disk), self.wal_syncer.clone());
+        let log = Log::create(disk, &wal, number, self.settings.segment_bytes_max, syncer);
+        let log = log.map_err(OpenError::at("create a segment in", &wal))?;
+        let admission = Admission::after(&mut replayed, &self.head);
+        let _ = self.recovery.set(replayed.recovery);
+        self.set_writer(Writer::new(log, admission));
+        Ok(())
+    }
+
+    /// Makes everything written survive a power cut.
+    fn sync_all(&self) {
+        if self.failure().is_some() {
+            return;
+        }
+        let failed = self.with_writer(|writer| {
+            writer.log.sync(&self.counters).map_err(|error| format!("sync of {}: {error}", writer.log.path().display()))
+        });
+        if let Err(reason) = failed {
+            self.fail(reason);
         }
     }
+}
+
+fn lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
+    let path = directory.join("lock");
+    disk.lock(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::WouldBlock => OpenError::InUse { path },
+        _ => OpenError::at("lock", &path)(error),
+    })
 }
 
 fn tell(recovery: &Recovery, directory: &Path) {
@@ -177,18 +253,4 @@ fn tell(recovery: &Recovery, directory: &Path) {
             "the write-ahead log holds samples whose series it does not name; they are left out"
         );
     }
-}
-
-fn spawn_syncer(
-    shared: &Arc<Shared>,
-    syncer: Arc<Syncer>,
-    interval: std::time::Duration,
-) -> Result<JoinHandle<()>, OpenError> {
-    let shared = Arc::clone(shared);
-    let run = move || {
-        if let Err(error) = syncer.run(interval, &shared.counters) {
-            shared.fail(format!("sync: {error}"));
-        }
-    };
-    Builder::new().name("tsdb-sync".into()).spawn(run).map_err(OpenError::Thread)
 }

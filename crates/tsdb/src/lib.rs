@@ -1,13 +1,13 @@
 //! The database of one workspace: samples in Prometheus' own formats, on one disk, by one process.
 //!
-//! How a batch becomes durable, file by file: [`appender`] collects it; [`committer`], one thread, takes all batches that
-//! wait, decides sample by sample what is taken ([`admission`]), appends one run of records to the write-ahead log
+//! How a batch becomes durable, file by file: [`appender`] collects it; [`committer`], on one of the [`engine`]'s threads, takes
+//! all batches that wait, decides sample by sample what is taken ([`admission`]), appends one run of records to the write-ahead log
 //! ([`log`]), then changes the [`head`], then answers. How it is found again: [`querier`] matches labels over the head's
 //! postings and hands out series one by one.
 //!
 //! Invariants:
 //! - Log before memory, answer after both. What was answered is found after the process dies.
-//! - Only the committer changes the head, so what it decides on cannot change under it.
+//! - Only who holds the writer changes the head, so what is decided on cannot change meanwhile.
 //! - Readers hold a lock for the copy of one open chunk at most.
 //! - After a failed write nothing more is written until the next start; reads go on.
 //!
@@ -18,17 +18,22 @@ mod appender;
 mod batch;
 mod committer;
 mod db;
+mod engine;
 mod head;
 mod key_cache;
 mod log;
+mod maintenance;
 mod merge;
 mod part;
 mod querier;
+mod readiness;
 mod settings;
+mod shared;
 mod stats;
 mod ticket;
 
 pub use db::{Db, OpenError};
+pub use engine::{Engine, EngineSettings};
 pub use head::SeriesExemplars;
 pub use log::{Damage, Recovery};
 pub use settings::{Settings, WalSync};

@@ -8,6 +8,7 @@ use tsdb_format::chunk::{ChunkEncoding, CorruptChunk, HistogramDecoder, XorDecod
 
 use crate::committer::Shared;
 use crate::head::{Chunk, matching};
+use crate::readiness::Ready;
 
 pub(crate) struct HeadQuerier {
     shared: Arc<Shared>,
@@ -17,6 +18,12 @@ pub(crate) struct HeadQuerier {
 impl HeadQuerier {
     pub(crate) fn new(shared: Arc<Shared>, range: TimeRange) -> Self {
         Self { shared, range }
+    }
+
+    /// The head is read when the log is.
+    async fn ready(&self) -> Result<(), QueryError> {
+        let ready = Ready(Arc::clone(&self.shared)).await;
+        ready.map_err(|error| QueryError::Unavailable(error.to_string().into()))
     }
 
     /// Slots of the series that meet all matchers; `None` for all series.
@@ -39,6 +46,7 @@ impl Querier for HeadQuerier {
         hints: SelectHints,
     ) -> BoxFuture<'a, Result<Box<dyn SeriesSet>, QueryError>> {
         Box::pin(async move {
+            self.ready().await?;
             let range =
                 TimeRange { start: self.range.start.max(hints.range.start), end: self.range.end.min(hints.range.end) };
             let overlaps = range.start <= range.end && self.shared.head.overlaps(range);
@@ -62,6 +70,7 @@ impl Querier for HeadQuerier {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
         Box::pin(async move {
+            self.ready().await?;
             if !self.shared.head.overlaps(self.range) {
                 return Ok(Vec::new());
             }
@@ -78,6 +87,7 @@ impl Querier for HeadQuerier {
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
         Box::pin(async move {
+            self.ready().await?;
             if !self.shared.head.overlaps(self.range) {
                 return Ok(Vec::new());
             }

@@ -26,9 +26,17 @@ use ingest::{Ingest, Parts, Settings};
 use model::{AccountId, ResourceId};
 use prometheus_client::registry::Registry;
 use quota::{Limits, Quotas, WorkspaceUsage};
+use tsdb::{Db, Engine, EngineSettings};
 
 pub(crate) use self::issuer::LocalIssuer;
 pub(crate) use self::storage::TestStorage;
+
+/// A database on a disk in memory.
+pub(crate) fn database() -> Arc<Db> {
+    let disk = Arc::new(testkit::MemoryDisk::new());
+    let engine = Engine::start(disk, Arc::new(HostClock::new()), EngineSettings::default()).unwrap();
+    Db::open(&engine, "w".as_ref(), tsdb::Settings::default()).unwrap()
+}
 
 pub(crate) const ISSUER: &str = "http://127.0.0.1/issuer";
 pub(crate) const AUDIENCE: &str = "https://monitor.azure.com";

@@ -16,7 +16,7 @@ use model::{AccountId, TimestampMs};
 use parking_lot::Mutex;
 use quota::Quotas;
 use tokio::runtime::Handle;
-use tsdb::{Db, Settings};
+use tsdb::{Db, Engine, Settings};
 
 use crate::data_directory::DataDirectory;
 
@@ -24,6 +24,8 @@ use crate::data_directory::DataDirectory;
 pub(crate) struct Opener {
     pub(crate) directory: Arc<DataDirectory>,
     pub(crate) disk: Arc<dyn Disk>,
+    /// Runs the databases.
+    pub(crate) engine: Arc<Engine>,
     pub(crate) settings: Settings,
     /// Series that were active before are so again.
     pub(crate) quotas: Arc<Quotas>,
@@ -36,8 +38,9 @@ impl Opener {
     /// Opens one, or makes it. Blocks while its log is replayed.
     pub(super) fn open(&self, account: AccountId) -> anyhow::Result<Arc<Db>> {
         let path = self.directory.workspace(account);
-        let db = Db::open(Arc::clone(&self.disk), &path, self.settings.clone())
+        let db = Db::open(&self.engine, &path, self.settings.clone())
             .with_context(|| format!("cannot open the workspace {account}"))?;
+        db.wait_ready().with_context(|| format!("cannot open the workspace {account}"))?;
         let stats = db.stats();
         if stats.series > 0 {
             self.refill(account, &db);

@@ -6,7 +6,7 @@ use model::{Labels, ResourceId, TimestampMs};
 use quota::Quotas;
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
-use tsdb::Settings;
+use tsdb::{Engine, EngineSettings, Settings};
 
 use super::*;
 use crate::data_directory::DataDirectory;
@@ -73,12 +73,14 @@ impl Bench {
 }
 
 fn open(store: &Store, directory: PathBuf, quotas: &Arc<Quotas>, runtime: &Handle) -> Arc<Databases> {
+    let clock = Arc::new(HostClock::new());
     let opener = Opener {
         directory: Arc::new(DataDirectory::take(directory, &HostDisk).unwrap()),
         disk: Arc::new(HostDisk),
+        engine: Engine::start(Arc::new(HostDisk), Arc::clone(&clock) as _, EngineSettings::default()).unwrap(),
         settings: Settings::default(),
         quotas: Arc::clone(quotas),
-        clock: Arc::new(HostClock::new()),
+        clock,
         runtime: runtime.clone(),
     };
     Databases::open(&store.catalog().snapshot(), opener).unwrap()

@@ -1,23 +1,20 @@
-//! Syncs the log in the background, at an interval.
+//! Which of the log's bytes are still to be synced, for who does so at an interval.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use environment::DiskFile;
-use parking_lot::{Condvar, Mutex};
+use parking_lot::Mutex;
 
 use super::sync;
 use crate::stats::Counters;
 
-/// Shared by the committer, which says when there is something to sync, and a thread in [`Syncer::run`].
+/// Shared by the log, which says when there is something to sync, and the engine, which does so.
 #[derive(Default)]
 pub(crate) struct Syncer {
     dirty: AtomicBool,
-    /// Held while syncing; the committer takes it only to change segments.
+    /// Held while syncing; the log takes it only to change segments.
     file: Mutex<Option<Box<dyn DiskFile>>>,
-    stopped: Mutex<bool>,
-    wake: Condvar,
 }
 
 impl Syncer {
@@ -31,25 +28,13 @@ impl Syncer {
         self.dirty.store(true, Ordering::Release);
     }
 
-    /// Ends [`Syncer::run`], without a last sync.
-    pub(crate) fn stop(&self) {
-        *self.stopped.lock() = true;
-        self.wake.notify_all();
-    }
-
-    /// Syncs until stopped, or until the first failure, which it returns: afterwards nothing may be assumed about what
-    /// was written, so there is no second try.
-    pub(crate) fn run(&self, interval: Duration, counters: &Counters) -> io::Result<()> {
-        let mut stopped = self.stopped.lock();
-        while !*stopped {
-            self.wake.wait_for(&mut stopped, interval);
-            if !*stopped && self.dirty.swap(false, Ordering::AcqRel) {
-                let file = self.file.lock();
-                if let Some(file) = &*file {
-                    sync(&**file, counters)?;
-                }
-            }
+    /// Syncs what was appended. After a failure nothing may be assumed about it: there is no second try.
+    pub(crate) fn sync(&self, counters: &Counters) -> io::Result<()> {
+        // Held before the flag is taken back: whoever finds nothing to do here knows that it is done.
+        let file = self.file.lock();
+        match &*file {
+            Some(file) if self.dirty.swap(false, Ordering::AcqRel) => sync(&**file, counters),
+            _ => Ok(()),
         }
-        Ok(())
     }
 }

@@ -1,15 +1,13 @@
 //! Disks that fail and processes that die: what was answered is there, what was not may be, nothing else is.
 
 use std::io;
-use std::path::Path;
-use std::sync::Arc;
 
 use model::Labels;
 use storage::CommitError;
 use testkit::{Fault, MemoryDisk};
 use tsdb::{Db, OpenError, Settings, WalSync};
 
-use crate::support::{DIRECTORY, Value, commit, labels, open, open_with, select_all, settings};
+use crate::support::{DIRECTORY, Value, commit, labels, open, open_with, select_all, settings, try_open};
 
 fn series(number: i64) -> Labels {
     labels(&[("__name__", "up"), ("number", &format!("{number:010}"))])
@@ -83,8 +81,8 @@ fn every_cut_of_the_log_keeps_whole_batches() {
 fn why_a_database_cannot_be_opened_is_said_once() {
     let disk = MemoryDisk::new();
     disk.inject(Fault { at: 0, error: io::ErrorKind::StorageFull, torn: 0, lasting: true });
-    let Err(error) = Db::open(Arc::new(disk), Path::new(DIRECTORY), settings()) else { panic!("the disk is full") };
-    let cause = std::error::Error::source(&error).expect("what the system says").to_string();
+    let Err(error) = try_open(&disk, settings()) else { panic!("the disk is full") };
+    let cause = std::error::Error::source(&*error).expect("what the system says").to_string();
     let text = error.to_string();
     assert!(text.contains(DIRECTORY) && !text.contains(&cause), "{text}: {cause}");
 }
@@ -102,8 +100,8 @@ fn a_disk_that_fails_at_any_change_loses_nothing_answered() {
             for torn in [0, 1, 40, 1 << 20] {
                 let disk = MemoryDisk::new();
                 disk.inject(Fault { at, error: io::ErrorKind::StorageFull, torn, lasting: torn != 1 });
-                let answered = match Db::open(Arc::new(disk.clone()), Path::new(DIRECTORY), settings.clone()) {
-                    Err(OpenError::Disk { .. }) => 0,
+                let answered = match try_open(&disk, settings.clone()) {
+                    Err(error) if matches!(*error, OpenError::Disk { .. }) => 0,
                     Err(error) => panic!("{error}"),
                     Ok(db) => {
                         let outcome = work(&db);

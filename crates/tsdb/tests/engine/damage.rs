@@ -6,7 +6,7 @@ use environment::Disk;
 use testkit::MemoryDisk;
 use tsdb::Settings;
 
-use crate::support::{DIRECTORY, commit, labels, open, open_with, select_all, settings};
+use crate::support::{DIRECTORY, commit, labels, open, open_with, select_all, settings, try_open};
 
 /// One series per batch, each batch of many samples, so that there are several pages.
 fn written(settings: Settings) -> MemoryDisk {
@@ -91,7 +91,7 @@ fn a_start_that_dies_while_mending_is_no_harm() {
     for at in 0..whole.changes() {
         let failing = disk.after_process_crash();
         failing.inject(testkit::Fault { at, error: std::io::ErrorKind::Other, torn: 100, lasting: true });
-        let opened = tsdb::Db::open(std::sync::Arc::new(failing.clone()), Path::new(DIRECTORY), settings());
+        let opened = try_open(&failing, settings());
         let outcome = opened.map(|db| db.close());
         let db = open(&failing.after_process_crash());
         assert_eq!(select_all(&db), expected, "change {at}: {outcome:?}");

@@ -6,12 +6,13 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use environment::{BoxFuture, Clock, Monotonic, UnixTime};
 use model::{Labels, Matcher, NativeHistogram, TimestampMs};
 use storage::{Batch, CommitError, Committed, Queryable as _, SelectHints, Storage, TimeRange};
 use testkit::MemoryDisk;
-use tsdb::{Db, Settings, WalSync};
+use tsdb::{Db, Engine, EngineSettings, OpenError, Settings, WalSync};
 
 pub(crate) const DIRECTORY: &str = "data/w";
 
@@ -27,7 +28,40 @@ pub(crate) fn open(disk: &MemoryDisk) -> Arc<Db> {
 
 #[track_caller]
 pub(crate) fn open_with(disk: &MemoryDisk, settings: Settings) -> Arc<Db> {
-    Db::open(Arc::new(disk.clone()), Path::new(DIRECTORY), settings).unwrap()
+    try_open(disk, settings).unwrap()
+}
+
+/// Opens the database on an engine of its own, and waits until its log has been read.
+pub(crate) fn try_open(disk: &MemoryDisk, settings: Settings) -> Result<Arc<Db>, Arc<OpenError>> {
+    let threads = EngineSettings { commit_threads: 1, background_threads: 1 };
+    let engine = Engine::start(Arc::new(disk.clone()), Arc::new(RunningClock::new()), threads)?;
+    let db = Db::open(&engine, Path::new(DIRECTORY), settings)?;
+    db.wait_ready()?;
+    Ok(db)
+}
+
+/// Time that passes while the engine's threads wait.
+pub(crate) struct RunningClock(Instant);
+
+impl RunningClock {
+    #[expect(clippy::disallowed_methods, reason = "threads of the engine wait for real time")]
+    pub(crate) fn new() -> Self {
+        Self(Instant::now())
+    }
+}
+
+impl Clock for RunningClock {
+    fn now(&self) -> UnixTime {
+        UnixTime::from_secs(1_700_000_000).plus(self.0.elapsed())
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic::from_duration(self.0.elapsed())
+    }
+
+    fn sleep(&self, _: Duration) -> BoxFuture<'static, ()> {
+        unreachable!("a database waits on conditions")
+    }
 }
 
 pub(crate) fn labels(pairs: &[(&str, &str)]) -> Labels {

@@ -1,0 +1,170 @@
+//! What everybody who works on one database shares: appenders, queriers, commits, maintenance.
+
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use environment::{Clock, Disk};
+use parking_lot::Mutex;
+use storage::CommitError;
+
+use crate::batch::{BatchPool, BatchSeries};
+use crate::committer::{Queue, Writer};
+use crate::engine::{Task, Urgency, Work};
+use crate::head::Head;
+use crate::key_cache::KeyCache;
+use crate::log::{Recovery, Syncer};
+use crate::maintenance;
+use crate::readiness::Readiness;
+use crate::settings::{Settings, WalSync};
+use crate::stats::Counters;
+
+/// See the module's text. The order of locks: `maintenance`, then the writer, then those of the head.
+pub(crate) struct Shared {
+    pub(crate) settings: Settings,
+    pub(crate) directory: PathBuf,
+    pub(crate) disk: Arc<dyn Disk>,
+    pub(crate) clock: Arc<dyn Clock>,
+    /// The engine, without its threads.
+    pub(crate) work: Arc<Work>,
+    pub(crate) head: Head,
+    pub(crate) keys: KeyCache,
+    pub(crate) counters: Counters,
+    pub(crate) pool: BatchPool,
+    pub(crate) queue: Queue,
+    /// Whether the log has been read.
+    pub(crate) readiness: Readiness,
+    pub(crate) recovery: OnceLock<Recovery>,
+    /// Held by what changes files other than by appending to a log: maintenance, deletions, snapshots.
+    pub(crate) maintenance: Mutex<()>,
+    /// Who syncs the log between commits; nobody where each commit does.
+    pub(crate) wal_syncer: Option<Arc<Syncer>>,
+    /// There once the log has been read.
+    writer: OnceLock<Mutex<Writer>>,
+    sync_waits: AtomicBool,
+    maintenance_waits: AtomicBool,
+    maintenance_timed: AtomicBool,
+    stopping: AtomicBool,
+    /// Why the log is not written any more.
+    failed: OnceLock<Arc<str>>,
+}
+
+impl Shared {
+    pub(crate) fn new(work: &Arc<Work>, directory: &Path, mut settings: Settings) -> Self {
+        settings.series_max = settings.series_max.min(BatchSeries::NEW - 1);
+        let interval = matches!(settings.wal_sync, WalSync::Interval(_));
+        Self {
+            directory: directory.to_path_buf(),
+            disk: Arc::clone(&work.disk),
+            clock: Arc::clone(&work.clock),
+            work: Arc::clone(work),
+            head: Head::new(settings.exemplars_max),
+            keys: KeyCache::new(settings.series_cache_bytes_max),
+            counters: Counters::default(),
+            pool: BatchPool::default(),
+            queue: Queue::default(),
+            readiness: Readiness::default(),
+            recovery: OnceLock::new(),
+            maintenance: Mutex::default(),
+            wal_syncer: interval.then(Arc::default),
+            writer: OnceLock::new(),
+            sync_waits: AtomicBool::new(false),
+            maintenance_waits: AtomicBool::new(false),
+            maintenance_timed: AtomicBool::new(false),
+            stopping: AtomicBool::new(false),
+            failed: OnceLock::new(),
+            settings,
+        }
+    }
+
+    /// Does something while nothing else changes the head or the logs. Commits wait meanwhile: keep it short.
+    ///
+    /// # Panics
+    /// When the database is not ready.
+    pub(crate) fn with_writer<T>(&self, act: impl FnOnce(&mut Writer) -> T) -> T {
+        act(&mut self.writer.get().expect("only a database that is ready is written to").lock())
+    }
+
+    /// The log has been read: from now on it is written.
+    pub(crate) fn set_writer(&self, writer: Writer) {
+        assert!(self.writer.set(Mutex::new(writer)).is_ok(), "a database becomes ready once");
+    }
+
+    /// Takes no writes from now on: after a failed sync nobody knows what the log holds.
+    pub(crate) fn fail(&self, reason: String) {
+        tracing::error!(
+            directory = %self.directory.display(), reason,
+            "the write-ahead log cannot be written; writes are refused until the next start"
+        );
+        let _ = self.failed.set(reason.into());
+    }
+
+    pub(crate) fn failure(&self) -> Option<CommitError> {
+        self.failed.get().map(|reason| CommitError::Log(Arc::clone(reason)))
+    }
+
+    /// A log was written to: it is synced when its interval has passed.
+    pub(crate) fn logged(self: &Arc<Self>) {
+        if let WalSync::Interval(interval) = self.settings.wal_sync
+            && !self.sync_waits.swap(true, Ordering::AcqRel)
+        {
+            self.work.timers.push(self.clock.monotonic().plus(interval), Task::Sync, Arc::downgrade(self));
+        }
+    }
+
+    /// Syncs what was written to the logs.
+    pub(crate) fn sync_logs(&self) {
+        // First: what is written from here on asks again.
+        self.sync_waits.store(false, Ordering::Release);
+        if let Some(syncer) = &self.wal_syncer
+            && self.failure().is_none()
+            && let Err(error) = syncer.sync(&self.counters)
+        {
+            self.fail(format!("sync: {error}"));
+        }
+    }
+
+    /// Has a round of maintenance begun soon, unless one waits already.
+    pub(crate) fn start_maintenance(self: &Arc<Self>) {
+        self.maintenance_timed.store(false, Ordering::Release);
+        if self.is_stopping() || self.maintenance_waits.swap(true, Ordering::AcqRel) {
+            return;
+        }
+        let shared = Arc::clone(self);
+        self.work.background.push(Urgency::Slow, Box::new(move || shared.maintain()));
+    }
+
+    /// Has the next round of maintenance begun after this time, unless one comes anyway.
+    pub(crate) fn maintain_after(self: &Arc<Self>, delay: Duration) {
+        if !self.maintenance_timed.swap(true, Ordering::AcqRel) {
+            self.work.timers.push(self.clock.monotonic().plus(delay), Task::Maintain, Arc::downgrade(self));
+        }
+    }
+
+    fn maintain(self: &Arc<Self>) {
+        // First: who asks from here on gets a round of his own.
+        self.maintenance_waits.store(false, Ordering::Release);
+        let mut delay = MAINTENANCE_RETRY;
+        // Whoever holds the lock may do so for long; threads are few.
+        if let Some(held) = self.maintenance.try_lock()
+            && !self.is_stopping()
+        {
+            delay = maintenance::round(self, self.clock.now());
+            drop(held);
+        }
+        self.maintain_after(delay);
+    }
+
+    /// The database is being closed: whatever takes long gives up at the next place where it can.
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.store(true, Ordering::Release);
+    }
+}
+
+/// When a round of maintenance that could not begin is tried again.
+const MAINTENANCE_RETRY: Duration = Duration::from_secs(5);
