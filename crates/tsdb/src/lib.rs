@@ -17,6 +17,7 @@ mod admission;
 mod appender;
 mod batch;
 mod committer;
+mod compaction;
 mod db;
 mod engine;
 mod head;
@@ -32,6 +33,7 @@ mod shared;
 mod stats;
 mod ticket;
 
+pub use compaction::{BlockChunk, BlockWriter, FROM_OUT_OF_ORDER, Origin, WriteBlockError};
 pub use db::{Db, OpenError};
 pub use engine::{Engine, EngineSettings};
 pub use head::SeriesExemplars;
