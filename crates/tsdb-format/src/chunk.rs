@@ -4,6 +4,7 @@
 //! what a head keeps in memory. Both start with the number of samples (two bytes, big endian).
 
 mod compare;
+mod foreign;
 mod histogram;
 mod layout;
 mod varbit;
@@ -11,6 +12,7 @@ mod xor;
 mod xor_value;
 
 pub use compare::same_observations;
+pub use foreign::{UnreadableChunk, plain};
 pub use histogram::{HistogramChunk, HistogramDecoder, Misfit};
 pub use xor::{XorChunk, XorDecoder};
 
@@ -24,6 +26,18 @@ pub enum ChunkEncoding {
     Histogram = 2,
     /// Native histograms with fractional counts.
     FloatHistogram = 3,
+}
+
+impl ChunkEncoding {
+    /// The encoding of this byte, if samples are packed so here.
+    pub const fn from_byte(byte: u8) -> Option<Self> {
+        match byte {
+            1 => Some(Self::Xor),
+            2 => Some(Self::Histogram),
+            3 => Some(Self::FloatHistogram),
+            _ => None,
+        }
+    }
 }
 
 /// Bytes that are no chunk.

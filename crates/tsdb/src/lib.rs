@@ -16,6 +16,7 @@
 mod admission;
 mod appender;
 mod batch;
+mod block;
 mod committer;
 mod compaction;
 mod db;

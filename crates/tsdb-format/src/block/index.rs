@@ -13,6 +13,7 @@ use super::CorruptBlock;
 
 pub use postings::Postings;
 pub use read::{Index, IndexedSeries, LabelValues};
+pub use toc::{TOC_BYTES, check_toc};
 pub use write::IndexWriter;
 
 /// A series inside one block's index; means nothing elsewhere. In version 2 its entry begins at 16 times this number, in

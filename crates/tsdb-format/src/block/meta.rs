@@ -28,6 +28,14 @@ pub struct BlockMeta {
     pub other: Map<String, Value>,
 }
 
+impl BlockMeta {
+    /// The width in milliseconds of the stretches that each value stands for, when Thanos has downsampled the block.
+    pub fn downsampled_to_ms(&self) -> Option<i64> {
+        let resolution = self.other.get("thanos")?.get("downsample")?.get("resolution")?.as_i64()?;
+        (resolution != 0).then_some(resolution)
+    }
+}
+
 /// Counts of a block; a zero is left out.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default)]
@@ -128,6 +136,9 @@ mod tests {
         let meta = decode(text.as_bytes()).unwrap();
         assert_eq!((meta.stats.num_samples, meta.compaction.level, meta.compaction.parents.len()), (3, 2, 1));
         assert_eq!(decode(&encode(&meta)).unwrap(), meta);
+        assert_eq!(meta.downsampled_to_ms(), None);
+        let downsampled = text.replace("\"resolution\":0", "\"resolution\":300000");
+        assert_eq!(decode(downsampled.as_bytes()).unwrap().downsampled_to_ms(), Some(300_000));
         let written: Value = serde_json::from_slice(&encode(&meta)).unwrap();
         assert_eq!(written["thanos"]["labels"]["a"], "b");
         assert!(written["stats"].get("numSeries").is_none());

@@ -96,6 +96,54 @@ pub fn check_header(file: &[u8]) -> Result<(), CorruptBlock> {
     }
 }
 
+/// Where a chunk's fields are in the bytes it was found in.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Frame {
+    /// Its encoding byte.
+    pub encoding: u8,
+    /// Its data.
+    pub data: std::ops::Range<usize>,
+    /// The end of its checksum.
+    pub end: usize,
+}
+
+/// Finds the fields of the chunk that begins at `offset`. Verifies nothing; see [`verify`].
+///
+/// # Errors
+/// When no chunk can begin there, or it is not whole.
+pub fn frame(bytes: &[u8], offset: usize) -> Result<Frame, CorruptBlock> {
+    let short = || corrupt(offset as u64, "a chunk reaches beyond its segment");
+    if offset > bytes.len() {
+        return Err(short());
+    }
+    let mut cursor = Cursor::new(bytes, offset);
+    let length = cursor.uvarint().and_then(|length| usize::try_from(length).ok()).ok_or_else(short)?;
+    let encoding = cursor.byte().ok_or_else(short)?;
+    let start = cursor.position();
+    cursor.take(length).and_then(|_| cursor.take(CHECKSUM_BYTES)).ok_or_else(short)?;
+    Ok(Frame { encoding, data: start..start + length, end: cursor.position() })
+}
+
+/// How many bytes the chunk takes that begins with `bytes`, from its length to its checksum; `None` when they are too few
+/// to tell, or no length.
+pub fn framed_bytes(bytes: &[u8]) -> Option<u64> {
+    let mut cursor = Cursor::new(bytes, 0);
+    let length = cursor.uvarint()?;
+    length.checked_add((cursor.position() + 1 + CHECKSUM_BYTES) as u64)
+}
+
+/// Verifies the checksum of a chunk that [`frame`] found in `bytes`.
+///
+/// # Errors
+/// When it is wrong.
+pub fn verify(bytes: &[u8], frame: &Frame) -> Result<(), CorruptBlock> {
+    let checksum = &bytes[frame.data.end..frame.end];
+    if crc32c::crc32c(&bytes[frame.data.start - 1..frame.data.end]).to_be_bytes() == checksum {
+        return Ok(());
+    }
+    Err(corrupt(frame.data.start as u64, "the checksum of a chunk is wrong"))
+}
+
 /// The encoding byte and the data of the chunk that begins at `offset`, its checksum verified.
 ///
 /// # Errors
@@ -105,15 +153,9 @@ pub fn read_chunk(file: &[u8], offset: u32) -> Result<(u8, &[u8]), CorruptBlock>
     if start < HEADER.len() || start > file.len() {
         return Err(corrupt(u64::from(offset), "a reference to a chunk outside its segment"));
     }
-    let mut cursor = Cursor::new(file, start);
-    let short = || corrupt(u64::from(offset), "a chunk reaches beyond its segment");
-    let length = cursor.uvarint().and_then(|length| usize::try_from(length).ok()).ok_or_else(short)?;
-    let framed = length.checked_add(1).and_then(|bytes| cursor.take(bytes)).ok_or_else(short)?;
-    let checksum = cursor.take(CHECKSUM_BYTES).ok_or_else(short)?;
-    if crc32c::crc32c(framed).to_be_bytes() != checksum {
-        return Err(corrupt(u64::from(offset), "the checksum of a chunk is wrong"));
-    }
-    Ok((framed[0], &framed[1..]))
+    let frame = frame(file, start)?;
+    verify(file, &frame).map_err(|error| CorruptBlock { offset: u64::from(offset), ..error })?;
+    Ok((frame.encoding, &file[frame.data]))
 }
 
 fn corrupt(offset: u64, what: &'static str) -> CorruptBlock {
@@ -122,6 +164,8 @@ fn corrupt(offset: u64, what: &'static str) -> CorruptBlock {
 
 /// The largest file that Prometheus writes.
 pub const SEGMENT_BYTES_MAX: u64 = 512 << 20;
+/// Length of what stands before the first chunk.
+pub const HEADER_BYTES: usize = HEADER.len();
 const HEADER: [u8; 8] = [0x85, 0xbd, 0x40, 0xdd, 1, 0, 0, 0];
 const CHECKSUM_BYTES: usize = 4;
 const UVARINT32_BYTES_MAX: usize = 5;

@@ -28,7 +28,12 @@ impl Toc {
     pub(crate) fn decode(file: &[u8]) -> Result<Self, CorruptBlock> {
         let start = file.len().checked_sub(TOC_BYTES).filter(|start| *start >= HEADER_BYTES);
         let start = start.ok_or_else(|| corrupt(0, "the file is too short for an index"))?;
-        let (fields, checksum) = file[start..].split_at(TOC_BYTES - CHECKSUM_BYTES);
+        Self::parse(&file[start..], start)
+    }
+
+    /// From the bytes of the table alone, which begin at `start`.
+    fn parse(bytes: &[u8], start: usize) -> Result<Self, CorruptBlock> {
+        let (fields, checksum) = bytes.split_at(TOC_BYTES - CHECKSUM_BYTES);
         if crc32c::crc32c(fields).to_be_bytes() != checksum {
             return Err(corrupt(start, "the checksum of the table of contents is wrong"));
         }
@@ -46,4 +51,23 @@ impl Toc {
     }
 }
 
-pub(crate) const TOC_BYTES: usize = 6 * 8 + CHECKSUM_BYTES;
+/// Checks the last [`TOC_BYTES`] of an index of `length` bytes: the table of contents, and whether what it names can be
+/// there. What else the index holds is not looked at.
+///
+/// # Errors
+/// When they are not the end of an index of this length.
+pub fn check_toc(tail: &[u8], length: u64) -> Result<(), CorruptBlock> {
+    let start = length.saturating_sub(TOC_BYTES as u64);
+    let moved = |error: CorruptBlock| CorruptBlock { offset: start, ..error };
+    if tail.len() != TOC_BYTES || start < HEADER_BYTES as u64 {
+        return Err(corrupt(0, "the file is too short for an index"));
+    }
+    let toc = Toc::parse(tail, 0).map_err(moved)?;
+    let Toc { symbols, series, label_indices, label_table, postings, postings_table } = toc;
+    let beyond =
+        [symbols, series, label_indices, label_table, postings, postings_table].into_iter().any(|at| at > start);
+    if beyond { Err(moved(corrupt(0, "the table of contents points beyond the file: it is cut"))) } else { Ok(()) }
+}
+
+/// Length of the table of contents with its checksum.
+pub const TOC_BYTES: usize = 6 * 8 + CHECKSUM_BYTES;
