@@ -17,7 +17,7 @@ use crate::engine::{Engine, Urgency, contained};
 use crate::head::{SeriesExemplars, matching};
 use crate::log::{Log, Recovery, replay};
 use crate::maintenance;
-use crate::querier::HeadQuerier;
+use crate::querier::DbQuerier;
 use crate::readiness::Ready;
 use crate::settings::Settings;
 use crate::stats::Stats;
@@ -176,7 +176,7 @@ impl Storage for Db {
 
 impl Queryable for Db {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
-        Box::new(HeadQuerier::new(Arc::clone(&self.shared), range))
+        Box::new(DbQuerier::new(Arc::clone(&self.shared), range))
     }
 }
 

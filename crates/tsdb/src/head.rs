@@ -6,6 +6,7 @@
 
 mod exemplars;
 mod index;
+mod part;
 mod postings;
 mod series;
 
@@ -20,6 +21,7 @@ use storage::TimeRange;
 pub use exemplars::SeriesExemplars;
 pub(crate) use exemplars::{ExemplarRing, Verdict};
 pub(crate) use index::{Index, Lookup};
+pub(crate) use part::HeadPart;
 pub(crate) use postings::matching;
 pub(crate) use series::MemSeries;
 use series::Sealed;

@@ -11,13 +11,20 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Labels, Matcher, TimestampMs};
-use storage::{QueryError, TimeRange};
+use storage::{BoxFuture, QueryError, TimeRange};
 use tsdb_format::chunk::ChunkEncoding;
 
 /// A holder of samples. What a part has been asked for stays readable when the part is gone from the database.
 pub(crate) trait Part: Send + Sync {
     /// Whether it may have samples in this range.
     fn overlaps(&self, range: TimeRange) -> bool;
+
+    /// Brings near what a selection with these arguments is going to read, where that takes waiting for a network. A hint:
+    /// what does not come is asked for, and fails, when it is read.
+    fn prefetch<'a>(&'a self, matchers: &'a [Matcher], range: TimeRange, want: Want) -> BoxFuture<'a, ()> {
+        let _ = (matchers, range, want);
+        Box::pin(std::future::ready(()))
+    }
 
     /// Its series that meet all matchers (none: all) and may have samples in `range`, in order of labels, each once.
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError>;
@@ -118,6 +125,11 @@ pub(crate) trait ChunkStore: Send + Sync {
     /// # Errors
     /// When the bytes do not check out; the store has told of it and counted it.
     fn read(&self, reference: u64) -> Result<(ChunkEncoding, Bytes), QueryError>;
+
+    /// Is told that a chunk's checksum is right and yet its data are none that can be unpacked.
+    fn damaged(&self, reference: u64, error: &QueryError) {
+        tracing::warn!(reference, %error, "a chunk cannot be unpacked");
+    }
 }
 
 impl Chunk {

@@ -1,64 +1,89 @@
-//! Reading: matchers → series, one by one; a series → its samples, chunk by chunk.
+//! Reading: every part that may have samples of a range is asked, series of equal labels are put together, and their
+//! samples are unpacked as they are walked over.
+//!
+//! The order of parts is that in which samples were stored: blocks as they were made, then what is in memory. A sample that
+//! stands in several is one; where values differ, the first counts.
+//!
+//! What is damaged is left out, told and counted, and the rest is served. What cannot be reached at the moment is an error:
+//! a part would look like all.
 
 use std::sync::Arc;
 
-use model::{LabelsBuilder, Matcher};
-use storage::{Batch, BoxFuture, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
-use tsdb_format::chunk::{ChunkEncoding, CorruptChunk, HistogramDecoder, XorDecoder};
+use model::Matcher;
+use storage::{BoxFuture, Querier, QueryError, SelectHints, Series, SeriesSet, TimeRange};
 
 use crate::committer::Shared;
-use crate::head::{Chunk, matching};
+use crate::head::HeadPart;
+use crate::merge::{SeriesMerge, Witness, samples};
+use crate::part::{Part, SeriesSource as _, Want};
 use crate::readiness::Ready;
 
-pub(crate) struct HeadQuerier {
+pub(crate) struct DbQuerier {
     shared: Arc<Shared>,
     range: TimeRange,
 }
 
-impl HeadQuerier {
+impl DbQuerier {
     pub(crate) fn new(shared: Arc<Shared>, range: TimeRange) -> Self {
         Self { shared, range }
     }
 
-    /// The head is read when the log is.
-    async fn ready(&self) -> Result<(), QueryError> {
+    /// Parts that may have samples in a range, in order of precedence, near enough to be read without waiting.
+    async fn parts(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        want: Want,
+    ) -> Result<Vec<Arc<dyn Part>>, QueryError> {
+        if range.start > range.end {
+            return Ok(Vec::new());
+        }
         let ready = Ready(Arc::clone(&self.shared)).await;
-        ready.map_err(|error| QueryError::Unavailable(error.to_string().into()))
+        ready.map_err(|error| QueryError::Unavailable(error.to_string().into()))?;
+        let mut parts: Vec<Arc<dyn Part>> = vec![Arc::new(HeadPart::new(&self.shared))];
+        parts.retain(|part| part.overlaps(range));
+        for part in &parts {
+            part.prefetch(matchers, range, want).await;
+        }
+        Ok(parts)
     }
 
-    /// Slots of the series that meet all matchers; `None` for all series.
-    fn slots(&self, matchers: &[Matcher]) -> Option<Vec<u32>> {
-        (!matchers.is_empty()).then(|| matching(&mut self.shared.head.index.read(), matchers))
-    }
-
-    fn sorted_slots(&self, matchers: &[Matcher]) -> Vec<u32> {
-        let mut index = self.shared.head.index.read();
-        let mut slots = matching(&mut index, matchers);
-        slots.sort_unstable_by(|left, right| index.compare(*left, *right));
-        slots
+    /// Texts of all parts, sorted, each once.
+    async fn texts(
+        &self,
+        matchers: &[Matcher],
+        limit: usize,
+        of: impl Fn(&dyn Part) -> Result<Vec<String>, QueryError>,
+    ) -> Result<Vec<String>, QueryError> {
+        let mut texts = Vec::new();
+        for part in self.parts(matchers, self.range, Want::Labels).await? {
+            let more = of(&*part)?;
+            texts = if texts.is_empty() { more } else { union(texts, more) };
+        }
+        if limit > 0 {
+            texts.truncate(limit);
+        }
+        Ok(texts)
     }
 }
 
-impl Querier for HeadQuerier {
+impl Querier for DbQuerier {
     fn select<'a>(
         &'a self,
         matchers: &'a [Matcher],
         hints: SelectHints,
     ) -> BoxFuture<'a, Result<Box<dyn SeriesSet>, QueryError>> {
         Box::pin(async move {
-            self.ready().await?;
-            let range =
-                TimeRange { start: self.range.start.max(hints.range.start), end: self.range.end.min(hints.range.end) };
-            let overlaps = range.start <= range.end && self.shared.head.overlaps(range);
-            let slots = if overlaps { self.sorted_slots(matchers) } else { Vec::new() };
-            let left = if hints.limit == 0 { usize::MAX } else { hints.limit };
-            let set = HeadSeriesSet {
-                shared: Arc::clone(&self.shared),
-                slots: slots.into_iter(),
+            let (start, end) = (self.range.start.max(hints.range.start), self.range.end.min(hints.range.end));
+            let range = TimeRange { start, end };
+            let want = if hints.series_only { Want::Labels } else { Want::Samples };
+            let parts = self.parts(matchers, range, want).await?;
+            let sources = parts.iter().map(|part| part.select(matchers, range, want)).collect::<Result<_, _>>()?;
+            let set = SelectedSeries {
+                merge: SeriesMerge::new(sources)?,
                 range,
-                left,
-                series_only: hints.series_only,
-                builder: LabelsBuilder::default(),
+                left: if hints.limit == 0 { usize::MAX } else { hints.limit },
+                shared: Arc::clone(&self.shared),
             };
             Ok(Box::new(set) as Box<dyn SeriesSet>)
         })
@@ -69,15 +94,7 @@ impl Querier for HeadQuerier {
         matchers: &'a [Matcher],
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
-        Box::pin(async move {
-            self.ready().await?;
-            if !self.shared.head.overlaps(self.range) {
-                return Ok(Vec::new());
-            }
-            let slots = self.slots(matchers);
-            let names = self.shared.head.index.read().names_of(slots.as_deref());
-            Ok(limited(names, limit))
-        })
+        Box::pin(self.texts(matchers, limit, |part| part.label_names(matchers, self.range)))
     }
 
     fn label_values<'a>(
@@ -86,99 +103,74 @@ impl Querier for HeadQuerier {
         matchers: &'a [Matcher],
         limit: usize,
     ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
-        Box::pin(async move {
-            self.ready().await?;
-            if !self.shared.head.overlaps(self.range) {
-                return Ok(Vec::new());
-            }
-            let slots = self.slots(matchers);
-            let values = self.shared.head.index.read().values_of(name, slots.as_deref());
-            Ok(limited(values, limit))
-        })
+        Box::pin(self.texts(matchers, limit, move |part| part.label_values(name, matchers, self.range)))
     }
 }
 
-fn limited(mut texts: Vec<String>, limit: usize) -> Vec<String> {
-    if limit > 0 {
-        texts.truncate(limit);
+/// All texts of two sorted lists, sorted, each once.
+fn union(left: Vec<String>, right: Vec<String>) -> Vec<String> {
+    let mut all = Vec::with_capacity(left.len().max(right.len()));
+    let (mut left, mut right) = (left.into_iter().peekable(), right.into_iter().peekable());
+    while let (Some(first), Some(second)) = (left.peek(), right.peek()) {
+        let order = first.cmp(second);
+        let second = if order.is_ge() { right.next() } else { None };
+        all.extend(if order.is_le() { left.next() } else { second });
     }
-    texts
+    all.extend(left);
+    all.extend(right);
+    all
 }
 
-struct HeadSeriesSet {
-    shared: Arc<Shared>,
-    slots: std::vec::IntoIter<u32>,
+struct SelectedSeries {
+    merge: SeriesMerge,
     range: TimeRange,
     left: usize,
-    series_only: bool,
-    builder: LabelsBuilder,
+    shared: Arc<Shared>,
 }
 
-impl SeriesSet for HeadSeriesSet {
+impl SeriesSet for SelectedSeries {
     fn next(&mut self) -> Result<Option<Series>, QueryError> {
         if self.left == 0 {
             return Ok(None);
         }
-        let head = &self.shared.head;
-        for slot in self.slots.by_ref() {
-            let chunks = if self.series_only {
-                head.read(slot, |series| series.has_chunks(self.range)).then(Vec::new)
-            } else {
-                Some(head.read(slot, |series| series.chunks(self.range))).filter(|chunks| !chunks.is_empty())
-            };
-            if let Some(chunks) = chunks {
-                self.left -= 1;
-                let labels = head.index.read().labels(slot, &mut self.builder);
-                let samples = Box::new(ChunkIterator { chunks: chunks.into_iter(), range: self.range });
-                return Ok(Some(Series { labels, samples }));
-            }
-        }
-        Ok(None)
+        let Some(series) = self.merge.next()? else { return Ok(None) };
+        self.left -= 1;
+        let samples = Box::new(samples(series.chunks, self.range, Observer(Arc::clone(&self.shared))));
+        Ok(Some(Series { labels: series.labels, samples }))
     }
 }
 
-/// Samples of consecutive chunks, a chunk a batch.
-struct ChunkIterator {
-    chunks: std::vec::IntoIter<Chunk>,
-    range: TimeRange,
-}
+/// Counts what a query met.
+struct Observer(Arc<Shared>);
 
-impl SampleIterator for ChunkIterator {
-    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
-        for chunk in self.chunks.by_ref() {
-            batch.clear();
-            decode(&chunk, self.range, batch).map_err(|error| QueryError::Corrupt(error.to_string().into()))?;
-            if !batch.is_empty() {
-                return Ok(true);
+impl Witness for Observer {
+    fn conflict(&self) {
+        self.0.counters.query_conflicts.add(1);
+    }
+
+    fn unreadable(&self, error: QueryError) -> Result<(), QueryError> {
+        match error {
+            QueryError::Corrupt(_) => {
+                // Whoever holds the chunk has told of it.
+                self.0.counters.query_bad_chunks.add(1);
+                Ok(())
             }
+            QueryError::Unavailable(_) => Err(error),
         }
-        batch.clear();
-        Ok(false)
     }
 }
 
-fn decode(chunk: &Chunk, range: TimeRange, batch: &mut Batch) -> Result<(), CorruptChunk> {
-    match chunk.encoding {
-        ChunkEncoding::Xor => {
-            XorDecoder::new(&chunk.data)?.read(&mut batch.timestamps, &mut batch.floats, usize::MAX)?;
-            if chunk.start < range.start || range.end < chunk.end {
-                let first = batch.timestamps.partition_point(|at| *at < range.start);
-                let last = batch.timestamps.partition_point(|at| *at <= range.end);
-                batch.timestamps.truncate(last);
-                batch.floats.truncate(last);
-                batch.timestamps.drain(..first);
-                batch.floats.drain(..first);
-            }
-        }
-        encoding => {
-            for sample in HistogramDecoder::new(encoding, &chunk.data) {
-                let (at, histogram) = sample?;
-                if range.contains(at) {
-                    batch.timestamps.push(at);
-                    batch.histograms.push(histogram);
-                }
-            }
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn sorted_lists_become_one(left in prop::collection::btree_set("[a-c]{0,2}", 0..9), right in prop::collection::btree_set("[a-c]{0,2}", 0..9)) {
+            let both: Vec<String> = left.union(&right).cloned().collect();
+            prop_assert_eq!(union(left.into_iter().collect(), right.into_iter().collect()), both);
         }
     }
-    Ok(())
 }

@@ -45,6 +45,10 @@ pub struct Stats {
     pub series_cache_evictions: u64,
     /// Metadata of families beyond the limits, not kept.
     pub metadata_refused: u64,
+    /// Samples that a query left out because another value was stored for their time before.
+    pub query_conflicts: u64,
+    /// Chunks that a query left out because they could not be unpacked.
+    pub query_bad_chunks: u64,
 }
 
 /// Samples (and exemplars) refused, by reason.
@@ -109,7 +113,7 @@ macro_rules! counters {
 counters! {
     chunks, sealed_chunk_bytes, samples_appended, histograms_appended, exemplars_appended, duplicates, commits,
     wal_writes, wal_bytes, wal_segment, wal_syncs, series_cache_hits, series_cache_misses,
-    series_cache_evictions, metadata_refused,
+    series_cache_evictions, metadata_refused, query_conflicts, query_bad_chunks,
 }
 
 impl Counters {

@@ -22,7 +22,11 @@ pub(crate) fn decode(chunk: &Chunk, range: TimeRange, batch: &mut Batch) -> Resu
         })
         .map_err(|corrupt| {
             batch.clear();
-            QueryError::Corrupt(format!("chunk of {} to {}: {corrupt}", chunk.start, chunk.end).into())
+            let error = QueryError::Corrupt(format!("chunk of {} to {}: {corrupt}", chunk.start, chunk.end).into());
+            if let ChunkData::Stored { store, reference } = &chunk.data {
+                store.damaged(*reference, &error);
+            }
+            error
         })?;
     if chunk.start < range.start || range.end < chunk.end {
         clip(batch, range);

@@ -1,0 +1,91 @@
+//! The head as a part of its database: in-order and out-of-order samples of a series together.
+
+use std::sync::Arc;
+
+use model::{LabelsBuilder, Matcher};
+use storage::{QueryError, TimeRange};
+
+use super::{Chunk as MemChunk, matching};
+use crate::committer::Shared;
+use crate::part::{Chunk, ChunkData, Part, PartSeries, SeriesSource, Want};
+
+/// See the module's text.
+#[derive(Clone)]
+pub(crate) struct HeadPart {
+    shared: Arc<Shared>,
+}
+
+impl HeadPart {
+    /// What is in memory from now on. Must be made before the list of blocks is looked at: samples move from here to
+    /// there.
+    pub(crate) fn new(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared) }
+    }
+
+    /// Slots of the series that meet all matchers; `None` for all series.
+    fn slots(&self, matchers: &[Matcher]) -> Option<Vec<u32>> {
+        (!matchers.is_empty()).then(|| matching(&mut self.shared.head.index.read(), matchers))
+    }
+}
+
+impl Part for HeadPart {
+    fn overlaps(&self, range: TimeRange) -> bool {
+        self.shared.head.overlaps(range)
+    }
+
+    fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError> {
+        let mut index = self.shared.head.index.read();
+        let mut slots = matching(&mut index, matchers);
+        slots.sort_unstable_by(|left, right| index.compare(*left, *right));
+        drop(index);
+        let part = self.clone();
+        Ok(Box::new(HeadSeries { part, slots: slots.into_iter(), range, want, builder: LabelsBuilder::default() }))
+    }
+
+    fn label_names(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
+        let slots = self.slots(matchers);
+        Ok(self.shared.head.index.read().names_of(slots.as_deref()))
+    }
+
+    fn label_values(&self, name: &str, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
+        let slots = self.slots(matchers);
+        Ok(self.shared.head.index.read().values_of(name, slots.as_deref()))
+    }
+}
+
+/// Series of a selection, copied out of the head one by one.
+struct HeadSeries {
+    part: HeadPart,
+    slots: std::vec::IntoIter<u32>,
+    range: TimeRange,
+    want: Want,
+    builder: LabelsBuilder,
+}
+
+impl SeriesSource for HeadSeries {
+    fn next(&mut self) -> Result<Option<PartSeries>, QueryError> {
+        let head = &self.part.shared.head;
+        for slot in self.slots.by_ref() {
+            let chunks: Vec<Chunk> = match self.want {
+                Want::Samples => {
+                    head.read(slot, |series| series.chunks(self.range)).into_iter().map(Chunk::from).collect()
+                }
+                Want::Labels => Vec::new(),
+            };
+            if !chunks.is_empty()
+                || (self.want == Want::Labels && head.read(slot, |series| series.has_chunks(self.range)))
+            {
+                let labels = head.index.read().labels(slot, &mut self.builder);
+                return Ok(Some(PartSeries { labels, chunks }));
+            }
+        }
+        Ok(None)
+    }
+}
+
+impl From<MemChunk> for Chunk {
+    fn from(chunk: MemChunk) -> Self {
+        let MemChunk { start, end, encoding, data } = chunk;
+        Self { start, end, data: ChunkData::Memory(encoding, data), deleted: None }
+    }
+}
