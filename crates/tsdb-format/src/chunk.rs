@@ -7,8 +7,10 @@ mod compare;
 mod foreign;
 mod histogram;
 mod layout;
+mod start_times;
 mod varbit;
 mod xor;
+mod xor2;
 mod xor_value;
 
 pub use compare::same_observations;

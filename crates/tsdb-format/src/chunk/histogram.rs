@@ -9,6 +9,7 @@ use std::sync::Arc;
 use model::{Counts, NativeHistogram, ResetHint, TimestampMs};
 
 use super::layout::{Layout, LayoutError, absolute, union, widened};
+use super::start_times::StartTimes;
 use super::xor_value::XorValue;
 use super::{ChunkEncoding, CorruptChunk, increment_count, reserve, sample_count, varbit};
 use crate::bits::{BitReader, OutOfBits, write_bits};
@@ -178,6 +179,27 @@ impl HistogramChunk {
     }
 }
 
+/// The data without start times. `None` when there is no sample.
+///
+/// # Errors
+/// Data that are no histograms with start times.
+pub(super) fn without_start_times(
+    encoding: ChunkEncoding,
+    data: &[u8],
+) -> Result<Option<HistogramChunk>, CorruptChunk> {
+    let mut decoder = HistogramDecoder::with_start_times(encoding, data);
+    let header = decoder.header;
+    let Some(first) = decoder.next() else { return Ok(None) };
+    let (at, histogram) = first?;
+    let mut chunk = HistogramChunk::with_header(at, histogram, header);
+    for sample in decoder {
+        // They were one chunk before, so they have one layout, and belong together.
+        let (at, histogram) = sample?;
+        chunk.write(at, histogram);
+    }
+    Ok(Some(chunk))
+}
+
 fn any_falls<T: PartialOrd>(old: &[T], new: &[T]) -> bool {
     old.iter().zip(new).any(|(old, new)| new < old)
 }
@@ -319,6 +341,7 @@ pub struct HistogramDecoder<'a> {
     count: u16,
     read: u16,
     header: u8,
+    start_times: StartTimes,
     state: Option<(Layout, Running)>,
     failed: bool,
 }
@@ -332,7 +355,21 @@ impl<'a> HistogramDecoder<'a> {
         assert!(encoding != ChunkEncoding::Xor, "a chunk of floats has no histograms");
         // Data too short for a count are told as an error by the first read.
         let count = sample_count(data).unwrap_or(0);
-        Self { reader: BitReader::new(data), encoding, count, read: 0, header: 0, state: None, failed: false }
+        let header = data.get(2).map_or(0, |header| header & HEADER_MASK);
+        Self::with(data, encoding, count, header, StartTimes::NONE)
+    }
+
+    /// A decoder of data with start times, whose first two bytes are the header's two bits and a shorter count.
+    fn with_start_times(encoding: ChunkEncoding, data: &'a [u8]) -> Self {
+        let count = sample_count(data).unwrap_or(0);
+        let header = (count >> 8) as u8 & HEADER_MASK;
+        let start_times = StartTimes::of_header(data.get(2).copied().unwrap_or(0));
+        Self::with(data, encoding, count & 0x3fff, header, start_times)
+    }
+
+    fn with(data: &'a [u8], encoding: ChunkEncoding, count: u16, header: u8, start_times: StartTimes) -> Self {
+        let reader = BitReader::new(data);
+        Self { reader, encoding, count, read: 0, header, start_times, state: None, failed: false }
     }
 
     fn sample(&mut self) -> Result<(TimestampMs, Arc<NativeHistogram>), CorruptChunk> {
@@ -342,6 +379,11 @@ impl<'a> HistogramDecoder<'a> {
                 let next = running.next(&mut self.reader);
                 next.map_err(|error| self.corrupt(error))?;
             }
+        }
+        match self.start_times.skip(&mut self.reader, self.read) {
+            Ok(true) => {}
+            Ok(false) => return Err(self.corrupt(LayoutError::Invalid("number longer than 64 bits"))),
+            Err(error) => return Err(self.corrupt(error.into())),
         }
         self.read += 1;
         let (layout, running) = self.state.as_ref().expect("just read");
@@ -357,9 +399,7 @@ impl<'a> HistogramDecoder<'a> {
 
     fn first(&mut self) -> Result<(), CorruptChunk> {
         let state = read_first(&mut self.reader, self.encoding).map_err(|error| self.corrupt(error))?;
-        let (header, layout, running) = state;
-        self.header = header;
-        self.state = Some((layout, running));
+        self.state = Some(state);
         Ok(())
     }
 
@@ -405,9 +445,9 @@ impl Iterator for HistogramDecoder<'_> {
     }
 }
 
-fn read_first(reader: &mut BitReader<'_>, encoding: ChunkEncoding) -> Result<(u8, Layout, Running), LayoutError> {
-    reader.skip(16)?;
-    let header = reader.bits(8)? as u8 & HEADER_GAUGE;
+fn read_first(reader: &mut BitReader<'_>, encoding: ChunkEncoding) -> Result<(Layout, Running), LayoutError> {
+    // Count and header.
+    reader.skip(24)?;
     let layout = Layout::read(reader)?;
     let timestamp = varbit::int(reader)?;
     let (sum, counts) = match encoding {
@@ -432,7 +472,7 @@ fn read_first(reader: &mut BitReader<'_>, encoding: ChunkEncoding) -> Result<(u8
             (sum, RunningCounts::Integer { count, zero_count, buckets })
         }
     };
-    Ok((header, layout, Running { timestamp, delta: 0, sum, counts }))
+    Ok((layout, Running { timestamp, delta: 0, sum, counts }))
 }
 
 /// Number of buckets of a first sample, after a check that so many can follow.
@@ -543,6 +583,8 @@ fn read_xor(value: &mut XorValue, reader: &mut BitReader<'_>) -> Result<(), Layo
     if value.read(reader)? { Ok(()) } else { Err(LayoutError::Invalid("impossible window of significant bits")) }
 }
 
+/// The bits of a header that count.
+const HEADER_MASK: u8 = 0b1100_0000;
 const HEADER_UNKNOWN: u8 = 0b0000_0000;
 const HEADER_RESET: u8 = 0b1000_0000;
 const HEADER_GAUGE: u8 = 0b1100_0000;

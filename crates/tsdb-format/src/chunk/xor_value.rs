@@ -52,24 +52,38 @@ impl XorValue {
         }
         if next >> 62 == 0b10 {
             reader.skip(2)?;
-            if self.leading == NO_WINDOW {
-                return Ok(false);
-            }
-        } else {
-            reader.skip(13)?;
-            let leading = (next >> 57) as u8 & 31;
-            let significant = match (next >> 51) as u8 & 63 {
-                0 => 64,
-                significant => significant,
-            };
-            if leading + significant > 64 {
-                return Ok(false);
-            }
-            (self.leading, self.trailing) = (leading, 64 - leading - significant);
+            return self.read_in_window(reader);
+        }
+        reader.skip(2)?;
+        self.read_with_window(reader)
+    }
+
+    /// The bits of a value that changed where the one before did; `Ok(false)` when none has changed yet.
+    #[inline]
+    pub(super) fn read_in_window(&mut self, reader: &mut BitReader<'_>) -> Result<bool, OutOfBits> {
+        if self.leading == NO_WINDOW {
+            return Ok(false);
         }
         let significant = 64 - self.leading - self.trailing;
         self.bits ^= reader.bits(significant)? << self.trailing;
         Ok(true)
+    }
+
+    /// A new window and the bits in it; `Ok(false)` when the window is impossible.
+    #[inline]
+    pub(super) fn read_with_window(&mut self, reader: &mut BitReader<'_>) -> Result<bool, OutOfBits> {
+        let next = reader.peek();
+        reader.skip(11)?;
+        let leading = (next >> 59) as u8;
+        let significant = match (next >> 53) as u8 & 63 {
+            0 => 64,
+            significant => significant,
+        };
+        if leading + significant > 64 {
+            return Ok(false);
+        }
+        (self.leading, self.trailing) = (leading, 64 - leading - significant);
+        self.read_in_window(reader)
     }
 }
 
