@@ -15,7 +15,7 @@ mod xor_value;
 
 pub use compare::same_observations;
 pub use foreign::{UnreadableChunk, plain};
-pub use histogram::{HistogramChunk, HistogramDecoder, Misfit};
+pub use histogram::{HistogramChunk, HistogramDecoder, Misfit, begins_with_reset};
 pub use xor::{XorChunk, XorDecoder};
 
 /// How a chunk's samples are packed. Discriminants are the encoding bytes on disk.

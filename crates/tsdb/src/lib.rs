@@ -34,7 +34,7 @@ mod shared;
 mod stats;
 mod ticket;
 
-pub use compaction::{BlockChunk, BlockWriter, FROM_OUT_OF_ORDER, Origin, WriteBlockError};
+pub use compaction::{BlockChunk, BlockWriter, ChunkCutter, FROM_OUT_OF_ORDER, Origin, WriteBlockError};
 pub use db::{Db, OpenError};
 pub use engine::{Engine, EngineSettings};
 pub use head::SeriesExemplars;

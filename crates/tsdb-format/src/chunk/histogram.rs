@@ -332,6 +332,11 @@ impl Running {
     }
 }
 
+/// Whether the data of a histogram chunk say that a counter was reset before its first sample.
+pub fn begins_with_reset(data: &[u8]) -> bool {
+    data.get(2).is_some_and(|header| header & HEADER_GAUGE == HEADER_RESET)
+}
+
 /// Reads the samples of a histogram chunk.
 ///
 /// Hints are Prometheus': gauges in a chunk of gauges; otherwise the first sample may follow a reset and the rest do not.

@@ -2,11 +2,11 @@
 //! the next size.
 
 use std::ops::Range;
-use std::time::Duration;
 
 use model::TimestampMs;
 
 use crate::part::aligned;
+use crate::settings::Settings;
 
 /// The sizes in use, in milliseconds, from the smallest to the largest.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -15,17 +15,11 @@ pub(crate) struct BlockRanges {
 }
 
 impl BlockRanges {
-    /// Sizes from `smallest_ms` up to 31 days or a tenth of the retention, whichever is shorter; always at least one.
-    pub(crate) fn new(smallest_ms: i64, retention: Duration) -> Self {
-        assert!(smallest_ms > 0, "blocks have a range");
-        let tenth = i64::try_from(retention.as_millis() / 10).unwrap_or(i64::MAX);
-        let largest = tenth.min(LARGEST_MS);
-        let sizes = std::iter::successors(Some(smallest_ms), |size| size.checked_mul(STEP));
-        let mut sizes_ms: Vec<i64> = sizes.take_while(|size| *size <= largest).collect();
-        if sizes_ms.is_empty() {
-            sizes_ms.push(smallest_ms);
-        }
-        Self { sizes_ms }
+    /// Sizes as the settings bound them; always at least one.
+    pub(crate) fn new(settings: &Settings) -> Self {
+        let largest = settings.largest_block_range_ms();
+        let sizes = std::iter::successors(Some(settings.block_range_ms), |size| size.checked_mul(STEP));
+        Self { sizes_ms: sizes.take_while(|size| *size <= largest).collect() }
     }
 
     pub(crate) fn sizes_ms(&self) -> &[i64] {
@@ -53,29 +47,17 @@ impl BlockRanges {
 }
 
 const STEP: i64 = 3;
-const LARGEST_MS: i64 = 31 * 24 * 3600 * 1000;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const HOUR: i64 = 3_600_000;
-    const DAY: u64 = 86_400;
-
-    #[test]
-    fn sizes_follow_the_retention() {
-        let table: &[(u64, &[i64])] =
-            &[(548 * DAY, &[2, 6, 18, 54, 162, 486]), (15 * DAY, &[2, 6, 18]), (20 * 3600, &[2]), (3600, &[2])];
-        for (retention, hours) in table {
-            let ranges = BlockRanges::new(2 * HOUR, Duration::from_secs(*retention));
-            let sizes: Vec<i64> = ranges.sizes_ms().iter().map(|size| size / HOUR).collect();
-            assert_eq!(&sizes, hours, "{retention}");
-        }
-    }
 
     #[test]
     fn old_data_go_to_large_ranges_and_each_time_to_one() {
-        let ranges = BlockRanges::new(2 * HOUR, Duration::from_secs(548 * DAY));
+        let ranges = BlockRanges::new(&Settings::default());
+        assert_eq!(ranges.sizes_ms().iter().map(|size| size / HOUR).collect::<Vec<_>>(), [2, 6, 18, 54, 162, 486]);
         let of = |hour: i64, until: i64| {
             let range = ranges.range_of(TimestampMs(hour * HOUR), TimestampMs(until * HOUR));
             (range.start / HOUR, range.end / HOUR)
