@@ -69,7 +69,7 @@ impl Default for Settings {
             retention_bytes: None,
             block_range_ms: 2 * 3600 * 1000,
             out_of_order_window: None,
-            out_of_order_bytes_max: 64 << 20,
+            out_of_order_bytes_max: 256 << 20,
         }
     }
 }

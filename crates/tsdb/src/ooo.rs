@@ -1,0 +1,249 @@
+//! Samples that came late: older than their series' newest one, or than what was cut off the head. They are logged in
+//! `wbl`, kept here, found beside the head's, and written out as blocks of their own.
+//!
+//! There are two halves. New samples go to the *active* one. To be written out, it becomes the *flushing* one
+//! ([`Ooo::rotate`]): it takes no more samples, is still read, and is let go of when its blocks can be read. Views keep both
+//! alive, so a reader that takes its view before it looks at the blocks misses nothing.
+//!
+//! Invariants:
+//! - Only who holds the writer inserts or rotates.
+//! - No time of a series is twice in here, nor at once in here and in the head: whoever inserts has looked.
+//! - Chunks do not cross ranges of blocks. At most [`OPEN_RANGES_MAX`] ranges are open in the active half, but for a batch
+//!   that spans more by itself and finds none open.
+//!
+//! Not here: which samples are taken (`admission`), the log's files, writing blocks.
+
+mod encode;
+mod half;
+mod open_ranges;
+mod series;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::time::Duration;
+
+use environment::Monotonic;
+use model::{NativeHistogram, TimestampMs};
+use parking_lot::{Mutex, RwLock};
+use storage::TimeRange;
+
+use crate::compaction::BlockRanges;
+use crate::head::{HeadSample, Value};
+use crate::part::Chunk;
+
+pub(crate) use half::Half;
+pub(crate) use open_ranges::OpenRanges;
+
+/// See the module's text.
+pub(crate) struct Ooo {
+    view: RwLock<OooView>,
+    ranges: BlockRanges,
+    /// What is before it is complete but for what comes here: it goes to larger ranges.
+    complete_until: AtomicI64,
+    bytes_max: usize,
+    last_append: Mutex<Option<Monotonic>>,
+    /// A batch had to be sent away until there is room.
+    wanted: AtomicBool,
+}
+
+/// Both halves, as they are at one time. Samples that come later are seen, too, as long as the active half stays so.
+#[derive(Clone)]
+pub(crate) struct OooView {
+    flushing: Option<Arc<Half>>,
+    active: Arc<Half>,
+}
+
+/// Why a batch must come again.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, thiserror::Error)]
+pub(crate) enum Busy {
+    #[error(
+        "its old samples belong to more than {OPEN_RANGES_MAX} ranges of time together with those that wait to be stored as blocks, which has begun"
+    )]
+    Ranges,
+    #[error("{0} bytes of old samples wait to be stored as blocks")]
+    Bytes(usize),
+}
+
+impl Ooo {
+    /// Room for late samples that are written out in these ranges, at the latest when they take `bytes_max`.
+    pub(crate) fn new(ranges: BlockRanges, bytes_max: usize) -> Self {
+        Self {
+            view: RwLock::new(OooView { flushing: None, active: Arc::new(Half::new()) }),
+            ranges,
+            complete_until: AtomicI64::new(i64::MIN),
+            bytes_max,
+            last_append: Mutex::new(None),
+            wanted: AtomicBool::new(false),
+        }
+    }
+
+    /// What is here now. Taken before looking at the set of blocks, it misses nothing that is written out meanwhile.
+    pub(crate) fn view(&self) -> OooView {
+        self.view.read().clone()
+    }
+
+    /// Memory taken, bytes.
+    pub(crate) fn bytes(&self) -> usize {
+        self.view.read().halves().map(Half::bytes).sum()
+    }
+
+    /// Samples held.
+    pub(crate) fn samples(&self) -> u64 {
+        self.view.read().halves().map(Half::samples).sum()
+    }
+
+    /// Ranges of blocks that the active half's samples belong to.
+    pub(crate) fn open_ranges(&self) -> OpenRanges {
+        self.view.read().active.open_ranges().clone()
+    }
+
+    /// Whether the series has samples here. Its slot must stay its own as long.
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.view.read().halves().any(|half| half.contains(slot))
+    }
+
+    /// The value that the series has for exactly this time.
+    pub(crate) fn find(&self, slot: u32, at: TimestampMs) -> Option<Value> {
+        self.view.read().halves().find_map(|half| half.find(slot, at))
+    }
+
+    /// Everything before `time` is complete but for what comes here. Never goes back.
+    pub(crate) fn complete_until(&self, time: TimestampMs) {
+        self.complete_until.fetch_max(time.0, Ordering::Relaxed);
+    }
+
+    /// Whether there is room for samples of these times, and the ranges that they need: `planned` are those open or asked for
+    /// by batches before, and are more after it.
+    pub(crate) fn plan(&self, times: impl Iterator<Item = TimestampMs>, planned: &mut OpenRanges) -> Result<(), Busy> {
+        let mut wider = planned.clone();
+        let mut any = false;
+        for at in times {
+            any = true;
+            if wider.find(at).is_none() {
+                wider.open(self.range_of(at));
+            }
+        }
+        let bytes = self.bytes();
+        let busy = if any && bytes >= self.bytes_max.saturating_mul(2) {
+            Busy::Bytes(bytes)
+        } else if wider.len() > OPEN_RANGES_MAX && wider.len() > planned.len() && planned.len() > 0 {
+            Busy::Ranges
+        } else {
+            *planned = wider;
+            return Ok(());
+        };
+        self.wanted.store(true, Ordering::Relaxed);
+        Err(busy)
+    }
+
+    /// Takes in samples whose times their series have neither here nor in the head.
+    pub(crate) fn append(&self, samples: &[HeadSample], histograms: &[Arc<NativeHistogram>], now: Monotonic) {
+        if !samples.is_empty() {
+            let active = Arc::clone(&self.view.read().active);
+            active.append(samples, histograms, |at| self.range_of(at));
+            *self.last_append.lock() = Some(now);
+        }
+    }
+
+    /// Whether the active half should be written out: it is large, in the way of a batch, spread widely, or at rest.
+    pub(crate) fn is_due(&self, now: Monotonic) -> bool {
+        let view = self.view.read();
+        let active = &view.active;
+        if active.is_empty() {
+            return false;
+        }
+        let open = active.open_ranges();
+        let widely = open.len() > OPEN_RANGES_MAX / 2 && active.bytes() >= self.bytes_max / WIDELY_SHARE;
+        let old = open.as_slice().iter().any(|range| range.end <= self.complete_until.load(Ordering::Relaxed));
+        let rests = || self.last_append.lock().is_none_or(|last| now.since(last) >= REST);
+        self.must_flush(active) || widely || (old && rests())
+    }
+
+    /// Whether writing out must not wait for the next round of maintenance.
+    pub(crate) fn is_pressing(&self) -> bool {
+        let view = self.view.read();
+        !view.active.is_empty() && self.must_flush(&view.active)
+    }
+
+    /// The half to be written out: one that could not be before, or else the active one, in whose place an empty one comes.
+    /// `None` when there is nothing. Called by who holds the writer and starts a new segment of `wbl` at once, if the second
+    /// value says that the halves have changed.
+    pub(crate) fn rotate(&self) -> Option<(Arc<Half>, Rotated)> {
+        let mut view = self.view.write();
+        if let Some(flushing) = &view.flushing {
+            return Some((Arc::clone(flushing), Rotated::No));
+        }
+        if view.active.is_empty() {
+            return None;
+        }
+        let full = std::mem::replace(&mut view.active, Arc::new(Half::new()));
+        view.flushing = Some(Arc::clone(&full));
+        self.wanted.store(false, Ordering::Relaxed);
+        Some((full, Rotated::Yes))
+    }
+
+    /// The half that was to be written out can be read from blocks.
+    pub(crate) fn flushed(&self) {
+        self.view.write().flushing = None;
+    }
+
+    /// The ranges of blocks that the samples of a half belong to by now, rising, none in another.
+    pub(crate) fn ranges_of(&self, half: &Half) -> OpenRanges {
+        let mut ranges = OpenRanges::default();
+        for range in half.open_ranges().as_slice() {
+            ranges.open(self.range_of(TimestampMs(range.start)));
+            // What was open is not left alone when a larger range than today's was in use.
+            ranges.open(range.clone());
+        }
+        ranges
+    }
+
+    fn must_flush(&self, active: &Half) -> bool {
+        self.wanted.load(Ordering::Relaxed) || active.bytes() >= self.bytes_max
+    }
+
+    fn range_of(&self, at: TimestampMs) -> std::ops::Range<i64> {
+        self.ranges.range_of(at, TimestampMs(self.complete_until.load(Ordering::Relaxed)))
+    }
+}
+
+/// Whether the active half became the flushing one just now.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Rotated {
+    Yes,
+    No,
+}
+
+impl OooView {
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        self.halves().any(|half| half.overlaps(range))
+    }
+
+    /// The series' chunks that overlap `range`, appended to a list. They may overlap each other, but have no time in common.
+    pub(crate) fn chunks(&self, slot: u32, range: TimeRange, into: &mut Vec<Chunk>) {
+        self.halves().filter(|half| half.overlaps(range)).for_each(|half| half.chunks(slot, range, into));
+    }
+
+    /// Whether the series has chunks that overlap `range`.
+    pub(crate) fn has_chunks(&self, slot: u32, range: TimeRange) -> bool {
+        self.halves().any(|half| half.overlaps(range) && half.has_chunks(slot, range))
+    }
+
+    /// The older one first.
+    fn halves(&self) -> impl Iterator<Item = &Half> {
+        self.flushing.as_deref().into_iter().chain([&*self.active])
+    }
+}
+
+/// Ranges that are written to at once, each of which becomes a block.
+pub(crate) const OPEN_RANGES_MAX: usize = 20;
+
+/// With more than half of the ranges open, this part of the memory is enough to write them out before somebody has to wait;
+/// less would make many small blocks of a sender that jumps to and fro.
+const WIDELY_SHARE: usize = 16;
+
+/// Without a new sample for so long, what belongs to old ranges is complete.
+const REST: Duration = Duration::from_secs(600);
+
+#[cfg(test)]
+mod tests;
