@@ -62,3 +62,6 @@ const DOWNSAMPLED: u8 = 0xff;
 
 /// A chunk's count of no samples.
 const NO_SAMPLES: [u8; 2] = [0, 0];
+
+#[cfg(test)]
+mod tests;
