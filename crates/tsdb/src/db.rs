@@ -78,7 +78,7 @@ impl Db {
     /// an error.
     pub fn open(engine: &Arc<Engine>, directory: &Path, settings: Settings) -> Result<Arc<Self>, OpenError> {
         let disk = &engine.work().disk;
-        disk.create_directory(directory).map_err(OpenError::at("create", directory))?;
+        make_directory(&**disk, directory)?;
         let lock = lock(&**disk, directory)?;
         let shared = Arc::new(Shared::new(engine.work(), directory, settings));
         let opening = Arc::clone(&shared);
@@ -209,7 +209,7 @@ impl Shared {
 
     fn replay(&self) -> Result<(), OpenError> {
         let wal = self.directory.join("wal");
-        self.disk.create_directory(&wal).map_err(OpenError::at("create", &wal))?;
+        make_directory(&*self.disk, &wal)?;
         let mut replayed = replay(&*self.disk, &self.directory, &self.head, &self.counters)?;
         let number = replayed.next_segment;
         tell(&replayed.recovery, &self.directory);
@@ -235,6 +235,13 @@ impl Shared {
             self.fail(reason);
         }
     }
+}
+
+/// Makes a directory whose name survives a power cut, also where an earlier start died before it did.
+fn make_directory(disk: &dyn Disk, directory: &Path) -> Result<(), OpenError> {
+    disk.create_directory(directory).map_err(OpenError::at("create", directory))?;
+    let parent = directory.parent().unwrap_or(Path::new(""));
+    disk.sync_directory(parent).map_err(OpenError::at("sync", parent))
 }
 
 fn lock(disk: &dyn Disk, directory: &Path) -> Result<Box<dyn DiskLock>, OpenError> {
