@@ -12,6 +12,7 @@ use storage::{Appender, CommitError, Querier, Queryable, Storage, TimeRange};
 
 use crate::admission::Admission;
 use crate::appender::BatchAppender;
+use crate::block::Blocks;
 use crate::committer::{Shared, Writer};
 use crate::engine::{Engine, Urgency, contained};
 use crate::head::{SeriesExemplars, matching};
@@ -52,6 +53,9 @@ pub enum OpenError {
         /// The file that is locked.
         path: PathBuf,
     },
+    /// The disk did not let the blocks be looked at.
+    #[error("cannot open the blocks (check the disk and the permissions of the data directory)")]
+    Blocks(#[source] Box<dyn std::error::Error + Send + Sync>),
     /// Reading the log did not come to its end.
     #[error("reading the log of {} failed for a reason that the program's log tells", path.display())]
     Failed {
@@ -80,7 +84,8 @@ impl Db {
         let disk = &engine.work().disk;
         make_directory(&**disk, directory)?;
         let lock = lock(&**disk, directory)?;
-        let shared = Arc::new(Shared::new(engine.work(), directory, settings));
+        let blocks = Blocks::open(Arc::clone(disk), directory).map_err(|error| OpenError::Blocks(Box::new(error)))?;
+        let shared = Arc::new(Shared::new(engine.work(), directory, settings, blocks));
         let opening = Arc::clone(&shared);
         engine.work().background.push(Urgency::Urgent, Box::new(move || opening.read_log()));
         Ok(Arc::new(Self { shared, engine: Arc::clone(engine), lock: Mutex::new(Some(lock)) }))

@@ -10,6 +10,7 @@ use parking_lot::Mutex;
 use storage::CommitError;
 
 use crate::batch::{BatchPool, BatchSeries};
+use crate::block::Blocks;
 use crate::committer::{Queue, Writer};
 use crate::engine::{Task, Urgency, Work};
 use crate::head::Head;
@@ -29,6 +30,7 @@ pub(crate) struct Shared {
     /// The engine, without its threads.
     pub(crate) work: Arc<Work>,
     pub(crate) head: Head,
+    pub(crate) blocks: Blocks,
     pub(crate) keys: KeyCache,
     pub(crate) counters: Counters,
     pub(crate) pool: BatchPool,
@@ -51,7 +53,7 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(work: &Arc<Work>, directory: &Path, mut settings: Settings) -> Self {
+    pub(crate) fn new(work: &Arc<Work>, directory: &Path, mut settings: Settings, blocks: Blocks) -> Self {
         settings.series_max = settings.series_max.min(BatchSeries::NEW - 1);
         let interval = matches!(settings.wal_sync, WalSync::Interval(_));
         Self {
@@ -60,6 +62,7 @@ impl Shared {
             clock: Arc::clone(&work.clock),
             work: Arc::clone(work),
             head: Head::new(settings.exemplars_max),
+            blocks,
             keys: KeyCache::new(settings.series_cache_bytes_max),
             counters: Counters::default(),
             pool: BatchPool::default(),
