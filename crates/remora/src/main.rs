@@ -51,6 +51,11 @@ fn main() -> ExitCode {
     // The allocator asks for huge pages, which keep tens of megabytes resident that hold nothing. A kernel that does not
     // know the request is fine, too.
     let _unsupported = rustix::thread::disable_transparent_huge_pages(true);
+    if let Command::Up(_) | Command::Serve(_) = cli.command
+        && let Err(error) = host::raise_open_files_max()
+    {
+        eprintln!("remora: cannot raise the limit of open files, which many workspaces need: {error}");
+    }
     let result = match cli.command {
         Command::Sidecar { arguments } => {
             return sidecar::program("remora sidecar", arguments.into_iter().map(Into::into));

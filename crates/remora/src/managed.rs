@@ -1,8 +1,8 @@
 //! The service with its catalogue and all that follows it: what `up` and `serve` have in common.
 //!
-//! The order at the start: catalogue → databases of what is in it → policies, quotas and principals as it says → from now on
-//! they follow it → what is declared is made → background tasks → the edges. At the end the other way round: tasks, the
-//! last platform metrics, databases, catalogue.
+//! The order at the start: catalogue → places for the databases of what is in it, none of them open → policies, quotas and
+//! principals as it says → from now on they follow it → what is declared is made → background tasks → the edges. At the end the
+//! other way round: tasks, the last platform metrics, databases, catalogue.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -11,11 +11,11 @@ use std::time::Duration;
 use access::{Issuer, Verifier};
 use anyhow::Context;
 use authority::Authority;
-use catalog::{Snapshot, Store, StoreSettings};
+use catalog::{Store, StoreSettings};
 use environment::Clock;
 use http_serving::metrics::ConnectionMetrics;
 use identity::Environment;
-use model::EndpointDomain;
+use model::{AccountId, EndpointDomain, ResourceId};
 use quota::Quotas;
 use tokio::runtime::Handle;
 use tokio::sync::oneshot;
@@ -25,7 +25,7 @@ use tsdb::{Engine, EngineSettings};
 use crate::backup::Backups;
 use crate::budgets::Budgets;
 use crate::data_directory::DataDirectory;
-use crate::databases::{Databases, FollowCatalog, Opener};
+use crate::databases::{Databases, FollowCatalog, Opener, Resting};
 use crate::declared::{Declared, system_workspace};
 use crate::principals::Principals;
 use crate::propagation::{Propagation, Span};
@@ -38,6 +38,7 @@ pub(crate) struct ManagedSettings {
     pub(crate) directory: Arc<DataDirectory>,
     pub(crate) backup_directory: Option<PathBuf>,
     pub(crate) wal_sync: WalSync,
+    pub(crate) resting: Resting,
     pub(crate) store: StoreSettings,
     pub(crate) limits: quota::Limits,
     pub(crate) role_propagation: Span,
@@ -97,7 +98,7 @@ impl Managed {
             clock: Arc::clone(clock),
             runtime: Handle::current(),
         };
-        let databases = open_databases(&snapshot, opener).await?;
+        let databases = Databases::new(&snapshot, opener, settings.resting);
         let propagation = Propagation::new(&snapshot, settings.role_propagation, Arc::clone(clock));
         store.observe(Arc::new(Budgets::new(Arc::clone(&quotas), &snapshot)));
         store.observe(Arc::new(FollowCatalog(Arc::clone(&databases))));
@@ -136,7 +137,9 @@ impl Managed {
 
         let tasks = vec![
             tokio::spawn(propagation.run()),
-            tokio::spawn(Arc::clone(&databases).keep_trying(Arc::clone(clock))),
+            tokio::spawn(Arc::clone(&databases).keep_trying()),
+            tokio::spawn(Arc::clone(&databases).close_idle(system_account(Arc::clone(&store), system.clone()))),
+            tokio::spawn(Arc::clone(&databases).visit_closed()),
             tokio::spawn(purge_what_is_due(Arc::clone(&store), Arc::clone(clock))),
             tokio::spawn(async move { verifier.keep_keys_fresh().await }),
         ];
@@ -161,9 +164,9 @@ impl Managed {
         tasks.iter().for_each(JoinHandle::abort);
         let _already_ended = end_recording.send(());
         recording.await.context("recording platform metrics panicked")?;
-        let closed = tokio::task::spawn_blocking(move || databases.close()).await;
+        let closed = databases.close().await;
         store.close().await;
-        closed.context("closing the databases panicked")?
+        closed
     }
 }
 
@@ -182,10 +185,12 @@ async fn open_store(
     Ok(Arc::new(store))
 }
 
-async fn open_databases(snapshot: &Arc<Snapshot>, opener: Opener) -> anyhow::Result<Arc<Databases>> {
-    let snapshot = Arc::clone(snapshot);
-    let databases = tokio::task::spawn_blocking(move || Databases::open(&snapshot, opener));
-    databases.await.context("opening the databases panicked")?
+/// Finds the system workspace that there is: it is written to every minute.
+fn system_account(store: Arc<Store>, system: ResourceId) -> impl Fn() -> Option<AccountId> {
+    move || {
+        let snapshot = store.catalog().snapshot();
+        snapshot.workspaces().get(&catalog::key(&system)).map(|workspace| workspace.account_id)
+    }
 }
 
 /// Lets go of deleted workspaces whose time is over, now and every hour, for ever.

@@ -9,7 +9,7 @@ use platform_metrics::{Parts, Recorded, Recorder, until_next_minute};
 use quota::Quotas;
 use tokio::sync::oneshot;
 
-use crate::databases::Databases;
+use crate::databases::{Databases, OnDemand};
 
 /// What is recorded, and where.
 pub(crate) struct Recording {
@@ -50,7 +50,7 @@ impl Recording {
         let catalog = self.store.catalog();
         let system = catalog.snapshot().workspaces().get(&catalog::key(&self.system))?.account_id;
         let recorder = recorder.get_or_insert_with(|| {
-            let (quotas, workspaces) = (Arc::clone(&self.quotas), Arc::clone(&self.databases) as _);
+            let (quotas, workspaces) = (Arc::clone(&self.quotas), Arc::new(OnDemand(Arc::clone(&self.databases))));
             Recorder::new(Parts { quotas, catalog, workspaces, system })
         });
         recorder.set_system(system);

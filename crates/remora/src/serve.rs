@@ -128,6 +128,7 @@ fn managed_settings(
         directory,
         backup_directory: settings.backup_directory,
         wal_sync: settings.wal_sync,
+        resting: settings.resting,
         store: StoreSettings {
             workspace_retention: settings.workspace_retention,
             profile: settings.default_profile,

@@ -17,7 +17,7 @@ use prometheus_client::registry::Registry;
 use query_api::QueryApi;
 use quota::Quotas;
 
-use crate::databases::Databases;
+use crate::databases::{Databases, OnDemand};
 use crate::managed::Published;
 use crate::settings::{Audiences, GRAPH_AUDIENCES};
 use crate::usage_metrics::UsageMetrics;
@@ -71,7 +71,7 @@ impl Service {
                 verifier: Arc::clone(&verifier),
                 policies: Arc::clone(&policies),
                 quotas: Arc::clone(&quotas),
-                workspaces: Arc::clone(&databases) as _,
+                workspaces: Arc::new(OnDemand(Arc::clone(&databases))),
                 clock: Arc::clone(&clock),
             },
             ingest_settings(&settings),
@@ -87,12 +87,12 @@ impl Service {
             catalog,
             verifier: Arc::clone(&verifier),
             policies: Arc::clone(&policies),
-            workspaces: Arc::clone(&databases) as _,
+            workspaces: Arc::new(OnDemand(Arc::clone(&databases))),
             clock: Arc::clone(&clock),
         };
         let query_api = QueryApi::new(query_parts, query_settings, promql::Engine::default());
         query_api.register(&mut registry);
-        let workspaces = Arc::clone(&databases) as _;
+        let workspaces = Arc::new(OnDemand(Arc::clone(&databases)));
         let arm_parts = arm_api::Parts { store, verifier, policies, quotas, workspaces, administration, clock, rng };
         let arm_api = ArmApi::new(arm_parts, arm_settings(settings));
         arm_api.register(&mut registry);
@@ -101,8 +101,7 @@ impl Service {
 }
 
 impl Service {
-    /// The listener opens when every workspace is open. After that, only a disk that fails makes a workspace that takes no
-    /// samples.
+    /// Workspaces are opened when they are asked for: only a disk that fails makes one that takes no samples.
     fn readiness(&self) -> Response {
         match self.databases.failures().as_slice() {
             [] => empty(StatusCode::OK),

@@ -17,6 +17,7 @@ use model::EndpointDomain;
 use serde::Deserialize;
 use uuid::Uuid;
 
+use crate::databases::Resting;
 use crate::declared::Declared;
 use crate::propagation::Span;
 
@@ -32,6 +33,7 @@ pub(crate) struct Settings {
     pub data_directory: PathBuf,
     pub backup_directory: Option<PathBuf>,
     pub wal_sync: WalSync,
+    pub resting: Resting,
     pub issuers: Vec<Issuer>,
     pub authority: Option<AuthoritySettings>,
     pub audiences: Audiences,

@@ -24,6 +24,7 @@ use tokio::task::{JoinHandle, JoinSet};
 
 use crate::cli;
 use crate::data_directory::{self, DataDirectory};
+use crate::databases::Resting;
 use crate::installation::Installation;
 use crate::local_authority::{self, LocalAuthority};
 use crate::managed::{Managed, ManagedSettings, Published};
@@ -61,6 +62,7 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
         directory: Arc::clone(&directory),
         backup_directory: None,
         wal_sync: if arguments.sync_every_commit { WalSync::EveryCommit } else { WalSync::Interval },
+        resting: Resting::default(),
         store: StoreSettings { profile: arguments.profile.into(), ..StoreSettings::default() },
         limits: quota::Limits::default(),
         role_propagation: arguments.role_propagation,

@@ -1,6 +1,7 @@
 //! What databases and token verification count, gathered when `/metrics` is asked.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use access::Verifier;
 use prometheus_client::collector::Collector;
@@ -59,6 +60,29 @@ impl Gathered {
         Ok(())
     }
 
+    /// Databases of all workspaces together, open or not.
+    fn databases(&self, encoder: &mut DescriptorEncoder<'_>, open: usize) -> Result<(), std::fmt::Error> {
+        let (databases, count) = (&self.source.databases, |count: &AtomicU64| count.load(Ordering::Relaxed) as f64);
+        let counts = &databases.counts;
+        for (name, help, metric_type, value) in [
+            ("databases", "Databases, one of each workspace", MetricType::Gauge, databases.count() as f64),
+            ("databases_open", "Databases that are open", MetricType::Gauge, open as f64),
+            ("databases_opened", "Times a database was opened", MetricType::Counter, count(&counts.opened)),
+            ("databases_closed", "Times a database was closed", MetricType::Counter, count(&counts.closed)),
+            ("databases_failures", "Times one could not be opened", MetricType::Counter, count(&counts.failed)),
+            ("databases_visits", "Times a database at rest was seen to", MetricType::Counter, count(&counts.visits)),
+            (
+                "databases_opening_seconds",
+                "Time from asking for a database to its taking samples",
+                MetricType::Counter,
+                count(&counts.opening_nanoseconds) / 1e9,
+            ),
+        ] {
+            encode(&mut encoder.encode_descriptor(name, help, None, metric_type)?, metric_type, value)?;
+        }
+        Ok(())
+    }
+
     fn tokens(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let counted = self.source.verifier.statistics();
         for (name, help, value) in [
@@ -77,12 +101,13 @@ impl Gathered {
 impl Collector for Gathered {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), std::fmt::Error> {
         let mut stats: Vec<(String, Stats)> =
-            self.source.databases.all().iter().map(|(account, db)| (account.to_string(), db.stats())).collect();
+            self.source.databases.all().iter().map(|(account, open)| (account.to_string(), open.db.stats())).collect();
         stats.sort_by(|left, right| left.0.cmp(&right.0));
         for family in FAMILIES {
             self.workspaces(&mut encoder, &stats, family)?;
         }
         self.rejected(&mut encoder, &stats)?;
+        self.databases(&mut encoder, stats.len())?;
         self.tokens(&mut encoder)
     }
 }

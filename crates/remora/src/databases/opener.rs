@@ -1,6 +1,5 @@
-//! Opening a workspace's database, and taking its directory away.
+//! Opening and closing a workspace's database, and taking its directory away.
 
-use std::collections::HashMap;
 use std::io;
 use std::num::NonZero;
 use std::path::Path;
@@ -13,14 +12,15 @@ use catalog::Snapshot;
 use environment::{Clock, Disk};
 use ingest::refill_active_series;
 use model::{AccountId, TimestampMs};
-use parking_lot::Mutex;
 use quota::Quotas;
 use tokio::runtime::Handle;
+use tokio::task::spawn_blocking;
 use tsdb::{Db, Engine, Settings};
 
+use super::Open;
 use crate::data_directory::DataDirectory;
 
-/// Opens databases in the data directory, which it keeps taken.
+/// Opens and closes databases in the data directory, which it keeps taken.
 pub(crate) struct Opener {
     pub(crate) directory: Arc<DataDirectory>,
     pub(crate) disk: Arc<dyn Disk>,
@@ -35,57 +35,49 @@ pub(crate) struct Opener {
 }
 
 impl Opener {
-    /// Opens one, or makes it. Blocks while its log is replayed.
+    /// How many may be opened at the same time: opening waits for the disk more than it computes.
+    pub(super) fn opened_at_once(&self) -> usize {
+        thread::available_parallelism().map_or(1, NonZero::get) * OPENED_AT_ONCE_PER_PROCESSOR
+    }
+
+    /// Opens one, or makes it. What is in blocks can be read then; see [`Opener::prepare`] for the rest. Blocks.
     pub(super) fn open(&self, account: AccountId) -> anyhow::Result<Arc<Db>> {
         let path = self.directory.workspace(account);
-        let db = Db::open(&self.engine, &path, self.settings.clone())
-            .with_context(|| format!("cannot open the workspace {account}"))?;
-        db.wait_ready().with_context(|| format!("cannot open the workspace {account}"))?;
-        let stats = db.stats();
-        if stats.series > 0 {
-            self.refill(account, &db);
-        }
-        tracing::debug!(workspace = %account, series = stats.series, chunks = stats.chunks, "Workspace opened");
-        Ok(db)
+        Ok(Db::open(&self.engine, &path, self.settings.clone())?)
     }
 
-    /// A crash makes no series new. Data that cannot be read are found out by whoever asks for them; here it only means that
-    /// series count as new.
-    fn refill(&self, account: AccountId, db: &Db) {
-        let quota = self.quotas.workspace(account);
-        let now = TimestampMs(self.clock.now().as_millis());
-        let refilled = refill_active_series(db, quota.active_series(), now, self.clock.monotonic());
-        if let Err(error) = self.runtime.block_on(refilled) {
+    /// Waits until what was written before is known, to the limits, too.
+    pub(super) async fn prepare(&self, account: AccountId, db: &Arc<Db>) -> anyhow::Result<()> {
+        db.ready().await?;
+        let (db, quota) = (Arc::clone(db), self.quotas.workspace(account));
+        let (now, monotonic) = (TimestampMs(self.clock.now().as_millis()), self.clock.monotonic());
+        let runtime = self.runtime.clone();
+        let refill = move || runtime.block_on(refill_active_series(&*db, quota.active_series(), now, monotonic));
+        // A crash makes no series new. Data that cannot be read are found out by whoever asks for them; here it only means
+        // that series count as new.
+        if let Err(error) = spawn_blocking(refill).await.context("counting active series panicked")? {
             tracing::warn!(workspace = %account, %error, "Active series are not known; they count as new");
         }
+        Ok(())
     }
 
-    /// Opens those of all workspaces, several at a time: opening waits for the disk more than it computes.
-    pub(super) fn open_all(&self, catalog: &Snapshot) -> anyhow::Result<HashMap<AccountId, Arc<Db>>> {
-        let accounts: Vec<AccountId> = catalog.workspaces().values().map(|workspace| workspace.account_id).collect();
-        let (next, opened) = (AtomicUsize::new(0), Mutex::new(HashMap::with_capacity(accounts.len())));
-        let open_rest = || -> anyhow::Result<()> {
-            while let Some(account) = accounts.get(next.fetch_add(1, Ordering::Relaxed)) {
-                let db = self.open(*account).with_context(|| {
-                    let workspace = catalog.workspace_by_account(*account);
-                    format!("workspace {:?}", workspace.map_or("", |workspace| &workspace.handle))
-                })?;
-                opened.lock().insert(*account, db);
+    /// Closes all of these, several at a time: closing waits for the disk. Blocks.
+    pub(super) fn close_all(&self, open: Vec<(AccountId, Arc<Open>)>) -> anyhow::Result<()> {
+        let next = AtomicUsize::new(0);
+        let close_rest = || -> anyhow::Result<()> {
+            let mut first = Ok(());
+            while let Some((account, open)) = open.get(next.fetch_add(1, Ordering::Relaxed)) {
+                let closed = open.db.close().with_context(|| format!("the workspace {account} was not closed well"));
+                first = first.and(closed);
             }
-            Ok(())
+            first
         };
-        let started = self.clock.monotonic();
-        let processors = thread::available_parallelism().map_or(1, NonZero::get);
-        let threads = (processors * OPENED_AT_ONCE_PER_PROCESSOR).min(accounts.len());
         thread::scope(|scope| {
-            let running: Vec<_> = (0..threads).map(|_| scope.spawn(open_rest)).collect();
-            // All of them end before an error is told: none works on the directory any more then.
-            let ended: Vec<_> = running.into_iter().map(|thread| thread.join().expect("opening panicked")).collect();
-            ended.into_iter().collect::<anyhow::Result<()>>()
-        })?;
-        let milliseconds = self.clock.monotonic().since(started).as_millis();
-        tracing::info!(workspaces = accounts.len(), milliseconds, "Workspaces opened");
-        Ok(opened.into_inner())
+            let threads = self.opened_at_once().min(open.len());
+            let running: Vec<_> = (0..threads).map(|_| scope.spawn(close_rest)).collect();
+            let ended: Vec<_> = running.into_iter().map(|thread| thread.join().expect("closing panicked")).collect();
+            ended.into_iter().collect()
+        })
     }
 
     /// Whether a workspace has no data yet, so that opening it takes no time.

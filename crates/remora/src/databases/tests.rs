@@ -1,6 +1,7 @@
 use std::path::PathBuf;
 
 use catalog::{Actor, GroupSpec, Precondition, Store, StoreSettings, WorkspaceSpec};
+use environment::Clock as _;
 use host::{HostClock, HostDisk, HostRng};
 use model::{Labels, ResourceId, TimestampMs};
 use quota::Quotas;
@@ -55,7 +56,16 @@ impl Bench {
     }
 
     fn storage(&self, account: AccountId) -> Option<Arc<dyn Storage>> {
-        self.runtime.block_on(self.databases.storage(account, Purpose::Write)).ok()
+        self.find(account).ok()
+    }
+
+    fn find(&self, account: AccountId) -> Result<Arc<dyn Storage>, NoStorage> {
+        let databases = OnDemand(Arc::clone(&self.databases));
+        self.runtime.block_on(databases.storage(account, Purpose::Write))
+    }
+
+    fn is_open(&self, account: AccountId) -> bool {
+        self.databases.all().iter().any(|(open, _)| *open == account)
     }
 
     fn write(&self, storage: &Arc<dyn Storage>, value: f64) -> Result<(), storage::CommitError> {
@@ -65,6 +75,18 @@ impl Bench {
         let series = appender.series(None, &labels).unwrap();
         appender.append(series, now, value).unwrap();
         self.runtime.block_on(appender.commit()).map(drop)
+    }
+
+    fn close(&self) {
+        self.runtime.block_on(self.databases.close()).unwrap();
+    }
+
+    /// Lets go of what nobody used for so long, as if that time had passed.
+    fn idle_for(&self, span: Duration, kept_open: Option<AccountId>) {
+        let later = HostClock::new().monotonic().plus(span);
+        for account in self.databases.leave_idle(later, kept_open) {
+            self.databases.start_work(account);
+        }
     }
 
     fn path(&self, account: AccountId) -> PathBuf {
@@ -83,7 +105,7 @@ fn open(store: &Store, directory: PathBuf, quotas: &Arc<Quotas>, runtime: &Handl
         clock,
         runtime: runtime.clone(),
     };
-    Databases::open(&store.catalog().snapshot(), opener).unwrap()
+    Databases::new(&store.catalog().snapshot(), opener, Resting::default())
 }
 
 fn actor() -> Actor {
@@ -129,7 +151,7 @@ fn a_deleted_workspace_is_closed_kept_and_brought_back() {
     drop(storage);
     bench.runtime.block_on(bench.store.restore_workspace(&actor(), account)).unwrap();
     let storage = eventually(|| bench.storage(account));
-    assert_eq!(bench.databases.all()[0].1.stats().series, 1);
+    assert_eq!(bench.databases.all()[0].1.db.stats().series, 1);
     // What was active before it was deleted is so again.
     let active = bench.quotas.workspace(account);
     eventually(|| (active.active_series().active(HostClock::new().monotonic()) == 1).then_some(()));
@@ -155,6 +177,7 @@ fn a_purged_workspace_leaves_nothing() {
 fn what_a_crash_left_of_a_purged_workspace_is_removed() {
     let bench = Bench::new();
     let kept = bench.put("kept");
+    bench.storage(kept).unwrap();
     bench.delete("kept", false);
     let left = bench.path("14e21a3b-a68e-4626-873e-6539bd54fc63".parse().unwrap()).with_extension("purged");
     let strange = bench.directory.path().join("workspaces/strange");
@@ -190,10 +213,13 @@ fn a_workspace_that_cannot_be_opened_is_told_of_and_tried_again() {
     std::fs::create_dir_all(bench.path(account).parent().unwrap()).unwrap();
     std::fs::write(bench.path(account), "no directory").unwrap();
     bench.put_as("one", Some(account));
-    let failures = eventually(|| Some(bench.databases.failures()).filter(|failures| !failures.is_empty()));
-    assert!(failures[0].0 == account && failures[0].1.contains("cannot create"), "{failures:?}");
+    let Err(NoStorage::Failed { reason, retry_after, .. }) = bench.find(account) else { panic!("it cannot be opened") };
+    assert!(reason.contains("cannot create") && retry_after <= Duration::from_secs(1), "{reason}");
+    assert_eq!(bench.databases.failures(), [(account, reason.to_string())]);
+    let again = bench.find(account).err();
+    assert!(matches!(again, Some(NoStorage::Failed { .. })), "told at once until the wait is over: {again:?}");
+    assert_eq!(bench.databases.counts.failed.load(Ordering::Relaxed), 1);
     std::fs::remove_file(bench.path(account)).unwrap();
-    bench.databases.start_work(account);
     eventually(|| bench.storage(account));
     assert!(bench.databases.failures().is_empty());
 }
@@ -202,22 +228,76 @@ fn a_workspace_that_cannot_be_opened_is_told_of_and_tried_again() {
 fn nothing_is_opened_once_it_ends() {
     let bench = Bench::new();
     bench.put("one");
-    bench.databases.close().unwrap();
+    bench.close();
     let late = bench.put("late");
     assert!(bench.storage(late).is_none());
 }
 
 #[test]
-fn all_workspaces_are_open_after_a_start() {
+fn after_a_start_workspaces_are_opened_when_they_are_asked_for() {
     let bench = Bench::new();
     let accounts: Vec<AccountId> = (0..20).map(|number| bench.put(&format!("w{number}"))).collect();
     for account in &accounts {
         bench.write(&bench.storage(*account).unwrap(), 1.0).unwrap();
     }
-    bench.databases.close().unwrap();
+    bench.close();
     let directory = tempfile::tempdir().unwrap();
     std::fs::rename(bench.directory.path().join("workspaces"), directory.path().join("workspaces")).unwrap();
     let again = open(&bench.store, directory.path().to_owned(), &bench.quotas, bench.runtime.handle());
-    assert_eq!(again.all().len(), accounts.len());
-    assert!(again.all().iter().all(|(_, db)| db.stats().series == 1));
+    assert!(again.all().is_empty() && again.count() == accounts.len());
+    let found = bench.runtime.block_on(again.find(accounts[3], Purpose::Read)).unwrap();
+    assert_eq!(again.all().iter().map(|(account, _)| *account).collect::<Vec<_>>(), [accounts[3]]);
+    bench.runtime.block_on(found.db.ready()).unwrap();
+    assert_eq!(found.db.stats().series, 1);
+}
+
+#[test]
+fn many_who_ask_at_the_same_time_get_the_same_database() {
+    let bench = Bench::new();
+    let account = bench.put("one");
+    let asked: Vec<_> = (0..50)
+        .map(|_| {
+            let databases = Arc::clone(&bench.databases);
+            bench.runtime.spawn(async move { databases.find(account, Purpose::Write).await.unwrap() })
+        })
+        .collect();
+    let found: Vec<_> = asked.into_iter().map(|task| bench.runtime.block_on(task).unwrap()).collect();
+    assert!(found.iter().all(|open| Arc::ptr_eq(open, &found[0])));
+    assert_eq!(bench.databases.counts.opened.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn what_nobody_uses_is_closed_and_opened_again() {
+    let bench = Bench::new();
+    let (used, held, kept) = (bench.put("used"), bench.put("held"), bench.put("kept"));
+    let holding = bench.storage(held).unwrap();
+    for account in [used, kept] {
+        bench.write(&bench.storage(account).unwrap(), 1.0).unwrap();
+    }
+    bench.idle_for(Duration::from_secs(29 * 60), Some(kept));
+    assert!(bench.is_open(used), "it was used half an hour ago");
+    let after = Duration::from_secs(31 * 60);
+    bench.idle_for(after, Some(kept));
+    eventually(|| (!bench.is_open(used)).then_some(()));
+    assert!(bench.is_open(held) && bench.is_open(kept));
+    bench.write(&holding, 1.0).unwrap();
+    drop(holding);
+    bench.idle_for(after, None);
+    eventually(|| bench.databases.all().is_empty().then_some(()));
+    assert!(bench.databases.failures().is_empty());
+
+    let storage = bench.storage(used).unwrap();
+    assert_eq!(bench.databases.all()[0].1.db.stats().series, 1);
+    bench.write(&storage, 2.0).unwrap();
+}
+
+#[test]
+fn who_asks_while_it_is_closed_waits_and_gets_it() {
+    let bench = Bench::new();
+    let account = bench.put("one");
+    for round in 0..50 {
+        bench.write(&bench.storage(account).unwrap(), f64::from(round)).unwrap();
+        bench.idle_for(Duration::from_secs(3600), None);
+    }
+    assert!(bench.databases.failures().is_empty());
 }

@@ -22,6 +22,8 @@ pub(super) struct File {
     pub(super) backup_dir: Option<PathBuf>,
     pub(super) wal_sync: Option<String>,
     #[serde(default)]
+    pub(super) databases: DatabasesEntry,
+    #[serde(default)]
     pub(super) issuers: Vec<IssuerEntry>,
     pub(super) authority: Option<AuthorityEntry>,
     #[serde(default)]
@@ -93,6 +95,13 @@ pub(super) struct LimitsEntry {
     pub(super) rule_bytes_per_minute: Option<u64>,
     pub(super) workspace_events_per_minute: Option<u64>,
     pub(super) workspace_active_series: Option<u64>,
+}
+
+/// How databases are held open.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct DatabasesEntry {
+    pub(super) close_after_idle: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

@@ -10,10 +10,13 @@ use model::EndpointDomain;
 use url::Url;
 use uuid::Uuid;
 
-use super::file::{AuthorityEntry, File, IssuerEntry, LimitsEntry, PropagationEntry, SubscriptionEntry};
+use super::file::{
+    AuthorityEntry, DatabasesEntry, File, IssuerEntry, LimitsEntry, PropagationEntry, SubscriptionEntry,
+};
 use super::{
     AuthoritySettings, DEFAULT_REGION, DEFAULT_SUBSCRIPTION_NAME, PROFILES, PlainHttp, Settings, SettingsError, WalSync,
 };
+use crate::databases::Resting;
 use crate::duration;
 use crate::propagation::Span;
 
@@ -31,6 +34,7 @@ impl Resolver {
     ) -> Result<Settings, SettingsError> {
         let listen = self.listen("listen", &file.listen);
         let plain_http = self.one_of("plainHttp", file.plain_http.as_deref(), PLAIN_HTTP);
+        let resting = self.resting(&file.databases);
         let wal_sync = self.one_of("walSync", file.wal_sync.as_deref(), WAL_SYNC);
         if let Some(listen) = listen.filter(|listen| !listen.ip().is_loopback())
             && file.tls.is_none()
@@ -72,6 +76,7 @@ impl Resolver {
                 data_directory: file.data_dir.unwrap_or(default_data_directory),
                 backup_directory: file.backup_dir,
                 wal_sync,
+                resting,
                 issuers,
                 authority,
                 audiences: file.audiences,
@@ -184,6 +189,19 @@ impl Resolver {
         Span { min, max }
     }
 
+    fn resting(&mut self, entry: &DatabasesEntry) -> Resting {
+        let resting = Resting::default();
+        let Some(text) = entry.close_after_idle.as_deref() else { return resting };
+        let close_after_idle = self.duration("databases: closeAfterIdle", text);
+        if close_after_idle < CLOSE_AFTER_IDLE_MIN {
+            self.mistakes.push(format!(
+                "databases: closeAfterIdle: {text:?} is less than {}s: opening takes longer than that is worth",
+                CLOSE_AFTER_IDLE_MIN.as_secs()
+            ));
+        }
+        Resting { close_after_idle, ..resting }
+    }
+
     fn retention(&mut self, place: &str, text: Option<&str>, default: Duration) -> Duration {
         text.map_or(default, |text| self.duration(place, text))
     }
@@ -230,6 +248,9 @@ const WAL_SYNC: &[(&str, WalSync)] = &[("interval", WalSync::Interval), ("every-
 
 /// Of the hyphenated form, the only one on the wire.
 const GUID_BYTES: usize = 36;
+
+/// Databases that are closed as soon as nobody uses them would be opened for each scrape.
+const CLOSE_AFTER_IDLE_MIN: Duration = Duration::from_secs(1);
 
 /// Of a label in a host name, with room for what is put before and behind a region.
 const LABEL_BYTES_MAX: usize = 40;

@@ -1,0 +1,45 @@
+//! An open database as it is lent: whoever holds it keeps it open.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::{AccountId, TimestampMs};
+use storage::{Appender, Querier, Queryable, Storage, TimeRange};
+use tsdb::Db;
+
+use super::Opener;
+
+/// See the module's text.
+pub(crate) struct Open {
+    pub(crate) db: Arc<Db>,
+    /// What was written before is known.
+    writable: AtomicBool,
+    pub(super) directory: PathBuf,
+}
+
+impl Open {
+    pub(super) fn new(db: Arc<Db>, opener: &Opener, account: AccountId) -> Self {
+        Self { db, writable: AtomicBool::new(false), directory: opener.directory.workspace(account) }
+    }
+
+    pub(super) fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Acquire)
+    }
+
+    pub(super) fn set_writable(&self) {
+        self.writable.store(true, Ordering::Release);
+    }
+}
+
+impl Storage for Open {
+    fn appender(&self, now: TimestampMs) -> Box<dyn Appender> {
+        self.db.appender(now)
+    }
+}
+
+impl Queryable for Open {
+    fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
+        self.db.querier(range)
+    }
+}
