@@ -36,6 +36,10 @@ struct State {
     off: bool,
     recording: Option<Vec<Moment>>,
     maps: bool,
+    /// Calls that failed for a fault or for want of space.
+    met: u64,
+    /// Of all changes so far.
+    digest: u64,
 }
 
 /// What goes wrong, and when.
@@ -142,6 +146,32 @@ impl SimulatedDisk {
         self.state().off
     }
 
+    /// Turns the machine off now.
+    pub fn turn_off(&self) {
+        self.state().off = true;
+    }
+
+    /// Calls that failed because they were told to, or for want of space.
+    pub fn faults_met(&self) -> u64 {
+        self.state().met
+    }
+
+    /// Counts them from zero again: what they did is mended.
+    pub fn forget_faults_met(&self) {
+        self.state().met = 0;
+    }
+
+    /// Whether any are set.
+    pub fn has_faults(&self) -> bool {
+        let faults = &self.state().faults;
+        !faults.changes.is_empty() || !faults.reads.is_empty()
+    }
+
+    /// Stands for all changes that were made, in their order: two runs of one seed have the same.
+    pub fn digest(&self) -> u64 {
+        self.state().digest
+    }
+
     /// Bytes of all files.
     pub fn used(&self) -> usize {
         self.state().tree.used()
@@ -183,7 +213,11 @@ impl State {
         let number = self.reads;
         self.reads += 1;
         match Faults::of(&self.faults.reads, number) {
-            Some(fault) => Err(injected(fault.error)),
+            Some(fault) => {
+                let error = injected(fault.error);
+                self.met += 1;
+                Err(error)
+            }
             None => Ok(()),
         }
     }
@@ -202,7 +236,11 @@ impl State {
             return Err((off(), torn));
         }
         match Faults::of(&self.faults.changes, number) {
-            Some(fault) => Err((injected(fault.error), fault.torn)),
+            Some(fault) => {
+                let failed = (injected(fault.error), fault.torn);
+                self.met += 1;
+                Err(failed)
+            }
             None => Ok(()),
         }
     }
@@ -211,8 +249,18 @@ impl State {
     fn alter<T>(&mut self, what: &str, path: &Path, alter: impl FnOnce(&mut Tree) -> io::Result<T>) -> io::Result<T> {
         self.change().map_err(|(error, _)| error)?;
         let altered = alter(&mut self.tree)?;
+        self.digest(what.as_bytes());
+        self.digest(path.as_os_str().as_encoded_bytes());
         self.remember(|| format!("{what} {}", path.display()));
         Ok(altered)
+    }
+
+    fn digest(&mut self, bytes: &[u8]) {
+        for word in bytes.chunks(8) {
+            let mut padded = [0; 8];
+            padded[..word.len()].copy_from_slice(word);
+            self.digest = (self.digest ^ u64::from_le_bytes(padded)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+        }
     }
 
     fn remember(&mut self, what: impl FnOnce() -> String) {
@@ -234,16 +282,21 @@ impl State {
             self.remember(|| format!("half of append {} bytes to {}", bytes.len(), path.display()));
             self.tree = whole;
         }
+        self.digest(&bytes[..len]);
         self.tree.file_mut(file).append(&bytes[..len]);
         self.remember(|| format!("append {} bytes to {}", bytes.len(), path.display()));
         result
     }
 
     /// How many of so many bytes fit, and what the system says of the rest.
-    fn fit(&self, bytes: usize) -> (usize, io::Result<()>) {
+    fn fit(&mut self, bytes: usize) -> (usize, io::Result<()>) {
         let Some(capacity) = self.faults.capacity else { return (bytes, Ok(())) };
         let free = capacity.saturating_sub(self.tree.used());
-        if bytes <= free { (bytes, Ok(())) } else { (free, Err(io::ErrorKind::StorageFull.into())) }
+        if bytes <= free {
+            return (bytes, Ok(()));
+        }
+        self.met += 1;
+        (free, Err(io::ErrorKind::StorageFull.into()))
     }
 
     fn remove_directory(&mut self, directory: &Path) -> io::Result<()> {

@@ -44,6 +44,11 @@ impl Log {
         segment_bytes_max: u64,
         syncer: Option<Arc<Syncer>>,
     ) -> io::Result<Self> {
+        // What the process before this one wrote and did not sync was read and is answered from: it is not to be gone, nor to be
+        // missing below what is synced from now on.
+        if let Some(before) = number.checked_sub(1) {
+            sync_if_there(&*disk, &directory.join(segment_name(before)))?;
+        }
         let file = match start_segment(&*disk, directory, number, syncer.as_deref()) {
             Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
                 take_empty_segment(&*disk, directory, number, syncer.as_deref())?
@@ -165,6 +170,14 @@ fn follow(disk: &dyn Disk, directory: &Path, path: &Path, syncer: Option<&Syncer
         syncer.watch(disk.open_append(path)?);
     }
     Ok(())
+}
+
+fn sync_if_there(disk: &dyn Disk, path: &Path) -> io::Result<()> {
+    match disk.open_append(path) {
+        Ok(file) => file.sync(),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(error),
+    }
 }
 
 fn sync(file: &dyn DiskFile, counters: &Counters) -> io::Result<()> {

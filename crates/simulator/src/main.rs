@@ -1,0 +1,81 @@
+//! Runs simulations: one seed, or new ones for as long as one likes.
+#![allow(clippy::print_stdout, reason = "what a run says is for people")]
+
+use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use clap::Parser;
+use simulator::chance::Chance;
+use simulator::run::{Length, run};
+
+#[derive(Parser)]
+#[command(about = "Runs whole databases on a disk and a clock that do their worst")]
+struct Arguments {
+    /// Runs this seed alone
+    #[arg(long)]
+    seed: Option<u64>,
+    /// Runs new seeds for this many seconds
+    #[arg(long, default_value_t = 600)]
+    seconds: u64,
+    /// Runs at a time [default: one for each processor]
+    #[arg(long)]
+    jobs: Option<usize>,
+    /// Starts of the machine in a run
+    #[arg(long, default_value_t = Length::default().starts)]
+    starts: u64,
+    /// Steps between two starts, at most
+    #[arg(long, default_value_t = Length::default().steps)]
+    steps: u64,
+    /// Says every step
+    #[arg(long)]
+    verbose: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let sound = match arguments.seed {
+        Some(seed) => one(seed, &arguments),
+        None => many(&arguments),
+    };
+    if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs one seed; whether it went well.
+fn one(seed: u64, arguments: &Arguments) -> bool {
+    let Arguments { starts, steps, verbose, .. } = *arguments;
+    match run(seed, Length { starts, steps }, verbose) {
+        Ok(report) => {
+            if arguments.seed.is_some() {
+                println!("{report:#?}");
+            }
+            true
+        }
+        Err(failure) => {
+            println!("{}", failure.text(seed, Length { starts, steps }));
+            false
+        }
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a program: how long it runs is real time, and so are new seeds")]
+fn many(arguments: &Arguments) -> bool {
+    let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
+    let until = Instant::now() + Duration::from_secs(arguments.seconds);
+    let first = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
+    let (runs, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+    std::thread::scope(|scope| {
+        for _ in 0..jobs {
+            scope.spawn(|| {
+                while Instant::now() < until && !failed.load(Ordering::Relaxed) {
+                    let number = runs.fetch_add(1, Ordering::Relaxed);
+                    if !one(Chance::new(first ^ number).bits() >> 16, arguments) {
+                        failed.store(true, Ordering::Relaxed);
+                    }
+                }
+            });
+        }
+    });
+    println!("{} runs in {} s", runs.into_inner(), arguments.seconds);
+    !failed.into_inner()
+}
