@@ -38,6 +38,8 @@ struct State {
     maps: bool,
     /// Calls that failed for a fault or for want of space.
     met: u64,
+    /// Syncs of files that failed.
+    failed_syncs: u64,
     /// Of all changes so far.
     digest: u64,
 }
@@ -154,6 +156,11 @@ impl SimulatedDisk {
     /// Calls that failed because they were told to, or for want of space.
     pub fn faults_met(&self) -> u64 {
         self.state().met
+    }
+
+    /// Syncs of files that failed: what they were of may never get to the medium.
+    pub fn failed_syncs(&self) -> u64 {
+        self.state().failed_syncs
     }
 
     /// Counts them from zero again: what they did is mended.
@@ -334,6 +341,7 @@ impl DiskFile for File {
         let mut state = self.disk.state();
         if let Err((error, _)) = state.change() {
             if !state.off {
+                state.failed_syncs += 1;
                 state.tree.file_mut(self.inode).fail_sync();
             }
             return Err(error);

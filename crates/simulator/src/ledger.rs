@@ -203,6 +203,9 @@ impl Ledger {
                 {
                     refusals.clear();
                 }
+                (None, Some(refusals)) if LATE_IS_REFUSED && refusals.first() == Some(&Refusal::Old) => {
+                    refusals.remove(0);
+                }
                 // If it was refused as often as it stands in the batch, one refusal is left.
                 (None, _) => {
                     let stored = Stored { value: value.clone(), acknowledged: Some(now), commit: begun.commit };
@@ -265,6 +268,17 @@ impl Ledger {
         for (series, (plan, entries)) in self.series.iter().zip(&mut self.entries).enumerate() {
             if matchers.iter().all(|matcher| matcher.matches_labels(&plan.labels)) {
                 entries.retain(|at, entry| !range.contains(TimestampMs(*at)) || each(series, *at, entry));
+            }
+        }
+    }
+
+    /// A sync failed: what was answered within the interval before it, a power cut may take whenever it comes.
+    pub fn fail_sync(&mut self, interval: Option<Duration>, now: Monotonic) {
+        for entry in self.entries.iter_mut().flat_map(BTreeMap::values_mut) {
+            if let Entry::Stored(stored) = entry
+                && stored.acknowledged.is_some_and(|at| interval.is_some_and(|interval| at.plus(interval) >= now))
+            {
+                stored.acknowledged = None;
             }
         }
     }
@@ -379,3 +393,6 @@ impl Ledger {
         }
     }
 }
+
+/// The database does not take late samples yet.
+const LATE_IS_REFUSED: bool = true;

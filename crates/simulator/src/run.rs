@@ -99,6 +99,8 @@ struct Run {
     history: Vec<Vec<Sample>>,
     report: Report,
     trace: Vec<String>,
+    /// Of this disk, as far as the ledger knows.
+    failed_syncs: u64,
 }
 
 type Checked = Result<(), String>;
@@ -123,6 +125,7 @@ impl Run {
             history: Vec::new(),
             report: Report::default(),
             trace: Vec::new(),
+            failed_syncs: 0,
         };
         run.say(format!("{:?}", run.plan));
         for _ in 0..run.plan.series {
@@ -166,12 +169,12 @@ impl Run {
         for _ in 0..2 {
             match Machine::start(&self.disk, &self.clock, self.plan.settings.clone()) {
                 Ok(machine) => {
-                    self.check_panics()?;
+                    self.check_machine()?;
                     self.check_all(&machine, true)?;
                     return Ok(Some(machine));
                 }
                 Err(error) => {
-                    self.check_panics()?;
+                    self.check_machine()?;
                     self.report.failed_starts += 1;
                     self.say(format!("did not start: {error}"));
                     if self.disk.is_off() {
@@ -197,7 +200,7 @@ impl Run {
             let step = Step::draw(&mut self.chance);
             self.report.steps += 1;
             self.step(machine, step)?;
-            self.check_panics()?;
+            self.check_machine()?;
         }
         Ok(())
     }
@@ -218,7 +221,7 @@ impl Run {
         }
         self.disk.turn_off();
         drop(machine);
-        self.check_panics()?;
+        self.check_machine()?;
         self.lose_machine();
         Ok(())
     }
@@ -227,6 +230,7 @@ impl Run {
     fn lose_machine(&mut self) {
         self.report.digest ^= self.disk.digest().rotate_left((self.report.process_crashes + self.report.power_cuts) as u32);
         let left = self.disk.now();
+        self.failed_syncs = 0;
         if self.chance.one_in(2) {
             self.say("the process died".to_owned());
             self.report.process_crashes += 1;
@@ -250,7 +254,7 @@ impl Run {
         drop(machine);
         let Some(machine) = self.start()? else { return Err("the machine went off without a fault".to_owned()) };
         self.check_all(&machine, false)?;
-        self.check_panics()?;
+        self.check_machine()?;
         self.report.samples = self.ledger.len() as u64;
         Ok(())
     }
@@ -292,6 +296,7 @@ impl Run {
             steps += 1;
             if let Some(machine) = machine {
                 machine.settle()?;
+                self.check_machine()?;
                 if machine.disk.is_off() {
                     return Ok(());
                 }
@@ -327,7 +332,9 @@ impl Run {
         }
         let met = self.disk.faults_met();
         let begun = self.ledger.begin(&batch, in_order);
-        match machine.commit(&self.ledger, &batch, now(&self.clock))? {
+        let answer = machine.commit(&self.ledger, &batch, now(&self.clock))?;
+        self.check_machine()?;
+        match answer {
             Answer::Off => {}
             Answer::Some(Ok(committed)) => {
                 let refused = self.refused(&committed.rejected)?;
@@ -366,7 +373,13 @@ impl Run {
         Ok(refused)
     }
 
-    fn check_panics(&mut self) -> Checked {
+    /// What is looked at after everything that was done.
+    fn check_machine(&mut self) -> Checked {
+        let failed_syncs = self.disk.failed_syncs();
+        if failed_syncs > self.failed_syncs {
+            self.failed_syncs = failed_syncs;
+            self.ledger.fail_sync(self.plan.sync_interval(), self.clock.monotonic());
+        }
         match &panics::take()[..] {
             [] => Ok(()),
             [first, ..] => Err(first.clone()),

@@ -230,9 +230,6 @@ impl Shared {
 
     /// Makes everything written survive a power cut.
     fn sync_all(&self) {
-        if self.failure().is_some() {
-            return;
-        }
         let failed = self.with_writer(|writer| {
             writer.log.sync(&self.counters).map_err(|error| format!("sync of {}: {error}", writer.log.path().display()))
         });

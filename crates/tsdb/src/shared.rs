@@ -120,8 +120,8 @@ impl Shared {
     pub(crate) fn sync_logs(&self) {
         // First: what is written from here on asks again.
         self.sync_waits.store(false, Ordering::Release);
+        // Also after a write failed: what was answered before it is still to survive a power cut.
         if let Some(syncer) = &self.wal_syncer
-            && self.failure().is_none()
             && let Err(error) = syncer.sync(&self.counters)
         {
             self.fail(format!("sync: {error}"));
