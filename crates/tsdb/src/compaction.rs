@@ -4,6 +4,7 @@
 
 mod block_writer;
 mod chunk_cutter;
+mod plan;
 mod ranges;
 mod series_packer;
 mod series_spool;

@@ -12,6 +12,7 @@ use storage::CommitError;
 use crate::batch::{BatchPool, BatchSeries};
 use crate::block::Blocks;
 use crate::committer::{Queue, Writer};
+use crate::compaction::UlidSource;
 use crate::engine::{Task, Urgency, Work};
 use crate::head::Head;
 use crate::key_cache::KeyCache;
@@ -31,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) work: Arc<Work>,
     pub(crate) head: Head,
     pub(crate) blocks: Blocks,
+    /// Names for new blocks.
+    pub(crate) ulids: UlidSource,
     pub(crate) keys: KeyCache,
     pub(crate) counters: Counters,
     pub(crate) pool: BatchPool,
@@ -63,6 +66,7 @@ impl Shared {
             work: Arc::clone(work),
             head: Head::new(settings.exemplars_max),
             blocks,
+            ulids: UlidSource::new(Arc::clone(&work.clock), directory),
             keys: KeyCache::new(settings.series_cache_bytes_max),
             counters: Counters::default(),
             pool: BatchPool::default(),

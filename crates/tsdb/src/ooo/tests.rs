@@ -1,10 +1,11 @@
 use super::*;
+use crate::settings::Settings;
 
 const HOUR: i64 = 3_600_000;
 const DAYS: i64 = 24 * HOUR;
 
 fn ooo(bytes_max: usize) -> Ooo {
-    let ooo = Ooo::new(BlockRanges::new(2 * HOUR, Duration::from_secs(548 * 86_400)), bytes_max);
+    let ooo = Ooo::new(BlockRanges::new(&Settings::default()), bytes_max);
     ooo.complete_until(TimestampMs(1000 * DAYS));
     ooo
 }
@@ -125,7 +126,7 @@ fn bytes_are_those_of_all_series() {
 
 #[test]
 fn ranges_grow_while_more_of_the_past_is_complete() {
-    let ooo = Ooo::new(BlockRanges::new(2 * HOUR, Duration::from_secs(548 * 86_400)), 1 << 20);
+    let ooo = Ooo::new(BlockRanges::new(&Settings::default()), 1 << 20);
     ooo.append(&[sample(1, HOUR), sample(1, 3 * HOUR), sample(1, 30 * HOUR)], &[], at(0));
     let hours = |ranges: &OpenRanges| -> Vec<(i64, i64)> {
         ranges.as_slice().iter().map(|range| (range.start / HOUR, range.end / HOUR)).collect()
