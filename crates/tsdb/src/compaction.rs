@@ -4,6 +4,8 @@
 
 mod block_writer;
 mod chunk_cutter;
+mod from_parts;
+mod merge_blocks;
 mod plan;
 mod ranges;
 mod series_packer;
@@ -12,8 +14,10 @@ mod synced_file;
 mod texts;
 mod ulid;
 
-pub(crate) use block_writer::CREATION_SUFFIX;
 pub use block_writer::{BlockChunk, BlockWriter, FROM_OUT_OF_ORDER, Origin, WriteBlockError};
 pub use chunk_cutter::ChunkCutter;
+pub(crate) use from_parts::{CompactionError, Extent};
+pub(crate) use merge_blocks::FailedMerges;
 pub(crate) use ranges::BlockRanges;
+pub(crate) use synced_file::replace_file;
 pub(crate) use ulid::UlidSource;

@@ -47,6 +47,10 @@ pub struct Stats {
     pub metadata_refused: u64,
     /// Samples that a query left out because another value was stored for their time before.
     pub query_conflicts: u64,
+    /// Merges of blocks.
+    pub compactions: u64,
+    /// Samples that a merge left out because an earlier one of their time had another value.
+    pub compaction_conflicts: u64,
     /// Chunks that a query left out because they could not be unpacked.
     pub query_bad_chunks: u64,
 }
@@ -114,6 +118,7 @@ counters! {
     chunks, sealed_chunk_bytes, samples_appended, histograms_appended, exemplars_appended, duplicates, commits,
     wal_writes, wal_bytes, wal_segment, wal_syncs, series_cache_hits, series_cache_misses,
     series_cache_evictions, metadata_refused, query_conflicts, query_bad_chunks,
+    compactions, compaction_conflicts,
 }
 
 impl Counters {

@@ -110,6 +110,14 @@ impl Blocks {
         self.current.store(Arc::new(next));
     }
 
+    /// Removes a block that was opened and never published.
+    ///
+    /// # Errors
+    /// When its directory cannot be removed.
+    pub(crate) fn discard(&self, block: &Block) -> Result<(), BlockError> {
+        self.remove(&self.path_of(block.ulid()))
+    }
+
     /// Removes the directories of replaced blocks that nobody reads any more; returns how many are still read.
     ///
     /// # Errors

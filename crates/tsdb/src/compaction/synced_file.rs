@@ -1,7 +1,7 @@
 //! A file that is synced as it grows.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use environment::{Disk, DiskFile};
 
@@ -53,3 +53,20 @@ impl SyncedFile {
 
 const WRITE_BYTES: usize = 1 << 20;
 const SYNC_BYTES: usize = 8 << 20;
+
+/// Replaces a small file by another content in one step that survives a power cut.
+pub(crate) fn replace_file(disk: &dyn Disk, path: &Path, content: &[u8]) -> io::Result<()> {
+    let mut temporary = path.as_os_str().to_owned();
+    temporary.push(".tmp");
+    let temporary = PathBuf::from(temporary);
+    match disk.remove_file(&temporary) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        _ => {}
+    }
+    let mut file = disk.create(&temporary)?;
+    let written = file.append(content).and_then(|()| file.sync());
+    written.and_then(|()| disk.rename(&temporary, path)).inspect_err(|_| {
+        let _ = disk.remove_file(&temporary);
+    })?;
+    path.parent().map_or(Ok(()), |directory| disk.sync_directory(directory))
+}
