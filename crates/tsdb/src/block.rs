@@ -40,7 +40,7 @@ pub(crate) use error::BlockError;
 use loaded::Loaded;
 pub(crate) use local::LocalBlock;
 use series::BlockSeries;
-pub(crate) use set::{Blocks, CREATION_SUFFIX};
+pub(crate) use set::Blocks;
 pub(crate) use source::{BlockPart, BlockSource};
 pub(crate) use tombstones::Deletions;
 

@@ -21,7 +21,6 @@ use tsdb_format::chunk::{ChunkEncoding, CorruptChunk, sample_count};
 use super::series_spool::{SeriesEntry, SeriesSpool};
 use super::synced_file::SyncedFile;
 use super::texts::Texts;
-use crate::block::CREATION_SUFFIX;
 
 /// A chunk to be stored.
 #[derive(Clone, Copy, Debug)]
@@ -324,6 +323,8 @@ fn file_name(segment: u32) -> String {
     format!("{:06}", segment + 1)
 }
 
+/// Ends the names of blocks that are not finished.
+const CREATION_SUFFIX: &str = ".tmp-for-creation";
 const WRITE_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
