@@ -146,6 +146,9 @@ impl Db {
             series: u64::from(self.shared.head.series_count()),
             wal_failed: self.shared.failure().is_some(),
             series_cache_bytes: self.shared.keys.bytes() as u64,
+            out_of_order_samples: self.shared.ooo.samples(),
+            out_of_order_bytes: self.shared.ooo.bytes() as u64,
+            out_of_order_ranges: self.shared.ooo.open_ranges().len() as u64,
             ..self.shared.counters.snapshot()
         }
     }

@@ -12,12 +12,13 @@ use storage::CommitError;
 use crate::batch::{BatchPool, BatchSeries};
 use crate::block::Blocks;
 use crate::committer::{Queue, Writer};
-use crate::compaction::UlidSource;
+use crate::compaction::{BlockRanges, UlidSource};
 use crate::engine::{Task, Urgency, Work};
 use crate::head::Head;
 use crate::key_cache::KeyCache;
 use crate::log::{Recovery, Syncer};
 use crate::maintenance;
+use crate::ooo::Ooo;
 use crate::readiness::Readiness;
 use crate::settings::{Settings, WalSync};
 use crate::stats::Counters;
@@ -31,6 +32,7 @@ pub(crate) struct Shared {
     /// The engine, without its threads.
     pub(crate) work: Arc<Work>,
     pub(crate) head: Head,
+    pub(crate) ooo: Ooo,
     pub(crate) blocks: Blocks,
     /// Names for new blocks.
     pub(crate) ulids: UlidSource,
@@ -65,6 +67,7 @@ impl Shared {
             clock: Arc::clone(&work.clock),
             work: Arc::clone(work),
             head: Head::new(settings.exemplars_max),
+            ooo: Ooo::new(BlockRanges::new(&settings), settings.out_of_order_bytes_max),
             blocks,
             ulids: UlidSource::new(Arc::clone(&work.clock), directory),
             keys: KeyCache::new(settings.series_cache_bytes_max),

@@ -21,6 +21,20 @@ pub struct Stats {
     pub exemplars_appended: u64,
     /// Samples that were stored before, and accepted again.
     pub duplicates: u64,
+    /// Of the samples stored, those older than their series' newest, or than what is still appended to the head.
+    pub out_of_order_appended: u64,
+    /// Of those, the ones in memory.
+    pub out_of_order_samples: u64,
+    /// The memory they take, bytes.
+    pub out_of_order_bytes: u64,
+    /// Ranges of blocks that they belong to, but for those being written out.
+    pub out_of_order_ranges: u64,
+    /// Times they were written out.
+    pub out_of_order_flushes: u64,
+    /// Times that failed; they are tried again.
+    pub out_of_order_flush_failures: u64,
+    /// Batches that were asked to come again, because out-of-order samples had to be written out first.
+    pub busy: u64,
     /// Samples refused, by reason.
     pub rejected: Rejected,
     /// Batches committed.
@@ -60,8 +74,10 @@ pub struct Stats {
 pub struct Rejected {
     /// Another value was stored for the time.
     pub duplicate_timestamp: u64,
-    /// The series had newer samples.
+    /// The series had newer samples, and no older ones are taken.
     pub out_of_order: u64,
+    /// Older than the retention, or than the window for samples out of order.
+    pub too_old: u64,
     /// Too far in the future.
     pub too_far_ahead: u64,
     /// A series over the limit.
@@ -72,10 +88,11 @@ pub struct Rejected {
 
 impl Rejected {
     /// Reasons, as [`AppendError::reason`] names them, with their counts.
-    pub fn by_reason(&self) -> [(&'static str, u64); 5] {
+    pub fn by_reason(&self) -> [(&'static str, u64); 6] {
         [
             ("duplicate-timestamp", self.duplicate_timestamp),
             ("out-of-order", self.out_of_order),
+            ("too-old", self.too_old),
             ("too-far-ahead", self.too_far_ahead),
             ("series-limit", self.series_limit),
             ("out-of-order-exemplar", self.out_of_order_exemplar),
@@ -91,6 +108,7 @@ macro_rules! counters {
             $(pub(crate) $name: Counter,)*
             duplicate_timestamp: Counter,
             out_of_order: Counter,
+            too_old: Counter,
             too_far_ahead: Counter,
             series_limit: Counter,
             out_of_order_exemplar: Counter,
@@ -103,6 +121,7 @@ macro_rules! counters {
                     rejected: Rejected {
                         duplicate_timestamp: self.duplicate_timestamp.get(),
                         out_of_order: self.out_of_order.get(),
+                        too_old: self.too_old.get(),
                         too_far_ahead: self.too_far_ahead.get(),
                         series_limit: self.series_limit.get(),
                         out_of_order_exemplar: self.out_of_order_exemplar.get(),
@@ -117,15 +136,16 @@ macro_rules! counters {
 counters! {
     chunks, sealed_chunk_bytes, samples_appended, histograms_appended, exemplars_appended, duplicates, commits,
     wal_writes, wal_bytes, wal_segment, wal_syncs, series_cache_hits, series_cache_misses,
-    series_cache_evictions, metadata_refused, query_conflicts, query_bad_chunks,
-    compactions, compaction_conflicts,
+    out_of_order_appended, out_of_order_flushes, out_of_order_flush_failures, busy, series_cache_evictions,
+    metadata_refused, query_conflicts, query_bad_chunks, compactions, compaction_conflicts,
 }
 
 impl Counters {
     pub(crate) fn rejected(&self, error: &AppendError) {
         match error {
             AppendError::DuplicateTimestamp { .. } => self.duplicate_timestamp.add(1),
-            AppendError::OutOfOrder { .. } | AppendError::TooOld { .. } => self.out_of_order.add(1),
+            AppendError::OutOfOrder { .. } => self.out_of_order.add(1),
+            AppendError::TooOld { .. } => self.too_old.add(1),
             AppendError::TooFarAhead { .. } => self.too_far_ahead.add(1),
             AppendError::SeriesLimit { .. } => self.series_limit.add(1),
             AppendError::OutOfOrderExemplar { .. } => self.out_of_order_exemplar.add(1),
@@ -139,6 +159,10 @@ pub(crate) struct Counter(AtomicU64);
 impl Counter {
     pub(crate) fn add(&self, count: u64) {
         self.0.fetch_add(count, Ordering::Relaxed);
+    }
+
+    pub(crate) fn sub(&self, count: u64) {
+        self.0.fetch_sub(count, Ordering::Relaxed);
     }
 
     pub(crate) fn set(&self, value: u64) {

@@ -7,19 +7,21 @@ use storage::{QueryError, TimeRange};
 
 use super::{Chunk as MemChunk, matching};
 use crate::committer::Shared;
+use crate::ooo::OooView;
 use crate::part::{Chunk, ChunkData, Part, PartSeries, SeriesSource, Want};
 
 /// See the module's text.
 #[derive(Clone)]
 pub(crate) struct HeadPart {
     shared: Arc<Shared>,
+    ooo: OooView,
 }
 
 impl HeadPart {
     /// What is in memory from now on. Must be made before the list of blocks is looked at: samples move from here to
     /// there.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared) }
+        Self { shared: Arc::clone(shared), ooo: shared.ooo.view() }
     }
 
     /// Slots of the series that meet all matchers; `None` for all series.
@@ -30,7 +32,7 @@ impl HeadPart {
 
 impl Part for HeadPart {
     fn overlaps(&self, range: TimeRange) -> bool {
-        self.shared.head.overlaps(range)
+        self.shared.head.overlaps(range) || self.ooo.overlaps(range)
     }
 
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError> {
@@ -39,7 +41,8 @@ impl Part for HeadPart {
         slots.sort_unstable_by(|left, right| index.compare(*left, *right));
         drop(index);
         let part = self.clone();
-        Ok(Box::new(HeadSeries { part, slots: slots.into_iter(), range, want, builder: LabelsBuilder::default() }))
+        let (slots, has_late) = (slots.into_iter(), part.ooo.overlaps(range));
+        Ok(Box::new(HeadSeries { part, slots, range, want, has_late, builder: LabelsBuilder::default() }))
     }
 
     fn label_names(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
@@ -59,6 +62,8 @@ struct HeadSeries {
     slots: std::vec::IntoIter<u32>,
     range: TimeRange,
     want: Want,
+    /// Out-of-order samples of the range were there when the series were selected.
+    has_late: bool,
     builder: LabelsBuilder,
 }
 
@@ -66,15 +71,22 @@ impl SeriesSource for HeadSeries {
     fn next(&mut self) -> Result<Option<PartSeries>, QueryError> {
         let head = &self.part.shared.head;
         for slot in self.slots.by_ref() {
-            let chunks: Vec<Chunk> = match self.want {
+            let mut chunks = Vec::new();
+            let found = match self.want {
                 Want::Samples => {
-                    head.read(slot, |series| series.chunks(self.range)).into_iter().map(Chunk::from).collect()
+                    let in_order = head.read(slot, |series| series.chunks(self.range));
+                    chunks.extend(in_order.into_iter().map(Chunk::from));
+                    if self.has_late {
+                        self.part.ooo.chunks(slot, self.range, &mut chunks);
+                    }
+                    !chunks.is_empty()
                 }
-                Want::Labels => Vec::new(),
+                Want::Labels => {
+                    head.read(slot, |series| series.has_chunks(self.range))
+                        || (self.has_late && self.part.ooo.has_chunks(slot, self.range))
+                }
             };
-            if !chunks.is_empty()
-                || (self.want == Want::Labels && head.read(slot, |series| series.has_chunks(self.range)))
-            {
+            if found {
                 let labels = head.index.read().labels(slot, &mut self.builder);
                 return Ok(Some(PartSeries { labels, chunks }));
             }
