@@ -82,8 +82,8 @@ pub struct Moment {
 
 impl Moment {
     /// What a process started after the death of the one that wrote this finds.
-    pub fn after_process_crash(&self) -> SimulatedDisk {
-        SimulatedDisk::of(self.tree.after_process_crash())
+    pub fn after_process_crash(&self, chance: &mut Chance) -> SimulatedDisk {
+        SimulatedDisk::of(self.tree.after_process_crash(chance))
     }
 
     /// What is found after a power cut.
@@ -266,7 +266,8 @@ impl State {
         for word in bytes.chunks(8) {
             let mut padded = [0; 8];
             padded[..word.len()].copy_from_slice(word);
-            self.digest = (self.digest ^ u64::from_le_bytes(padded)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
+            self.digest =
+                (self.digest ^ u64::from_le_bytes(padded)).wrapping_mul(0x9E37_79B9_7F4A_7C15).rotate_left(29);
         }
     }
 

@@ -214,10 +214,9 @@ impl Ledger {
             }
         }
         match refused.iter().find(|(_, refusals)| !refusals.is_empty()) {
-            Some(((series, at), refusals)) => Err(format!(
-                "{} at {at}: refused without a reason: {refusals:?}",
-                self.series[*series].labels
-            )),
+            Some(((series, at), refusals)) => {
+                Err(format!("{} at {at}: refused without a reason: {refusals:?}", self.series[*series].labels))
+            }
             None => Ok(()),
         }
     }
@@ -272,13 +271,13 @@ impl Ledger {
         }
     }
 
-    /// A sync failed: what was answered within the interval before it, a power cut may take whenever it comes.
+    /// A sync failed: what was answered within the interval before it, no disk promises to anybody who comes later.
     pub fn fail_sync(&mut self, interval: Option<Duration>, now: Monotonic) {
         for entry in self.entries.iter_mut().flat_map(BTreeMap::values_mut) {
             if let Entry::Stored(stored) = entry
                 && stored.acknowledged.is_some_and(|at| interval.is_some_and(|interval| at.plus(interval) >= now))
             {
-                stored.acknowledged = None;
+                *entry = Entry::Maybe(vec![Maybe { value: stored.value.clone(), lost: None }]);
             }
         }
     }
@@ -371,9 +370,8 @@ impl Ledger {
                 let maybe = values.iter().find(|maybe| maybe.value == *seen);
                 let stored = maybe.and_then(|maybe| maybe.lost.clone());
                 let commit = Commit { number: 0, in_order: false };
-                *entry = Entry::Stored(
-                    stored.unwrap_or_else(|| Stored { value: seen.clone(), acknowledged: None, commit }),
-                );
+                *entry =
+                    Entry::Stored(stored.unwrap_or_else(|| Stored { value: seen.clone(), acknowledged: None, commit }));
                 true
             });
         }

@@ -10,8 +10,7 @@ use std::task::{Context, Poll, Waker};
 use environment::Clock as _;
 use model::{Labels, Matcher, TimestampMs};
 use storage::{
-    Appender as _, Batch, CommitError, Committed, QueryError, Queryable as _, SelectHints, SeriesSet, Storage as _,
-    TimeRange,
+    Batch, CommitError, Committed, QueryError, Queryable as _, SelectHints, SeriesSet, Storage as _, TimeRange,
 };
 use testkit::ManualClock;
 use tsdb::{Db, Engine, Settings};

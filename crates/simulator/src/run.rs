@@ -1,5 +1,6 @@
 //! One run: a database lives through days of writing, faults and crashes that one seed decides.
 
+mod every_change;
 mod steps;
 
 use std::time::Duration;
@@ -41,14 +42,18 @@ pub struct Report {
     pub commits: u64,
     /// Samples that were there in the end.
     pub samples: u64,
-    /// Crashes of the process, and of the machine.
+    /// Crashes of the process.
     pub process_crashes: u64,
+    /// Crashes of the machine.
     pub power_cuts: u64,
-    /// Starts that failed for a fault, and batches.
+    /// Starts that failed for a fault.
     pub failed_starts: u64,
+    /// Batches that did.
     pub failed_commits: u64,
     /// Whole checks against the ledger.
     pub checks: u64,
+    /// Crashes that were tried beside the run's own.
+    pub probes: u64,
     /// Of all that was written to the disk.
     pub digest: u64,
 }
@@ -79,12 +84,16 @@ impl Failure {
 /// # Errors
 /// What the database did wrong.
 pub fn run(seed: u64, length: Length, verbose: bool) -> Result<Report, Failure> {
-    panics::watch();
-    let mut run = Run::new(seed, length, verbose);
-    match run.all() {
-        Ok(()) => Ok(run.report),
-        Err(what) => Err(Failure { what, trace: run.trace }),
-    }
+    Run::new(seed, length, verbose).outcome(Run::all)
+}
+
+/// Runs a seed without faults for so many steps, and tries both kinds of crash at every change of the disk: also at those that
+/// recovering from a crash makes.
+///
+/// # Errors
+/// What the database did wrong.
+pub fn run_every_change(seed: u64, steps: u64, verbose: bool) -> Result<Report, Failure> {
+    Run::new(seed, Length { starts: 1, steps }, verbose).outcome(Run::every_change)
 }
 
 struct Run {
@@ -101,6 +110,8 @@ struct Run {
     trace: Vec<String>,
     /// Of this disk, as far as the ledger knows.
     failed_syncs: u64,
+    /// How often crashes are tried in crashes.
+    depth: u32,
 }
 
 type Checked = Result<(), String>;
@@ -126,12 +137,21 @@ impl Run {
             report: Report::default(),
             trace: Vec::new(),
             failed_syncs: 0,
+            depth: 0,
         };
         run.say(format!("{:?}", run.plan));
         for _ in 0..run.plan.series {
             run.add_series();
         }
         run
+    }
+
+    fn outcome(mut self, all: impl FnOnce(&mut Self) -> Checked) -> Result<Report, Failure> {
+        panics::watch();
+        match all(&mut self) {
+            Ok(()) => Ok(self.report),
+            Err(what) => Err(Failure { what, trace: self.trace }),
+        }
     }
 
     fn add_series(&mut self) {
@@ -170,6 +190,7 @@ impl Run {
             match Machine::start(&self.disk, &self.clock, self.plan.settings.clone()) {
                 Ok(machine) => {
                     self.check_machine()?;
+                    self.try_crashes()?;
                     self.check_all(&machine, true)?;
                     return Ok(Some(machine));
                 }
@@ -228,13 +249,14 @@ impl Run {
 
     /// The machine is off: what the next one finds.
     fn lose_machine(&mut self) {
-        self.report.digest ^= self.disk.digest().rotate_left((self.report.process_crashes + self.report.power_cuts) as u32);
+        self.report.digest ^=
+            self.disk.digest().rotate_left((self.report.process_crashes + self.report.power_cuts) as u32);
         let left = self.disk.now();
         self.failed_syncs = 0;
         if self.chance.one_in(2) {
             self.say("the process died".to_owned());
             self.report.process_crashes += 1;
-            self.disk = left.after_process_crash();
+            self.disk = left.after_process_crash(&mut self.chance);
         } else {
             self.say("the power was cut".to_owned());
             self.report.power_cuts += 1;
@@ -297,6 +319,7 @@ impl Run {
             if let Some(machine) = machine {
                 machine.settle()?;
                 self.check_machine()?;
+                self.try_crashes()?;
                 if machine.disk.is_off() {
                     return Ok(());
                 }
@@ -334,6 +357,7 @@ impl Run {
         let begun = self.ledger.begin(&batch, in_order);
         let answer = machine.commit(&self.ledger, &batch, now(&self.clock))?;
         self.check_machine()?;
+        self.try_crashes()?;
         match answer {
             Answer::Off => {}
             Answer::Some(Ok(committed)) => {

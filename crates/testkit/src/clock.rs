@@ -37,6 +37,13 @@ impl ManualClock {
         })))
     }
 
+    /// Another clock that shows the same and is moved on its own. Nobody sleeps on it.
+    #[must_use]
+    pub fn fork(&self) -> Self {
+        let State { wall, monotonic, .. } = *self.state();
+        Self(Arc::new(Mutex::new(State { wall, monotonic, next_sleeper: 0, sleepers: BTreeMap::new() })))
+    }
+
     /// Lets `span` pass on both clocks; wakes every sleeper whose time comes, in order.
     pub fn advance(&self, span: Duration) {
         let until = self.state().monotonic + span;

@@ -92,7 +92,7 @@ fn every_change_can_be_the_last() {
         disk.set_faults(Faults { off: Some((at, 250)), ..Faults::default() });
         assert!(work(&disk).is_err() && disk.is_off());
         assert!(disk.create(path("g")).is_err(), "nothing happens any more");
-        let after = disk.now().after_process_crash();
+        let after = disk.now().after_process_crash(&mut Chance::new(1));
         let expected: &[(PathBuf, usize)] = match at {
             0 | 1 | 6 => &[],
             2 => &[("d/f".into(), 25)],
@@ -130,7 +130,7 @@ fn locks_end_with_the_process() {
     let disk = SimulatedDisk::new();
     let lock = disk.lock(path("lock")).unwrap();
     assert_eq!(disk.lock(path("lock")).err().unwrap().kind(), io::ErrorKind::WouldBlock);
-    assert!(disk.now().after_process_crash().lock(path("lock")).is_ok());
+    assert!(disk.now().after_process_crash(&mut Chance::new(1)).lock(path("lock")).is_ok());
     drop(lock);
     assert!(disk.lock(path("lock")).is_ok());
 }

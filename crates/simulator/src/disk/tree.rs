@@ -237,7 +237,19 @@ impl Tree {
     }
 
     /// What the next process finds when this one has died: everything. What was not synced still is not.
-    pub(super) fn after_process_crash(&self) -> Self {
+    pub(super) fn after_process_crash(&self, chance: &mut Chance) -> Self {
+        let mut after = self.reachable();
+        for node in &mut after.nodes {
+            if let Node::File(data) = node
+                && data.has_given_up()
+            {
+                *data = Arc::new(data.after_process_crash(chance));
+            }
+        }
+        after
+    }
+
+    fn reachable(&self) -> Self {
         let mut after = self.clone();
         // What no name leads to, now or on the medium, nobody will see again.
         let mut seen = BTreeSet::new();
@@ -260,7 +272,7 @@ impl Tree {
 
     /// What is found when the power comes back.
     pub(super) fn after_power_cut(&self, chance: &mut Chance) -> Self {
-        let mut after = self.after_process_crash();
+        let mut after = self.reachable();
         let fate = *chance.one_of(&[Fate::Lost, Fate::Written, Fate::Any, Fate::Any, Fate::Any]);
         for change in after.surviving_changes(chance) {
             change.iter().for_each(|edit| after.put(edit, true));

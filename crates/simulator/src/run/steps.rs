@@ -43,7 +43,7 @@ impl Step {
                 let ms = *chance.one_of(&[1, 100, 1000, 15_000, 600_000, 3_600_000, 10_800_000, 86_400_000]);
                 Self::Pass(Duration::from_millis(ms))
             }
-            _ => Self::Starve,
+            _ => Self::Query,
         }
     }
 }
