@@ -15,6 +15,7 @@ mod counters;
 mod error;
 mod loaded;
 mod local;
+mod prefetch;
 mod select;
 mod series;
 mod set;
@@ -28,7 +29,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::{Matcher, TimestampMs};
 use parking_lot::Mutex;
-use storage::{QueryError, TimeRange};
+use storage::{BoxFuture, QueryError, TimeRange};
 use tsdb_format::block::index;
 use tsdb_format::block::meta::{self, BlockMeta};
 use tsdb_format::block::{CorruptBlock, Ulid, segment};
@@ -137,7 +138,7 @@ impl Block {
         if let Some(loaded) = &*loaded {
             return Ok(Arc::clone(loaded));
         }
-        let opened = Arc::new(Loaded::open(&self.source, &self.counters)?);
+        let opened = Arc::new(Loaded::open(&self.source, self.meta.index_version(), &self.counters)?);
         Ok(Arc::clone(loaded.insert(opened)))
     }
 
@@ -146,6 +147,10 @@ impl Block {
         if !self.used.swap(false, Ordering::Relaxed) && self.loaded.lock().take().is_some() {
             self.source.release();
         }
+    }
+
+    fn is_loaded(&self) -> bool {
+        self.loaded.lock().is_some()
     }
 
     /// Whether somebody reads it, apart from those who hold the block itself.
@@ -209,6 +214,14 @@ impl Part for Block {
         own.start <= range.end && range.start <= own.end
     }
 
+    fn prefetch<'a>(&'a self, matchers: &'a [Matcher], range: TimeRange, want: Want) -> BoxFuture<'a, ()> {
+        if self.source.is_remote() {
+            Box::pin(self.bring_near(matchers, range, want))
+        } else {
+            Box::pin(std::future::ready(()))
+        }
+    }
+
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError> {
         let series = self.reading(None, |loaded| {
             let selection = select::matching(loaded, matchers)?;
@@ -249,3 +262,6 @@ fn check_files(source: &dyn BlockSource) -> Result<u64, BlockError> {
 fn is_missing(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory)
 }
+
+#[cfg(test)]
+mod tests;

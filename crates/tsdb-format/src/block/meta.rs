@@ -21,7 +21,8 @@ pub struct BlockMeta {
     /// What the block was made of.
     #[serde(default)]
     pub compaction: Compaction,
-    /// Layout of the block: 1.
+    /// Layout of the block: 1. A Prometheus before its release 2.0 wrote 2 for a while, and then 1 for the version of the
+    /// index, which was 2 already: see [`BlockMeta::index_version`].
     pub version: u32,
     /// Everything else.
     #[serde(flatten)]
@@ -29,6 +30,11 @@ pub struct BlockMeta {
 }
 
 impl BlockMeta {
+    /// The version of the index where the index itself names a wrong one.
+    pub fn index_version(&self) -> Option<u8> {
+        (self.version == 2).then_some(2)
+    }
+
     /// The width in milliseconds of the stretches that each value stands for, when Thanos has downsampled the block.
     pub fn downsampled_to_ms(&self) -> Option<i64> {
         let resolution = self.other.get("thanos")?.get("downsample")?.get("resolution")?.as_i64()?;
@@ -98,6 +104,7 @@ pub struct BlockDescription {
 /// The whole file.
 pub fn encode(meta: &BlockMeta) -> Vec<u8> {
     assert!(meta.min_time < meta.max_time, "an empty block must not be written: {meta:?}");
+    assert!(meta.version == 1, "blocks are written in version 1: {meta:?}");
     let mut file = serde_json::to_vec_pretty(meta).expect("plain data with text keys");
     file.push(b'\n');
     file
@@ -106,12 +113,12 @@ pub fn encode(meta: &BlockMeta) -> Vec<u8> {
 /// Reads a whole file.
 ///
 /// # Errors
-/// When it is no JSON of a block, of another version than 1, or of an empty range.
+/// When it is no JSON of a block, of an unknown version, or of an empty range.
 pub fn decode(file: &[u8]) -> Result<BlockMeta, CorruptBlock> {
     let corrupt = |what| CorruptBlock { part: "meta.json", offset: 0, what };
     let meta: BlockMeta = serde_json::from_slice(file).map_err(|_| corrupt("not the description of a block"))?;
-    if meta.version != 1 {
-        return Err(corrupt("a block of another version than 1"));
+    if !matches!(meta.version, 1 | 2) {
+        return Err(corrupt("a block of another version than 1 and 2"));
     }
     if meta.min_time >= meta.max_time {
         return Err(corrupt("the range of time is empty"));
@@ -149,7 +156,7 @@ mod tests {
         for text in [
             "",
             "{}",
-            r#"{"ulid":"a","minTime":1,"maxTime":2,"version":2}"#,
+            r#"{"ulid":"a","minTime":1,"maxTime":2,"version":3}"#,
             r#"{"ulid":"a","minTime":2,"maxTime":2,"version":1}"#,
         ] {
             assert!(decode(text.as_bytes()).is_err(), "{text}");

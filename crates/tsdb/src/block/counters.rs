@@ -5,9 +5,9 @@ use crate::stats::Counter;
 /// Shared by all blocks of a database.
 #[derive(Default)]
 pub(crate) struct BlockCounters {
-    /// Chunks that cannot be read, each time they are asked for.
+    /// Chunks found damaged, each once while its block is in use.
     pub(crate) corrupt_chunks: Counter,
-    /// Series whose entry in an index cannot be read, each time they are asked for.
+    /// Series whose entry in an index was found damaged, each once while its block is in use.
     pub(crate) corrupt_series: Counter,
     /// Blocks whose index cannot be read, since the database was opened.
     pub(crate) broken_blocks: Counter,

@@ -42,7 +42,12 @@ struct Window {
 }
 
 impl Loaded {
-    pub(super) fn open(source: &Arc<dyn BlockSource>, counters: &Arc<BlockCounters>) -> Result<Self, BlockError> {
+    /// Opens index and chunk files. `index_version`: see [`Index::open_as`].
+    pub(super) fn open(
+        source: &Arc<dyn BlockSource>,
+        index_version: Option<u8>,
+        counters: &Arc<BlockCounters>,
+    ) -> Result<Self, BlockError> {
         let reading = |part| BlockError::reading(&**source, part);
         let mut segments = Vec::new();
         for number in 0..source.segments().map_err(reading(BlockPart::Chunks(0)))? {
@@ -53,7 +58,7 @@ impl Loaded {
         }
         let part = BlockPart::Index;
         let file = source.len(part).and_then(|length| source.read(part, 0..length)).map_err(reading(part))?;
-        let index = Index::open(file).map_err(|error| BlockError::corrupt(&**source, error))?;
+        let index = Index::open_as(file, index_version).map_err(|error| BlockError::corrupt(&**source, error))?;
         Ok(Self {
             index,
             segments: segments.into(),
@@ -72,8 +77,8 @@ impl Loaded {
 
     /// Tells of a series that cannot be read.
     pub(super) fn tell_series(&self, series: BlockSeriesRef, error: &CorruptBlock) {
-        self.counters.corrupt_series.add(1);
         if self.tell_once(u64::from(series.0) | SERIES_FLAG) {
+            self.counters.corrupt_series.add(1);
             tracing::error!(
                 block = self.source.name(), %error,
                 "a series in the index of a block is damaged and left out of all answers"
@@ -133,6 +138,22 @@ impl Loaded {
         verified_chunk(&bytes, frame)
     }
 
+    /// Tells of a chunk that cannot be read.
+    fn tell_chunk(&self, reference: ChunkRef, what: &str) -> QueryError {
+        let (file, offset) = (BlockPart::Chunks(reference.segment()).path(), reference.offset());
+        if self.tell_once(reference.0) {
+            self.counters.corrupt_chunks.add(1);
+            tracing::error!(
+                block = self.source.name(),
+                file,
+                offset,
+                error = what,
+                "a chunk is damaged and left out of all answers"
+            );
+        }
+        QueryError::Corrupt(format!("{what}: at byte {offset} of {file} of block {}", self.source.name()).into())
+    }
+
     /// Whether the log was not told of this place yet; counts that it is now.
     fn tell_once(&self, place: u64) -> bool {
         let mut told = self.told.lock();
@@ -162,34 +183,27 @@ impl ChunkStore for Loaded {
     fn read(&self, reference: u64) -> Result<(ChunkEncoding, Bytes), QueryError> {
         let reference = ChunkRef(reference);
         self.chunk(reference).map_err(|error| {
-            let file = BlockPart::Chunks(reference.segment()).path();
             let what = match error {
                 ChunkError::Corrupt(CorruptBlock { what, .. }) => what.to_owned(),
                 ChunkError::Unusable(what) => what,
                 ChunkError::Unreadable(error) => {
+                    let file = BlockPart::Chunks(reference.segment()).path();
                     let text = format!("{file} of block {}: {error}", self.source.name());
                     return QueryError::Unavailable(text.into());
                 }
             };
-            self.counters.corrupt_chunks.add(1);
-            let offset = reference.offset();
-            if self.tell_once(reference.0) {
-                tracing::error!(
-                    block = self.source.name(),
-                    file,
-                    offset,
-                    error = what,
-                    "a chunk is damaged and left out of all answers"
-                );
-            }
-            QueryError::Corrupt(format!("{what}: at byte {offset} of {file} of block {}", self.source.name()).into())
+            self.tell_chunk(reference, &what)
         })
+    }
+
+    fn damaged(&self, reference: u64, error: &QueryError) {
+        self.tell_chunk(ChunkRef(reference), &error.to_string());
     }
 }
 
 /// Few chunks are longer: floats have at most 1 KiB, histograms mostly so.
 pub(super) const CHUNK_BYTES_EXPECTED: u64 = 16_000;
-/// Damaged places of one block that the log is told of; the rest are counted.
+/// Damaged places of one block that are told of and counted. One with more needs no number.
 const TOLD_MAX: usize = 1000;
 /// Tells a series' number from a chunk's.
 const SERIES_FLAG: u64 = 1 << 63;

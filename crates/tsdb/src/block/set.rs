@@ -44,11 +44,7 @@ impl Blocks {
             counters: Arc::default(),
             disk,
         };
-        let listed = blocks.disk.list(directory).map_err(|source| BlockError::Directory {
-            action: "list",
-            path: directory.to_path_buf(),
-            source,
-        })?;
+        let listed = blocks.disk.list(directory).map_err(failed("list", directory))?;
         let mut found = Vec::new();
         for (path, kind) in listed {
             let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
@@ -210,37 +206,42 @@ impl Blocks {
 
     /// Removes a block's directory. It loses its name first, so that half of it is never taken for a block.
     fn remove(&self, path: &Path) -> Result<(), BlockError> {
-        let failed = |action, path: &Path| {
-            let path = path.to_path_buf();
-            move |source: io::Error| BlockError::Directory { action, path, source }
-        };
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        let doomed = match is_leftover(name) {
-            true => path.to_path_buf(),
-            false => {
-                let doomed = self.directory.join(format!("{name}{DELETION_SUFFIX}"));
-                self.disk.rename(path, &doomed).map_err(failed("rename", path))?;
-                self.disk.sync_directory(&self.directory).map_err(failed("sync", &self.directory))?;
-                doomed
+        let mut doomed = path.to_path_buf();
+        if !is_leftover(name) {
+            doomed = self.directory.join(format!("{name}{DELETION_SUFFIX}"));
+            match self.disk.rename(path, &doomed) {
+                // An earlier try came as far as this.
+                Err(error) if is_missing(&error) => {}
+                renamed => renamed.map_err(failed("rename", path))?,
             }
-        };
-        self.disk.remove_directory(&doomed).map_err(failed("remove", &doomed))
+            self.disk.sync_directory(&self.directory).map_err(failed("sync", &self.directory))?;
+        }
+        match self.disk.remove_directory(&doomed) {
+            Err(error) if is_missing(&error) => Ok(()),
+            removed => removed.map_err(failed("remove", &doomed)),
+        }
     }
 
     /// Moves a directory to where damaged ones are kept for somebody to look at.
     fn set_aside(&self, path: &Path) -> Result<(), BlockError> {
         let aside = self.directory.join(SET_ASIDE);
-        let failed = |action, path: &Path| {
-            let path = path.to_path_buf();
-            move |source: io::Error| BlockError::Directory { action, path, source }
-        };
         self.disk.create_directory(&aside).map_err(failed("create", &aside))?;
-        let to = aside.join(path.file_name().unwrap_or_default());
+        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        // A restored copy of a block may be damaged again.
+        let mut names = std::iter::once(name.to_owned()).chain((1..).map(|number| format!("{name}.{number}")));
+        let free = names.find(|name| self.disk.list(&aside.join(name)).is_err());
+        let to = aside.join(free.expect("there is always another number"));
         self.disk.rename(path, &to).map_err(failed("rename", path))?;
         self.disk.sync_directory(&self.directory).map_err(failed("sync", &self.directory))?;
         self.counters.set_aside.add(1);
         Ok(())
     }
+}
+
+fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> BlockError {
+    let path = path.to_path_buf();
+    move |source| BlockError::Directory { action, path, source }
 }
 
 /// Whether a directory is what a crash left of making or removing a block, by us or by Prometheus.

@@ -54,6 +54,11 @@ pub trait BlockSource: Send + Sync + 'static {
         Ok(None)
     }
 
+    /// Whether reading waits for a network, so that [`prefetch`](Self::prefetch) is worth finding out what will be read.
+    fn is_remote(&self) -> bool {
+        false
+    }
+
     /// Brings ranges of a part near, so that reading them soon does not wait for a network. Sorted, apart from each other.
     /// A hint: what it could not bring is read, and fails, later.
     fn prefetch<'a>(&'a self, part: BlockPart, ranges: &'a [Range<u64>]) -> BoxFuture<'a, ()> {

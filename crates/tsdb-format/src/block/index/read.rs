@@ -63,9 +63,19 @@ impl<B: AsRef<[u8]>> Index<B> {
     /// # Errors
     /// When it is none, or what is walked at opening is damaged.
     pub fn open(file: B) -> Result<Self, CorruptBlock> {
+        Self::open_as(file, None)
+    }
+
+    /// The same for a block that says which version its index has: see [`BlockMeta::index_version`].
+    ///
+    /// [`BlockMeta::index_version`]: crate::block::meta::BlockMeta::index_version
+    ///
+    /// # Errors
+    /// As for [`Index::open`].
+    pub fn open_as(file: B, known_version: Option<u8>) -> Result<Self, CorruptBlock> {
         let bytes = file.as_ref();
         let version = match bytes.first_chunk::<HEADER_BYTES>() {
-            Some([magic @ .., version]) if *magic == MAGIC => *version,
+            Some([magic @ .., version]) if *magic == MAGIC => known_version.unwrap_or(*version),
             _ => return Err(corrupt(0, "not an index: its magic number is missing")),
         };
         // A Prometheus of 2018 called version 2 version 3 for a while.
