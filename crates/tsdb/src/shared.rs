@@ -17,7 +17,7 @@ use crate::engine::{Task, Urgency, Work};
 use crate::head::Head;
 use crate::key_cache::KeyCache;
 use crate::log::{Recovery, Syncer};
-use crate::maintenance;
+use crate::maintenance::{self, Maintenance};
 use crate::ooo::Ooo;
 use crate::readiness::Readiness;
 use crate::settings::{Settings, WalSync};
@@ -44,7 +44,7 @@ pub(crate) struct Shared {
     pub(crate) readiness: Readiness,
     pub(crate) recovery: OnceLock<Recovery>,
     /// Held by what changes files other than by appending to a log: maintenance, deletions, snapshots.
-    pub(crate) maintenance: Mutex<()>,
+    pub(crate) maintenance: Mutex<Maintenance>,
     /// Who syncs the log between commits; nobody where each commit does.
     pub(crate) wal_syncer: Option<Arc<Syncer>>,
     /// There once the log has been read.
@@ -157,10 +157,10 @@ impl Shared {
         self.maintenance_waits.store(false, Ordering::Release);
         let mut delay = MAINTENANCE_RETRY;
         // Whoever holds the lock may do so for long; threads are few.
-        if let Some(held) = self.maintenance.try_lock()
+        if let Some(mut held) = self.maintenance.try_lock()
             && !self.is_stopping()
         {
-            delay = maintenance::round(self, self.clock.now());
+            delay = maintenance::round(self, &mut held, self.clock.now());
             drop(held);
         }
         self.maintain_after(delay);

@@ -63,6 +63,14 @@ pub struct Stats {
     pub query_conflicts: u64,
     /// Merges of blocks.
     pub compactions: u64,
+    /// Blocks removed because all of their samples were older than the retention.
+    pub blocks_expired_by_time: u64,
+    /// Blocks removed because there were more bytes than are kept.
+    pub blocks_expired_by_size: u64,
+    /// Steps of maintenance that failed; they are tried again.
+    pub maintenance_failures: u64,
+    /// Damaged chunks of the head that were left out of blocks.
+    pub head_bad_chunks: u64,
     /// Samples that a merge left out because an earlier one of their time had another value.
     pub compaction_conflicts: u64,
     /// Chunks that a query left out because they could not be unpacked.
@@ -137,7 +145,8 @@ counters! {
     chunks, sealed_chunk_bytes, samples_appended, histograms_appended, exemplars_appended, duplicates, commits,
     wal_writes, wal_bytes, wal_segment, wal_syncs, series_cache_hits, series_cache_misses,
     out_of_order_appended, out_of_order_flushes, out_of_order_flush_failures, busy, series_cache_evictions,
-    metadata_refused, query_conflicts, query_bad_chunks, compactions, compaction_conflicts,
+    metadata_refused, query_conflicts, query_bad_chunks, compactions, compaction_conflicts, blocks_expired_by_time, blocks_expired_by_size,
+    maintenance_failures, head_bad_chunks,
 }
 
 impl Counters {

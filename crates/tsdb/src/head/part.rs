@@ -14,14 +14,25 @@ use crate::part::{Chunk, ChunkData, Part, PartSeries, SeriesSource, Want};
 #[derive(Clone)]
 pub(crate) struct HeadPart {
     shared: Arc<Shared>,
-    ooo: OooView,
+    /// `None` for samples in order alone.
+    ooo: Option<OooView>,
 }
 
 impl HeadPart {
     /// What is in memory from now on. Must be made before the list of blocks is looked at: samples move from here to
     /// there.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), ooo: shared.ooo.view() }
+        Self { shared: Arc::clone(shared), ooo: Some(shared.ooo.view()) }
+    }
+
+    /// The same without samples out of order.
+    pub(crate) fn in_order(shared: &Arc<Shared>) -> Self {
+        Self { shared: Arc::clone(shared), ooo: None }
+    }
+
+    /// Samples out of order, if there are some in `range`.
+    fn late(&self, range: TimeRange) -> Option<&OooView> {
+        self.ooo.as_ref().filter(|ooo| ooo.overlaps(range))
     }
 
     /// Slots of the series that meet all matchers; `None` for all series.
@@ -32,7 +43,7 @@ impl HeadPart {
 
 impl Part for HeadPart {
     fn overlaps(&self, range: TimeRange) -> bool {
-        self.shared.head.overlaps(range) || self.ooo.overlaps(range)
+        self.shared.head.overlaps(range) || self.late(range).is_some()
     }
 
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError> {
@@ -41,8 +52,8 @@ impl Part for HeadPart {
         slots.sort_unstable_by(|left, right| index.compare(*left, *right));
         drop(index);
         let part = self.clone();
-        let (slots, has_late) = (slots.into_iter(), part.ooo.overlaps(range));
-        Ok(Box::new(HeadSeries { part, slots, range, want, has_late, builder: LabelsBuilder::default() }))
+        let (slots, late) = (slots.into_iter(), self.late(range).cloned());
+        Ok(Box::new(HeadSeries { part, slots, range, want, late, builder: LabelsBuilder::default() }))
     }
 
     fn label_names(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
@@ -62,8 +73,8 @@ struct HeadSeries {
     slots: std::vec::IntoIter<u32>,
     range: TimeRange,
     want: Want,
-    /// Out-of-order samples of the range were there when the series were selected.
-    has_late: bool,
+    /// Out-of-order samples, if there were some of the range when the series were selected.
+    late: Option<OooView>,
     builder: LabelsBuilder,
 }
 
@@ -76,14 +87,14 @@ impl SeriesSource for HeadSeries {
                 Want::Samples => {
                     let in_order = head.read(slot, |series| series.chunks(self.range));
                     chunks.extend(in_order.into_iter().map(Chunk::from));
-                    if self.has_late {
-                        self.part.ooo.chunks(slot, self.range, &mut chunks);
+                    if let Some(late) = &self.late {
+                        late.chunks(slot, self.range, &mut chunks);
                     }
                     !chunks.is_empty()
                 }
                 Want::Labels => {
                     head.read(slot, |series| series.has_chunks(self.range))
-                        || (self.has_late && self.part.ooo.has_chunks(slot, self.range))
+                        || self.late.as_ref().is_some_and(|late| late.has_chunks(slot, self.range))
                 }
             };
             if found {
