@@ -10,4 +10,5 @@ mod bits;
 pub mod block;
 mod bytes;
 pub mod chunk;
+pub mod head_chunk;
 pub mod wal;

@@ -156,7 +156,7 @@ impl Writer {
         committed.extend(group.iter_mut().map(|(batch, _)| admission.admit(&mut bench, batch)));
         admission.finish(log);
         if let Err(error) = log.write(&shared.counters) {
-            shared.fail(format!("write to {}: {error}", log.path().display()));
+            shared.fail(error.to_string());
             return refuse(group, &shared.failure().expect("it was just set"));
         }
         shared.logged();

@@ -16,7 +16,7 @@ use crate::block::Blocks;
 use crate::committer::{Shared, Writer};
 use crate::engine::{Engine, Urgency, contained};
 use crate::head::{SeriesExemplars, matching};
-use crate::log::{Log, Recovery, replay};
+use crate::log::{Log, Mend, Recovery, Replaying};
 use crate::maintenance;
 use crate::querier::DbQuerier;
 use crate::readiness::Ready;
@@ -218,13 +218,23 @@ impl Shared {
     fn replay(&self) -> Result<(), OpenError> {
         let wal = self.directory.join("wal");
         make_directory(&*self.disk, &wal)?;
-        let mut replayed = replay(&*self.disk, &self.directory, &self.head, &self.counters)?;
+        let replaying = Replaying {
+            disk: &*self.disk,
+            directory: &self.directory,
+            head: &self.head,
+            counters: &self.counters,
+            from: TimestampMs::MIN,
+            late: None,
+            workers: self.work.replay_threads,
+            mend: Mend::Yes,
+        };
+        let mut replayed = replaying.run()?;
         let number = replayed.next_segment;
         tell(&replayed.recovery, &self.directory);
         self.counters.wal_segment.set(number);
         let (disk, syncer) = (Arc::clone(&self.disk), self.wal_syncer.clone());
         let log = Log::create(disk, &wal, number, self.settings.segment_bytes_max, syncer);
-        let log = log.map_err(OpenError::at("create a segment in", &wal))?;
+        let log = log.map_err(OpenError::at("create a segment in", &wal))?.after(std::mem::take(&mut replayed.closed));
         let admission = Admission::after(&mut replayed, &self.head);
         let _ = self.recovery.set(replayed.recovery);
         self.set_writer(Writer::new(log, admission));
@@ -233,9 +243,7 @@ impl Shared {
 
     /// Makes everything written survive a power cut.
     fn sync_all(&self) {
-        let failed = self.with_writer(|writer| {
-            writer.log.sync(&self.counters).map_err(|error| format!("sync of {}: {error}", writer.log.path().display()))
-        });
+        let failed = self.with_writer(|writer| writer.log.sync(&self.counters).map_err(|error| error.to_string()));
         if let Err(reason) = failed {
             self.fail(reason);
         }

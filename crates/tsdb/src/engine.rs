@@ -58,6 +58,8 @@ pub(crate) struct Work {
     pub(crate) commits: Commits,
     pub(crate) timers: Timers,
     pub(crate) background: Background,
+    /// Threads that help the one that reads a log.
+    pub(crate) replay_threads: usize,
     /// Whether nobody but the callers of [`Engine::run_pending`] does it.
     manual: bool,
 }
@@ -94,7 +96,9 @@ impl Engine {
     fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, background_threads: usize, manual: bool) -> Self {
         let (commits, timers) = (Commits::default(), Timers::default());
         let background = Background::new(background_threads);
-        Self { work: Arc::new(Work { disk, clock, commits, timers, background, manual }), threads: Mutex::default() }
+        let replay_threads = if manual { 0 } else { background_threads };
+        let work = Work { disk, clock, commits, timers, background, replay_threads, manual };
+        Self { work: Arc::new(work), threads: Mutex::default() }
     }
 
     /// Does the next piece of work that is due, on this thread: a group of one database's batches, a sync, a replay, a round

@@ -157,6 +157,15 @@ impl Head {
 }
 
 impl Appended {
+    /// Both together.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.floats += other.floats;
+        self.histograms += other.histograms;
+        self.stale += other.stale;
+        self.chunks += other.chunks;
+        self.sealed_bytes += other.sealed_bytes;
+    }
+
     #[inline]
     fn append(&mut self, series: &mut MemSeries, sample: &HeadSample, histograms: &[Arc<NativeHistogram>]) {
         if series.newest_time().is_some_and(|newest| newest >= sample.at) {

@@ -3,13 +3,16 @@
 //! The first byte is the type. Records of samples hold the first reference and time in full and differences to them
 //! afterwards (zigzag, although Prometheus' documentation says otherwise). Decoding is lazy: a record gives iterators
 //! whose items are errors where the bytes do not check out, and which end after the first error.
+//!
+//! Written is what Prometheus 2.42 reads (custom buckets, which it does not know, in records of their own that it skips). Read
+//! is also what newer ones write: samples with start times, which are left out.
 
 mod decode;
 mod encode;
 
 pub use decode::{
     CorruptRecord, Exemplars, Histograms, LabelPairs, LoggedExemplar, LoggedHistogram, LoggedMetadata, LoggedSample,
-    LoggedSeries, MetadataRecords, Record, Samples, SeriesRecords, Tombstone, Tombstones,
+    LoggedSeries, Marker, Markers, MetadataRecords, Record, Samples, SeriesRecords, Tombstone, Tombstones,
 };
 pub use encode::{ExemplarEncoder, HistogramEncoder, MetadataEncoder, SampleEncoder, SeriesEncoder, TombstoneEncoder};
 
@@ -60,7 +63,11 @@ const SERIES: u8 = 1;
 const SAMPLES: u8 = 2;
 const TOMBSTONES: u8 = 3;
 const EXEMPLARS: u8 = 4;
+const MARKERS: u8 = 5;
 const METADATA: u8 = 6;
+const SAMPLES_V2: u8 = 11;
+const INTEGER_HISTOGRAMS_V2: u8 = 12;
+const FLOAT_HISTOGRAMS_V2: u8 = 13;
 
 const UNIT: &str = "UNIT";
 const HELP: &str = "HELP";

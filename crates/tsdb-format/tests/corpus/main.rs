@@ -15,6 +15,11 @@ fn chunk_histogram() {
 }
 
 #[test]
+fn head_chunks() {
+    replay("head_chunks", targets::head_chunks);
+}
+
+#[test]
 fn wal_record() {
     replay("wal_record", targets::wal_record);
 }

@@ -1,5 +1,5 @@
-//! What the fuzz targets `chunk_xor`, `chunk_histogram`, `wal_record`, `wal_segment`, `block_index` and `block_segment` do
-//! with their input. Also compiled by `fuzz/`.
+//! What the fuzz targets `chunk_xor`, `chunk_histogram`, `head_chunks`, `wal_record`, `wal_segment`, `block_index` and
+//! `block_segment` do with their input. Also compiled by `fuzz/`.
 //!
 //! Each tells whether the input is taken as a whole; beyond that, it asserts what must hold for any input.
 
@@ -12,8 +12,9 @@ use tsdb_format::block::segment::{self, SegmentWriter};
 use tsdb_format::chunk::{
     ChunkEncoding, CorruptChunk, HistogramChunk, HistogramDecoder, Misfit, XorChunk, XorDecoder, same_observations,
 };
-use tsdb_format::wal::frame::{CorruptLog, FrameReader, FrameWriter};
-use tsdb_format::wal::record::{CorruptRecord, Record, SampleEncoder};
+use tsdb_format::head_chunk::{self, Next};
+use tsdb_format::wal::frame::{CorruptLog, FrameReader, FrameWriter, SegmentError};
+use tsdb_format::wal::record::{CorruptRecord, LabelPairs, Record, SampleEncoder};
 
 /// The data of a XOR chunk.
 pub(crate) fn chunk_xor(data: &[u8]) -> bool {
@@ -75,8 +76,11 @@ fn read_record(record: &[u8]) -> Result<bool, CorruptRecord> {
     match Record::decode(record)? {
         Record::Series(items) => {
             for item in items {
+                let labels = item?.labels;
+                let again = LabelPairs::decode(labels.encoded()).expect("it was read as labels");
+                assert!(again.eq(labels.clone()));
                 // Not every list of labels is a label set; the walk over it still ends.
-                let _ = item?.labels.to_labels(&mut builder);
+                let _ = labels.to_labels(&mut builder);
             }
         }
         Record::Samples(items) => {
@@ -97,6 +101,7 @@ fn read_record(record: &[u8]) -> Result<bool, CorruptRecord> {
         }
         Record::Metadata(items) => { items }.try_for_each(|item| item.map(drop))?,
         Record::Tombstones(items) => { items }.try_for_each(|item| item.map(drop))?,
+        Record::Markers(items) => { items }.try_for_each(|item| item.map(drop))?,
         Record::Unknown(_) => return Ok(false),
     }
     Ok(true)
@@ -114,7 +119,7 @@ pub(crate) fn wal_segment(segment: &[u8]) -> bool {
     }
     let (again, errors_again) = read_segment(&again);
     assert!(again == records && errors_again.is_empty(), "good records written again are all there");
-    assert!(errors.iter().all(|error| error.offset <= segment.len()));
+    assert!(errors.iter().all(|error| error.offset <= segment.len() as u64));
     errors.is_empty()
 }
 
@@ -124,16 +129,40 @@ fn read_segment(segment: &[u8]) -> (Vec<Vec<u8>>, Vec<CorruptLog>) {
         match reader.next_record() {
             Ok(Some(record)) => records.push(record.to_vec()),
             Ok(None) => return (records, errors),
-            Err(error) => {
+            Err(SegmentError::Corrupt(error)) => {
                 assert!(errors.len() <= segment.len(), "every error is followed by progress");
                 errors.push(error);
-                if !reader.resync() {
-                    return (records, errors);
-                }
             }
+            Err(SegmentError::Read(error)) => panic!("reading bytes in memory failed: {error}"),
         }
         assert!(reader.start() < reader.good() || records.is_empty());
     }
+}
+
+/// A file of head chunks, read from its first chunk to its last.
+pub(crate) fn head_chunks(input: &[u8]) -> bool {
+    if head_chunk::check_header(input).is_err() {
+        return false;
+    }
+    let mut rest = &input[head_chunk::HEADER.len()..];
+    while !rest.is_empty() {
+        match head_chunk::next_chunk(rest) {
+            Ok(Next::Chunk(chunk, bytes)) => {
+                let mut again = Vec::new();
+                head_chunk::put_chunk(&mut again, &chunk);
+                assert_eq!(head_chunk::next_chunk(&again), Ok(Next::Chunk(chunk, again.len())));
+                // A foreign writer may take more bytes for a length than are needed.
+                assert!(again.len() <= bytes && again.len() <= chunk.data.len() + head_chunk::FRAME_BYTES_MAX);
+                rest = &rest[bytes..];
+            }
+            Ok(Next::More(needed)) => {
+                assert!(needed > rest.len() && needed <= head_chunk::DATA_BYTES_MAX + head_chunk::FRAME_BYTES_MAX);
+                return false;
+            }
+            Err(_) => return false,
+        }
+    }
+    true
 }
 
 /// An index, read from end to end: every label's list, every series.

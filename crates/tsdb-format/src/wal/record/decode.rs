@@ -1,10 +1,14 @@
 //! Records → values.
 
 use model::{
-    Counts, Labels, LabelsBuilder, LabelsError, Metadata, MetricType, NativeHistogram, ResetHint, Span, TimestampMs,
+    CUSTOM_BUCKETS_SCHEMA, Counts, Labels, LabelsBuilder, LabelsError, Metadata, MetricType, NativeHistogram,
+    ResetHint, Span, TimestampMs,
 };
 
-use super::{EXEMPLARS, HELP, HistogramKind, METADATA, SAMPLES, SERIES, TOMBSTONES, UNIT, WalRef};
+use super::{
+    EXEMPLARS, FLOAT_HISTOGRAMS_V2, HELP, HistogramKind, INTEGER_HISTOGRAMS_V2, MARKERS, METADATA, SAMPLES, SAMPLES_V2,
+    SERIES, TOMBSTONES, UNIT, WalRef,
+};
 use crate::bytes::Cursor;
 
 /// Bytes that are no record.
@@ -31,6 +35,8 @@ pub enum Record<'a> {
     Metadata(MetadataRecords<'a>),
     /// Deletions.
     Tombstones(Tombstones<'a>),
+    /// Which out-of-order chunks Prometheus has moved to files of their own; their samples are in the log, too.
+    Markers(Markers<'a>),
     /// A type that this code does not know; its number.
     Unknown(u8),
 }
@@ -45,18 +51,20 @@ impl<'a> Record<'a> {
             return Err(CorruptRecord { offset: 0, what: "a record is empty" });
         };
         let cursor = Cursor::new(record, 1);
-        let histograms = |kind| Ok(Record::Histograms(Histograms { walk: Walk::new(cursor.clone())?, kind }));
         match record_type {
             SERIES => Ok(Self::Series(SeriesRecords { cursor })),
             SAMPLES => Ok(Self::Samples(Samples { walk: Walk::new(cursor)? })),
+            SAMPLES_V2 => Ok(Self::Samples(Samples { walk: Walk::chained(cursor) })),
             TOMBSTONES => Ok(Self::Tombstones(Tombstones { cursor })),
             EXEMPLARS => Ok(Self::Exemplars(Exemplars { walk: Walk::new(cursor)? })),
+            MARKERS => Ok(Self::Markers(Markers { cursor })),
             METADATA => Ok(Self::Metadata(MetadataRecords { cursor })),
-            7 => histograms(HistogramKind::Integer),
-            8 => histograms(HistogramKind::Float),
-            9 => histograms(HistogramKind::CustomInteger),
-            10 => histograms(HistogramKind::CustomFloat),
-            other => Ok(Self::Unknown(other)),
+            INTEGER_HISTOGRAMS_V2 => Ok(Self::Histograms(Histograms { walk: Walk::chained(cursor), is_float: false })),
+            FLOAT_HISTOGRAMS_V2 => Ok(Self::Histograms(Histograms { walk: Walk::chained(cursor), is_float: true })),
+            other => match HistogramKind::ALL.into_iter().find(|kind| *kind as u8 == other) {
+                Some(kind) => Ok(Self::Histograms(Histograms { walk: Walk::new(cursor)?, is_float: kind.is_float() })),
+                None => Ok(Self::Unknown(other)),
+            },
         }
     }
 }
@@ -125,14 +133,36 @@ pub struct Tombstone {
     pub end: TimestampMs,
 }
 
+/// An out-of-order chunk of Prometheus that lies in a file of its own.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Marker {
+    /// Its series.
+    pub series: WalRef,
+    /// Its file's number in the upper half, where it begins in the lower.
+    pub chunk: u64,
+}
+
 /// Labels inside a record; they were checked to be there and to be text.
 #[derive(Clone)]
 pub struct LabelPairs<'a> {
+    encoded: &'a [u8],
     cursor: Cursor<'a>,
     count: usize,
 }
 
 impl<'a> LabelPairs<'a> {
+    /// The labels that these bytes are, as [`LabelPairs::encoded`] gives them; `None` when they are none.
+    pub fn decode(encoded: &'a [u8]) -> Option<Self> {
+        let mut cursor = Cursor::new(encoded, 0);
+        let labels = Self::skip(&mut cursor)?;
+        cursor.is_empty().then_some(labels)
+    }
+
+    /// Their bytes: the number of labels, then names and values, each with its length.
+    pub fn encoded(&self) -> &'a [u8] {
+        self.encoded
+    }
+
     /// A label set of them.
     ///
     /// # Errors
@@ -146,12 +176,14 @@ impl<'a> LabelPairs<'a> {
     }
 
     fn skip(cursor: &mut Cursor<'a>) -> Option<Self> {
+        let before = cursor.clone();
         let count = cursor.count(2)?;
-        let labels = Self { cursor: cursor.clone(), count };
+        let pairs = cursor.clone();
         for _ in 0..2 * count {
             cursor.str()?;
         }
-        Some(labels)
+        let encoded = before.clone().take(cursor.position() - before.position())?;
+        Some(Self { encoded, cursor: pairs, count })
     }
 }
 
@@ -174,6 +206,11 @@ pub struct Tombstones<'a> {
     cursor: Cursor<'a>,
 }
 
+/// Markers of a record.
+pub struct Markers<'a> {
+    cursor: Cursor<'a>,
+}
+
 /// Metadata of a record.
 pub struct MetadataRecords<'a> {
     cursor: Cursor<'a>,
@@ -187,7 +224,7 @@ pub struct Samples<'a> {
 /// Histograms of a record.
 pub struct Histograms<'a> {
     walk: Walk<'a>,
-    kind: HistogramKind,
+    is_float: bool,
 }
 
 /// Exemplars of a record.
@@ -219,6 +256,16 @@ impl Iterator for Tombstones<'_> {
     }
 }
 
+impl Iterator for Markers<'_> {
+    type Item = Result<Marker, CorruptRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        step(&mut self.cursor, "a marker is cut", |cursor| {
+            Some(Marker { series: WalRef(cursor.u64()?), chunk: cursor.u64()? })
+        })
+    }
+}
+
 impl Iterator for MetadataRecords<'_> {
     type Item = Result<LoggedMetadata, CorruptRecord>;
 
@@ -245,9 +292,9 @@ impl Iterator for Samples<'_> {
 
     #[inline]
     fn next(&mut self) -> Option<Self::Item> {
-        let base = self.walk.base;
+        let (base, chain) = (self.walk.base, self.walk.chain.as_mut());
         step(&mut self.walk.cursor, "a sample is cut", |cursor| {
-            let (series, timestamp) = position(cursor, base)?;
+            let (series, timestamp) = position(cursor, base, chain)?;
             Some(LoggedSample { series, timestamp, value: cursor.f64()? })
         })
     }
@@ -259,7 +306,7 @@ impl<'a> Iterator for Exemplars<'a> {
     fn next(&mut self) -> Option<Self::Item> {
         let base = self.walk.base;
         step(&mut self.walk.cursor, "an exemplar is cut or its labels are no text", |cursor| {
-            let (series, timestamp) = position(cursor, base)?;
+            let (series, timestamp) = position(cursor, base, None)?;
             Some(LoggedExemplar { series, timestamp, value: cursor.f64()?, labels: LabelPairs::skip(cursor)? })
         })
     }
@@ -269,10 +316,10 @@ impl Iterator for Histograms<'_> {
     type Item = Result<LoggedHistogram, CorruptRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        let (base, kind) = (self.walk.base, self.kind);
+        let (base, chain, is_float) = (self.walk.base, self.walk.chain.as_mut(), self.is_float);
         step(&mut self.walk.cursor, "a histogram is cut or its buckets are not those of its spans", |cursor| {
-            let (series, timestamp) = position(cursor, base)?;
-            Some(LoggedHistogram { series, timestamp, histogram: histogram(cursor, kind)? })
+            let (series, timestamp) = position(cursor, base, chain)?;
+            Some(LoggedHistogram { series, timestamp, histogram: histogram(cursor, is_float)? })
         })
     }
 }
@@ -281,18 +328,30 @@ impl Iterator for Histograms<'_> {
 struct Walk<'a> {
     cursor: Cursor<'a>,
     base: (u64, i64),
+    chain: Option<Chain>,
+}
+
+/// In records with start times: references are differences to the one before, and the first item stands for itself. Start
+/// times are read past: nothing here keeps them.
+struct Chain {
+    previous: u64,
+    first: Option<i64>,
 }
 
 impl<'a> Walk<'a> {
     fn new(mut cursor: Cursor<'a>) -> Result<Self, CorruptRecord> {
         // Prometheus may write such a record without any item, and then without the first fields.
         if cursor.is_empty() {
-            return Ok(Self { cursor, base: (0, 0) });
+            return Ok(Self { cursor, base: (0, 0), chain: None });
         }
         let offset = cursor.position();
         let base = cursor.u64().zip(cursor.u64().map(|time| time as i64));
         let base = base.ok_or(CorruptRecord { offset, what: "the first reference and time are cut" })?;
-        Ok(Self { cursor, base })
+        Ok(Self { cursor, base, chain: None })
+    }
+
+    fn chained(cursor: Cursor<'a>) -> Self {
+        Self { cursor, base: (0, 0), chain: Some(Chain { previous: 0, first: None }) }
     }
 }
 
@@ -314,25 +373,52 @@ fn step<'a, T>(
 }
 
 #[inline]
-fn position(cursor: &mut Cursor<'_>, base: (u64, i64)) -> Option<(WalRef, TimestampMs)> {
+fn position(cursor: &mut Cursor<'_>, base: (u64, i64), chain: Option<&mut Chain>) -> Option<(WalRef, TimestampMs)> {
+    if let Some(chain) = chain {
+        return chain.position(cursor);
+    }
     let series = base.0.wrapping_add(cursor.varint()? as u64);
     let timestamp = base.1.wrapping_add(cursor.varint()?);
     Some((WalRef(series), TimestampMs(timestamp)))
 }
 
-fn histogram(cursor: &mut Cursor<'_>, kind: HistogramKind) -> Option<NativeHistogram> {
+impl Chain {
+    fn position(&mut self, cursor: &mut Cursor<'_>) -> Option<(WalRef, TimestampMs)> {
+        self.previous = self.previous.wrapping_add(cursor.varint()? as u64);
+        let time = cursor.varint()?;
+        let time = match self.first {
+            None => {
+                self.first = Some(time);
+                cursor.varint()?;
+                time
+            }
+            Some(first) => {
+                if !matches!(cursor.byte()?, NO_START_TIME | SAME_START_TIME) {
+                    cursor.varint()?;
+                }
+                first.wrapping_add(time)
+            }
+        };
+        Some((WalRef(self.previous), TimestampMs(time)))
+    }
+}
+
+const NO_START_TIME: u8 = 0;
+const SAME_START_TIME: u8 = 1;
+
+fn histogram(cursor: &mut Cursor<'_>, is_float: bool) -> Option<NativeHistogram> {
     let reset_hint = ResetHint::from_wire(u64::from(cursor.byte()?));
     let schema = i32::try_from(cursor.varint()?).ok()?;
     let zero_threshold = cursor.f64()?;
     let (mut zero_count, mut count, mut float_zero_count, mut float_count) = (0, 0, 0.0, 0.0);
-    if kind.is_float() {
+    if is_float {
         (float_zero_count, float_count) = (cursor.f64()?, cursor.f64()?);
     } else {
         (zero_count, count) = (cursor.uvarint()?, cursor.uvarint()?);
     }
     let sum = cursor.f64()?;
     let (positive_spans, negative_spans) = (spans(cursor)?, spans(cursor)?);
-    let counts = if kind.is_float() {
+    let counts = if is_float {
         let (positive, negative) = (f64s(cursor)?, f64s(cursor)?);
         Counts::Float { count: float_count, zero_count: float_zero_count, positive, negative }
     } else {
@@ -348,7 +434,7 @@ fn histogram(cursor: &mut Cursor<'_>, kind: HistogramKind) -> Option<NativeHisto
     if buckets_of(&positive_spans) != positive as u64 || buckets_of(&negative_spans) != negative as u64 {
         return None;
     }
-    let custom_values = if kind.is_custom() { f64s(cursor)? } else { Vec::new() };
+    let custom_values = if schema == CUSTOM_BUCKETS_SCHEMA { f64s(cursor)? } else { Vec::new() };
     Some(NativeHistogram {
         schema,
         zero_threshold,

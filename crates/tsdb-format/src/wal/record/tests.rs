@@ -66,6 +66,71 @@ fn metadata_exemplars_and_tombstones_come_back() {
     assert_eq!(read.next().unwrap().unwrap(), expected);
 }
 
+/// As Prometheus 3 writes them when it keeps start times.
+#[test]
+fn records_with_start_times_are_read_without_them() {
+    let mut record = vec![11];
+    // Reference 10, time 1000, start time 900; then 1 further and 1 later: the same, none, another start time.
+    record.extend(b"\x14\xd0\x0f\x88\x0e\x3f\xf0\0\0\0\0\0\0");
+    for marker in [&b"\x01"[..], b"\0", b"\x02\xc7\x01"] {
+        record.extend(b"\x02\x02");
+        record.extend(marker);
+        record.extend(2.0f64.to_bits().to_be_bytes());
+    }
+    let read: Vec<_> = samples(&record).unwrap().iter().map(|s| (s.series.0, s.timestamp.0, s.value)).collect();
+    assert_eq!(read, [(10, 1000, 1.0), (11, 1001, 2.0), (12, 1001, 2.0), (13, 1001, 2.0)]);
+    assert_eq!(samples(b"\x0b").unwrap(), []);
+    assert!(samples(&record[..record.len() - 1]).is_err());
+
+    for (record_type, first) in [(12, 7), (13, 8)] {
+        let mut encoder = HistogramEncoder::default();
+        let mut histogram = NativeHistogram { schema: 2, sum: 3.5, ..NativeHistogram::stale() };
+        histogram.counts = match first {
+            7 => Counts::Integer { count: 4, zero_count: 4, positive: vec![], negative: vec![] },
+            _ => Counts::Float { count: 4.0, zero_count: 4.0, positive: vec![], negative: vec![] },
+        };
+        encoder.push(WalRef(0), TimestampMs(0), &histogram);
+        assert_eq!(encoder.record()[0], first);
+        // Behind the type, the first reference and time in full, and the differences of nothing to them.
+        let body = &encoder.record()[1 + 16 + 2..];
+        let mut record = vec![record_type];
+        record.extend(b"\x14\xd0\x0f\0");
+        record.extend(body);
+        record.extend(b"\x02\x02\0");
+        record.extend(body);
+        let Ok(Record::Histograms(read)) = Record::decode(&record) else { panic!("no histograms") };
+        let read: Vec<_> = read.map(|item| item.unwrap()).collect();
+        assert_eq!(
+            (read[0].series, read[0].timestamp, &read[0].histogram),
+            (WalRef(10), TimestampMs(1000), &histogram)
+        );
+        assert_eq!(
+            (read[1].series, read[1].timestamp, &read[1].histogram),
+            (WalRef(11), TimestampMs(1001), &histogram)
+        );
+    }
+}
+
+#[test]
+fn markers_are_read() {
+    let Ok(Record::Markers(markers)) = Record::decode(b"\x05\0\0\0\0\0\0\0\x01\0\0\0\x02\0\0\0\x08") else { panic!() };
+    let read: Vec<_> = markers.map(|marker| marker.unwrap()).collect();
+    assert_eq!(read, [Marker { series: WalRef(1), chunk: 2 << 32 | 8 }]);
+}
+
+#[test]
+fn labels_are_kept_as_bytes() {
+    let mut encoder = SeriesEncoder::default();
+    let set = labels(&[("__name__", "up"), ("a", "b")]);
+    encoder.push(WalRef(1), &set);
+    let Ok(Record::Series(mut series)) = Record::decode(encoder.record()) else { panic!("no series") };
+    let encoded = series.next().unwrap().unwrap().labels.encoded();
+    assert_eq!(encoded, &encoder.record()[9..]);
+    assert_eq!(LabelPairs::decode(encoded).unwrap().to_labels(&mut LabelsBuilder::default()).unwrap(), set);
+    assert!(LabelPairs::decode(&encoded[..encoded.len() - 1]).is_none());
+    assert!(LabelPairs::decode(&[encoded, b"x"].concat()).is_none());
+}
+
 #[test]
 fn what_is_no_record_is_refused() {
     let table: &[(&[u8], &str)] = &[
@@ -76,7 +141,7 @@ fn what_is_no_record_is_refused() {
     for (record, what) in table {
         assert_eq!(samples(record).unwrap_err().what, *what);
     }
-    assert!(matches!(Record::decode(b"\x0b..."), Ok(Record::Unknown(11))));
+    assert!(matches!(Record::decode(b"\x1f..."), Ok(Record::Unknown(31))));
     let Ok(Record::Series(mut series)) = Record::decode(b"\x01\0\0\0\0\0\0\0\x01\x01\x01\xff\x01b") else { panic!() };
     assert!(series.next().unwrap().is_err(), "a name that is no UTF-8");
     assert!(series.next().is_none(), "the walk ends after an error");
@@ -114,6 +179,7 @@ fn decode_all(record: &[u8]) {
         Ok(Record::Exemplars(items)) => items.for_each(|item| drop(item.map(|item| item.labels.count()))),
         Ok(Record::Metadata(items)) => items.for_each(drop),
         Ok(Record::Tombstones(items)) => items.for_each(drop),
+        Ok(Record::Markers(items)) => items.for_each(drop),
         Ok(Record::Unknown(_)) | Err(_) => {}
     }
 }
@@ -153,7 +219,7 @@ proptest! {
     }
 
     #[test]
-    fn arbitrary_bytes_do_no_harm(record_type in 0u8..12, rest in prop::collection::vec(any::<u8>(), 0..200)) {
+    fn arbitrary_bytes_do_no_harm(record_type in 0u8..16, rest in prop::collection::vec(any::<u8>(), 0..200)) {
         let mut record = vec![record_type];
         record.extend(rest);
         decode_all(&record);
