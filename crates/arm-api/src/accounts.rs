@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use catalog::{Precondition, Profile, Snapshot, StoreError, Workspace, WorkspaceSpec, key};
-use serde_json::{Value, json};
+use catalog::{Precondition, Profile, Snapshot, StoreError, Workspace, WorkspaceSpec, WorkspaceStorage, key};
+use serde_json::{Map, Value, json};
 
 use crate::answer::Answer;
 use crate::bodies::{self, Patch};
@@ -110,6 +110,7 @@ fn patched(workspace: &Workspace, patch: &Patch) -> WorkspaceSpec {
         tags: patch.tags.clone().unwrap_or_else(|| workspace.envelope.tags.clone()),
         public_network_access: patch.public_network_access,
         profile: patch.profile,
+        storage: patch.storage,
         account_id: None,
         with_defaults: true,
     }
@@ -143,10 +144,24 @@ pub(crate) fn shape(workspace: &Workspace, snapshot: &Snapshot, settings: &Setti
         "publicNetworkAccess": access,
         "remora": { "profile": profile, "handle": workspace.handle },
     });
+    let storage = storage(&workspace.storage);
+    if !storage.is_empty() {
+        properties["remora"]["storage"] = Value::Object(storage);
+    }
     if let Some(ingestion) = default_ingestion(workspace, snapshot, settings) {
         properties["defaultIngestionSettings"] = ingestion;
     }
     shape::resource(&workspace.envelope, &shown_id(workspace), TYPE, properties)
+}
+
+/// What differs from the installation's settings.
+fn storage(storage: &WorkspaceStorage) -> Map<String, Value> {
+    let values = [
+        (bodies::RETENTION, storage.retention_days.map(u64::from)),
+        (bodies::RETENTION_BYTES, storage.retention_bytes),
+        (bodies::OUT_OF_ORDER, storage.out_of_order_window_secs),
+    ];
+    values.into_iter().filter_map(|(name, value)| Some((name.to_owned(), Value::from(value?)))).collect()
 }
 
 fn default_ingestion(workspace: &Workspace, snapshot: &Snapshot, settings: &Settings) -> Option<Value> {

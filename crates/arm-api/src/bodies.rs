@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use catalog::{EndpointSpec, GroupSpec, Problem, Profile, RuleSpec, WorkspaceSpec};
+use catalog::{EndpointSpec, GroupSpec, Problem, Profile, RuleSpec, WorkspaceSpec, WorkspaceStorage};
 use serde_json::{Map, Value};
 
 use crate::schema::{Field, Kind, answered, check, optional, required};
@@ -20,6 +20,8 @@ pub(crate) struct Patch {
     pub(crate) public_network_access: Option<bool>,
     /// `properties.remora.profile` of a workspace.
     pub(crate) profile: Option<Profile>,
+    /// `properties.remora.storage` of a workspace.
+    pub(crate) storage: WorkspaceStorage,
 }
 
 /// What a metrics container is to be.
@@ -36,19 +38,20 @@ pub(crate) fn group(body: Value) -> Checked<GroupSpec> {
 
 pub(crate) fn workspace(body: Value) -> Checked<WorkspaceSpec> {
     let map = check(body, WORKSPACE)?;
-    let Patch { public_network_access, profile, .. } = patched(&map);
+    let Patch { public_network_access, profile, storage, .. } = patched(&map)?;
     Ok(WorkspaceSpec {
         location: text(&map, "location").unwrap_or_default(),
         tags: texts(map.get("tags")),
         public_network_access,
         profile,
+        storage,
         account_id: None,
         with_defaults: true,
     })
 }
 
 pub(crate) fn workspace_patch(body: Value) -> Checked<Patch> {
-    Ok(patched(&check(body, WORKSPACE_PATCH)?))
+    patched(&check(body, WORKSPACE_PATCH)?)
 }
 
 /// For everything of which only tags can be changed.
@@ -103,18 +106,41 @@ pub(crate) fn container(body: Value) -> Checked<ContainerSpec> {
     })
 }
 
-fn patched(map: &Map<String, Value>) -> Patch {
+fn patched(map: &Map<String, Value>) -> Checked<Patch> {
     let properties = object(map, "properties");
     let remora = properties.and_then(|properties| object(properties, "remora"));
     let access = properties.and_then(|properties| text(properties, "publicNetworkAccess"));
-    Patch {
+    Ok(Patch {
         tags: map.get("tags").map(|tags| texts(Some(tags))),
         public_network_access: access.map(|access| access == ENABLED),
         profile: remora.and_then(|remora| text(remora, "profile")).map(|profile| match profile.as_str() {
             AZURE => Profile::Azure,
             _ => Profile::Strict,
         }),
+        storage: remora
+            .and_then(|remora| object(remora, "storage"))
+            .map_or(Ok(WorkspaceStorage::default()), storage)?,
+    })
+}
+
+/// Zeros stand for the installation's settings.
+fn storage(map: &Map<String, Value>) -> Checked<WorkspaceStorage> {
+    let mut problems = Vec::new();
+    let mut within = |name: &str, max: u64| {
+        let value = map.get(name).and_then(Value::as_u64)?;
+        if value > max {
+            let target = format!("properties.remora.storage.{name}");
+            problems.push(Problem { target, message: format!("is {value}; {max} is the most") });
+        }
+        Some(value)
+    };
+    let retention_days = within(RETENTION, RETENTION_DAYS_MAX).and_then(|days| u32::try_from(days).ok());
+    let retention_bytes = within(RETENTION_BYTES, u64::MAX);
+    let out_of_order_window_secs = within(OUT_OF_ORDER, RETENTION_DAYS_MAX * 86_400);
+    if !problems.is_empty() {
+        return Err(problems);
     }
+    Ok(WorkspaceStorage { retention_days, retention_bytes, out_of_order_window_secs })
 }
 
 /// A resource cannot have an identity of its own here; saying so beats forgetting what somebody relies on.
@@ -154,7 +180,22 @@ const GROUP_PATCH: &[Field] = &[
     answered("type"),
 ];
 
-const REMORA: &[Field] = &[optional("profile", Kind::OneOf(&[STRICT, AZURE])), answered("handle")];
+/// Fields of `properties.remora.storage`.
+pub(crate) const RETENTION: &str = "retentionInDays";
+pub(crate) const RETENTION_BYTES: &str = "retentionInBytes";
+pub(crate) const OUT_OF_ORDER: &str = "outOfOrderWindowInSeconds";
+
+/// A hundred years.
+const RETENTION_DAYS_MAX: u64 = 36_500;
+
+const STORAGE: &[Field] =
+    &[optional(RETENTION, Kind::Whole), optional(RETENTION_BYTES, Kind::Whole), optional(OUT_OF_ORDER, Kind::Whole)];
+
+const REMORA: &[Field] = &[
+    optional("profile", Kind::OneOf(&[STRICT, AZURE])),
+    optional("storage", Kind::Object(STORAGE)),
+    answered("handle"),
+];
 
 const WORKSPACE_PROPERTIES: &[Field] = &[
     optional("publicNetworkAccess", Kind::OneOf(&[ENABLED, DISABLED])),

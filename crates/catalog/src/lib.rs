@@ -32,7 +32,7 @@ pub use request::{
 pub use resources::{
     Actor, ActorKind, Application, ApplicationCertificate, ApplicationSecret, Assignment, DeletedWorkspace, Endpoint,
     Envelope, Federation, Identity, Profile, ResourceGroup, Route, Rule, Stamp, Subscription, Workspace,
-    WorkspaceLimits,
+    WorkspaceLimits, WorkspaceStorage,
 };
 pub use snapshot::{Snapshot, Table, key};
 pub use store::{Store, StoreSettings};

@@ -7,7 +7,9 @@ use model::{AccountId, ResourceId};
 use serde_json::{Map, Value};
 use uuid::Uuid;
 
-use crate::{Actor, ApplicationCertificate, ApplicationSecret, Assignment, Federation, Profile, Snapshot};
+use crate::{
+    Actor, ApplicationCertificate, ApplicationSecret, Assignment, Federation, Profile, Snapshot, WorkspaceStorage,
+};
 
 /// In what state a resource must be for a change to be made.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -52,6 +54,8 @@ pub struct WorkspaceSpec {
     pub public_network_access: Option<bool>,
     /// How strict it is; unchanged, or as the store's settings say, when not given.
     pub profile: Option<Profile>,
+    /// How its data are kept. What is not given is unchanged; zeros are as the installation is set.
+    pub storage: WorkspaceStorage,
     /// Its identity, for declared ones; drawn when not given.
     pub account_id: Option<AccountId>,
     /// Whether it comes with a managed resource group, an endpoint and a rule of its own (Azure's way). Counts at creation only.

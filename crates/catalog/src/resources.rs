@@ -119,6 +119,9 @@ pub struct Workspace {
     pub public_network_access: bool,
     /// What it may take.
     pub limits: WorkspaceLimits,
+    /// How its data are kept.
+    #[serde(default)]
+    pub storage: WorkspaceStorage,
     /// The rule that was made with it, if one was.
     pub default_rule: Option<ResourceId>,
     /// The endpoint that was made with it, if one was.
@@ -132,6 +135,33 @@ pub struct WorkspaceLimits {
     pub active_series_max: Option<u64>,
     /// Samples, histograms and exemplars a minute.
     pub events_per_minute_max: Option<u64>,
+}
+
+/// How a workspace's data are kept. `None`: as the installation is set.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct WorkspaceStorage {
+    /// Days after which samples are removed.
+    pub retention_days: Option<u32>,
+    /// Bytes of blocks, beyond which the oldest samples are removed.
+    pub retention_bytes: Option<u64>,
+    /// How many seconds older than its series' newest a sample may be.
+    pub out_of_order_window_secs: Option<u64>,
+}
+
+impl WorkspaceStorage {
+    /// With what `change` sets: a zero goes back to the installation's setting, what it leaves out stays.
+    #[must_use]
+    pub fn changed(self, change: Self) -> Self {
+        fn one<T: Default + PartialEq>(before: Option<T>, change: Option<T>) -> Option<T> {
+            change.map_or(before, |value| Some(value).filter(|value| *value != T::default()))
+        }
+        Self {
+            retention_days: one(self.retention_days, change.retention_days),
+            retention_bytes: one(self.retention_bytes, change.retention_bytes),
+            out_of_order_window_secs: one(self.out_of_order_window_secs, change.out_of_order_window_secs),
+        }
+    }
 }
 
 /// A workspace that was deleted and can still be restored.

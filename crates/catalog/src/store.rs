@@ -15,7 +15,7 @@ use sqlx::Connection as _;
 use uuid::Uuid;
 
 use crate::database::{self, Connection, dialect, failed};
-use crate::draft::Draft;
+use crate::draft::{Draft, Entry};
 use crate::worker::Worker;
 use crate::writer::{Observers, Writer, WriterParts};
 use crate::{
@@ -337,6 +337,19 @@ impl Store {
             Ok(before)
         };
         self.change(&Actor::program("settings"), declare).await
+    }
+
+    /// Writes a line into the audit log about something that changes nothing in here.
+    pub async fn note(
+        &self,
+        actor: &Actor,
+        operation: &'static str,
+        target: &ResourceId,
+        detail: serde_json::Value,
+    ) -> Result<(), StoreError> {
+        let (actor, target) = (actor.clone(), target.to_string());
+        let note = move |writer: &mut Writer| writer.note(&actor, Entry { operation, target, detail: Some(detail) });
+        self.writer.run("written", note).await?
     }
 
     /// The newest lines of the audit log that match, newest first: from `before` (a sequence, exclusive) backwards.

@@ -9,7 +9,7 @@ use futures_executor::block_on;
 use sqlx::Connection as _;
 
 use crate::database::{self, Connection, dialect, failed, layout};
-use crate::draft::Draft;
+use crate::draft::{Draft, Entry};
 use crate::file::Exclusive;
 use crate::{Actor, Catalog, Observer, Snapshot, StoreError, StoreSettings};
 
@@ -71,6 +71,16 @@ impl Writer {
             observer.changed(&snapshot, &plan.changes);
         }
         Ok(outcome)
+    }
+
+    /// Writes a line into the audit log alone.
+    pub(crate) fn note(&mut self, actor: &Actor, entry: Entry) -> Result<(), StoreError> {
+        let now = self.clock.now().as_millis();
+        let entries = [entry];
+        let append = database::audit::append(&mut self.connection, &entries, actor, now, self.sequence + 1);
+        block_on(append).map_err(failed("written"))?;
+        self.sequence += 1;
+        Ok(())
     }
 
     pub(crate) fn connection(&mut self) -> &mut Connection {

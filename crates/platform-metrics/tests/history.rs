@@ -8,7 +8,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::thread::Thread;
 use std::time::Duration;
 
-use catalog::{Catalog, Envelope, Profile, Snapshot, Workspace, WorkspaceLimits};
+use catalog::{Catalog, Envelope, Profile, Snapshot, Workspace, WorkspaceLimits, WorkspaceStorage};
 use environment::{Clock, UnixTime};
 use model::AccountId;
 use platform_metrics::{
@@ -117,6 +117,7 @@ fn workspace(number: u8, name: &str) -> Workspace {
         profile: Profile::Strict,
         public_network_access: true,
         limits: WorkspaceLimits::default(),
+        storage: WorkspaceStorage::default(),
         default_rule: None,
         default_endpoint: None,
     }

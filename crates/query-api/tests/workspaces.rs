@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use access::{Issuer, KeySet, Policies, Policy, Propagation, RoleAssignment, Verifier, roles};
-use catalog::{Catalog, Envelope, Profile, Snapshot, Workspace, WorkspaceLimits};
+use catalog::{Catalog, Envelope, Profile, Snapshot, Workspace, WorkspaceLimits, WorkspaceStorage};
 use environment::HttpClient as _;
 use host::{HostClock, HostHttp, HostRng};
 use http_serving::{PlainHttp, Server, bind};
@@ -74,6 +74,7 @@ fn workspace(index: usize, handle: &str) -> Workspace {
         profile: if handle == "late" { Profile::Azure } else { Profile::Strict },
         public_network_access: handle != "shut",
         limits: WorkspaceLimits::default(),
+        storage: WorkspaceStorage::default(),
         default_rule: None,
         default_endpoint: None,
     }

@@ -190,12 +190,12 @@ impl Databases {
         self.start_work(account);
     }
 
-    /// Closes a database whose settings are others now. Who asks for it next gets it with the new ones.
-    fn reopen(self: &Arc<Self>, account: AccountId) {
+    /// Closes a database that was opened with other settings than it is to have. Who asks for it next gets it with those.
+    fn follow_settings(&self, account: AccountId) {
+        let settings = self.opener.settings(account);
         if let Some(place) = self.places.lock().by_account.get_mut(&account) {
-            place.reopen = place.open().is_some();
+            place.reopen = place.open().is_some_and(|open| open.settings != settings);
         }
-        self.start_work(account);
     }
 
     fn start_work(self: &Arc<Self>, account: AccountId) {
@@ -281,7 +281,7 @@ impl Databases {
         let databases = Arc::clone(self);
         let opened = spawn_blocking(move || databases.opener.open(account)).await.context("opening panicked")?;
         let open = match opened {
-            Ok(db) => Arc::new(Open::new(db, &self.opener, account)),
+            Ok(open) => open,
             Err(error) => {
                 self.change(account, |place| place.state = State::Closed);
                 return Err(error);
@@ -300,6 +300,8 @@ impl Databases {
         let nanoseconds = u64::try_from(taken.as_nanos()).unwrap_or(u64::MAX);
         self.counts.opening_nanoseconds.fetch_add(nanoseconds, Ordering::Relaxed);
         self.change(account, |_| ());
+        // They may have changed while it was opened.
+        self.follow_settings(account);
         tracing::debug!(workspace = %account, milliseconds = taken.as_millis(), "Workspace opened");
         Ok(())
     }
@@ -328,6 +330,7 @@ impl Observer for FollowCatalog {
         for change in changes {
             match change {
                 Change::Workspace(account) if now.workspace_by_account(*account).is_some() => {
+                    self.0.follow_settings(*account);
                     self.0.want(*account, Wanted::Available);
                 }
                 Change::Workspace(account) => self.0.want(*account, Wanted::Closed),

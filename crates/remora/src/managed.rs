@@ -31,13 +31,13 @@ use crate::principals::Principals;
 use crate::propagation::{Propagation, Span};
 use crate::recording::Recording;
 use crate::service::{self, Service};
-use crate::settings::{Audiences, WalSync};
+use crate::settings::{Audiences, StorageSettings};
 
 /// What a managed service is started with.
 pub(crate) struct ManagedSettings {
     pub(crate) directory: Arc<DataDirectory>,
     pub(crate) backup_directory: Option<PathBuf>,
-    pub(crate) wal_sync: WalSync,
+    pub(crate) storage: StorageSettings,
     pub(crate) resting: Resting,
     pub(crate) store: StoreSettings,
     pub(crate) limits: quota::Limits,
@@ -93,7 +93,8 @@ impl Managed {
             directory: Arc::clone(&directory),
             disk: Arc::clone(&world.disk),
             engine,
-            settings: settings.wal_sync.database_settings(),
+            settings: settings.storage,
+            catalog: store.catalog(),
             quotas: Arc::clone(&quotas),
             clock: Arc::clone(clock),
             runtime: Handle::current(),

@@ -127,7 +127,7 @@ fn managed_settings(
     ManagedSettings {
         directory,
         backup_directory: settings.backup_directory,
-        wal_sync: settings.wal_sync,
+        storage: settings.storage,
         resting: settings.resting,
         store: StoreSettings {
             workspace_retention: settings.workspace_retention,

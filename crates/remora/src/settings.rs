@@ -6,6 +6,7 @@
 mod file;
 mod resolver;
 mod resources;
+mod storage;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -21,6 +22,8 @@ use crate::databases::Resting;
 use crate::declared::Declared;
 use crate::propagation::Span;
 
+pub(crate) use storage::{StorageSettings, WalSync};
+
 /// What `remora serve` runs with.
 #[derive(Debug)]
 pub(crate) struct Settings {
@@ -32,7 +35,7 @@ pub(crate) struct Settings {
     pub region: String,
     pub data_directory: PathBuf,
     pub backup_directory: Option<PathBuf>,
-    pub wal_sync: WalSync,
+    pub storage: StorageSettings,
     pub resting: Resting,
     pub issuers: Vec<Issuer>,
     pub authority: Option<AuthoritySettings>,
@@ -75,27 +78,6 @@ pub(crate) enum PlainHttp {
     Allow,
     /// Nowhere.
     Refuse,
-}
-
-/// When written samples are forced to the disk (design: an acknowledged sample survives a crash).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum WalSync {
-    /// Regularly: a power cut may cost the last second.
-    Interval,
-    /// Before every answer.
-    EveryCommit,
-}
-
-impl WalSync {
-    /// Settings of every workspace's database.
-    pub(crate) fn database_settings(self) -> tsdb::Settings {
-        let wal_sync = match self {
-            Self::Interval => tsdb::WalSync::Interval(WAL_SYNC_INTERVAL),
-            Self::EveryCommit => tsdb::WalSync::EveryCommit,
-        };
-        // What a workspace's profile takes of that is for ingestion to say.
-        tsdb::Settings { wal_sync, future_max: ingest::NEWEST_TAKEN, ..tsdb::Settings::default() }
-    }
 }
 
 /// Audiences that tokens must name, per edge.
@@ -149,9 +131,6 @@ pub(crate) const DEFAULT_REGION: &str = "local";
 
 /// The name of the default subscription.
 pub(crate) const DEFAULT_SUBSCRIPTION_NAME: &str = "remora";
-
-/// How often `walSync: interval` forces the log to the disk.
-pub(crate) const WAL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]
 mod tests;

@@ -105,6 +105,31 @@ async fn patches_change_what_they_name() {
 }
 
 #[tokio::test]
+async fn a_workspace_has_storage_settings_of_its_own() {
+    let bench = Bench::new().await;
+    let path = workspace("ws");
+    let mut body = local();
+    body["properties"] =
+        json!({ "remora": { "storage": { "retentionInDays": 30, "retentionInBytes": "1000000000" } } });
+    let made = bench.put(&path, body).await;
+    let storage = |said: &Value| said["properties"]["remora"]["storage"].clone();
+    assert_eq!(storage(&made.body), json!({ "retentionInDays": 30, "retentionInBytes": 1_000_000_000 }));
+    let change =
+        json!({ "properties": { "remora": { "storage": { "retentionInDays": 0, "outOfOrderWindowInSeconds": 60 } } } });
+    let said = bench.patch(&path, change).await;
+    assert_eq!(storage(&said.body), json!({ "retentionInBytes": 1_000_000_000, "outOfOrderWindowInSeconds": 60 }));
+    // What was read can be sent back, and changes nothing.
+    let again = bench.put(&path, said.body.clone()).await;
+    assert_eq!((again.status, storage(&again.body)), (200, storage(&said.body)));
+    let wrong = json!({ "properties": { "remora": { "storage": { "retentionInDays": 99_999, "walSync": "never" } } } });
+    let said = bench.patch(&path, wrong).await;
+    assert_eq!((said.status, said.targets()), (400, vec!["properties.remora.storage.walSync"]));
+    let wrong = json!({ "properties": { "remora": { "storage": { "retentionInDays": 99_999 } } } });
+    let said = bench.patch(&path, wrong).await;
+    assert_eq!((said.status, said.targets()), (400, vec!["properties.remora.storage.retentionInDays"]));
+}
+
+#[tokio::test]
 async fn patches_at_the_same_time_all_count() {
     let bench = Bench::new().await;
     bench.put(&workspace("ws"), local()).await;

@@ -12,7 +12,7 @@ use crate::names::{self, ENDPOINT, LABEL_BYTES_MAX, Place, Problems, RULE, WORKS
 use crate::stored::Kept;
 use crate::{
     DeletedWorkspace, Endpoint, Envelope, PROMETHEUS_STREAM, Precondition, Put, ResourceGroup, Route, Rule, StoreError,
-    Workspace, WorkspaceLimits, WorkspaceSpec,
+    Workspace, WorkspaceLimits, WorkspaceSpec, WorkspaceStorage,
 };
 
 pub(crate) fn put(
@@ -43,6 +43,7 @@ pub(crate) fn put(
                 envelope,
                 profile: spec.profile.unwrap_or(existing.profile),
                 public_network_access: spec.public_network_access.unwrap_or(existing.public_network_access),
+                storage: existing.storage.changed(spec.storage),
                 ..Workspace::clone(existing)
             }
         }
@@ -54,6 +55,7 @@ pub(crate) fn put(
                 profile: spec.profile.unwrap_or(draft.settings.profile),
                 public_network_access: spec.public_network_access.unwrap_or(true),
                 limits: WorkspaceLimits::default(),
+                storage: WorkspaceStorage::default().changed(spec.storage),
                 default_rule: None,
                 default_endpoint: None,
             };

@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Envelope, PROMETHEUS_STREAM, Profile, Route, WorkspaceLimits};
+use crate::{Envelope, PROMETHEUS_STREAM, Profile, Route, WorkspaceLimits, WorkspaceStorage};
 
 const ACCOUNT: &str = "14e21a3b-a68e-4626-873e-6539bd54fc63";
 const RULE: &str = "dcr-9ef0dccd9267493699b55b77942fc26b";
@@ -13,6 +13,7 @@ fn workspace(account: &str, handle: &str) -> Workspace {
         profile: Profile::Strict,
         public_network_access: true,
         limits: WorkspaceLimits::default(),
+        storage: WorkspaceStorage::default(),
         default_rule: None,
         default_endpoint: None,
     }

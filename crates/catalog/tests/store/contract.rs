@@ -64,6 +64,7 @@ macro_rules! store_contract {
                 }
                 audit {
                     says_who_what_and_from_where,
+                    takes_notes_of_what_changes_nothing_here,
                     pages_backwards,
                     forgets_in_time,
                 }

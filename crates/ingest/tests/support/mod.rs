@@ -17,7 +17,7 @@ use access::{Issuer, KeySet, Policies, Policy, RoleAssignment, Verifier, roles};
 use bytes::Bytes;
 use catalog::{
     Catalog, Endpoint as DataCollectionEndpoint, Envelope, PROMETHEUS_STREAM, Profile, Route, Rule, Snapshot,
-    Workspace, WorkspaceLimits,
+    Workspace, WorkspaceLimits, WorkspaceStorage,
 };
 use environment::{BoxFuture, Clock, HttpClient as _, Monotonic, UnixTime};
 use host::{HostClock, HostHttp, HostRng};
@@ -302,6 +302,7 @@ fn workspace(id: &str, profile: Profile) -> Workspace {
         profile,
         public_network_access: true,
         limits: WorkspaceLimits::default(),
+        storage: WorkspaceStorage::default(),
         default_rule: None,
         default_endpoint: None,
     }

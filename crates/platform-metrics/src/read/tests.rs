@@ -1,7 +1,7 @@
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
-use catalog::{Envelope, Profile, Workspace, WorkspaceLimits};
+use catalog::{Envelope, Profile, Workspace, WorkspaceLimits, WorkspaceStorage};
 use testkit::series_store::{SeriesStore, StoredValue};
 
 use super::*;
@@ -23,6 +23,7 @@ fn workspace(number: u8, name: &str) -> Workspace {
         profile: Profile::Strict,
         public_network_access: true,
         limits: WorkspaceLimits::default(),
+        storage: WorkspaceStorage::default(),
         default_rule: None,
         default_endpoint: None,
     }

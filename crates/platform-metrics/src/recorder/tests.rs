@@ -3,7 +3,7 @@ use std::pin::pin;
 use std::sync::atomic::{AtomicU8, Ordering::SeqCst};
 use std::task::{Context, Poll, Waker};
 
-use catalog::{Envelope, Profile, Route, Rule, Snapshot, Workspace, WorkspaceLimits};
+use catalog::{Envelope, Profile, Route, Rule, Snapshot, Workspace, WorkspaceLimits, WorkspaceStorage};
 use model::{Exemplar, Metadata, NativeHistogram};
 use storage::{
     AppendError, Appender, Batch, BoxFuture, Committed, NoStorage, Querier, Queryable, SelectHints, SeriesRef,
@@ -33,6 +33,7 @@ fn workspace(number: u8, name: &str) -> Workspace {
         profile: Profile::Strict,
         public_network_access: true,
         limits: WorkspaceLimits::default(),
+        storage: WorkspaceStorage::default(),
         default_rule: None,
         default_endpoint: None,
     }

@@ -4,11 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{AccountId, TimestampMs};
+use model::TimestampMs;
 use storage::{Appender, Querier, Queryable, Storage, TimeRange};
-use tsdb::Db;
-
-use super::Opener;
+use tsdb::{Db, Settings};
 
 /// See the module's text.
 pub(crate) struct Open {
@@ -16,11 +14,13 @@ pub(crate) struct Open {
     /// What was written before is known.
     writable: AtomicBool,
     pub(super) directory: PathBuf,
+    /// What it was opened with.
+    pub(super) settings: Settings,
 }
 
 impl Open {
-    pub(super) fn new(db: Arc<Db>, opener: &Opener, account: AccountId) -> Self {
-        Self { db, writable: AtomicBool::new(false), directory: opener.directory.workspace(account) }
+    pub(super) fn new(db: Arc<Db>, directory: PathBuf, settings: Settings) -> Self {
+        Self { db, writable: AtomicBool::new(false), directory, settings }
     }
 
     pub(super) fn is_writable(&self) -> bool {

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use anyhow::Context;
-use catalog::Snapshot;
+use catalog::{Catalog, Snapshot};
 use environment::{Clock, Disk};
 use ingest::refill_active_series;
 use model::{AccountId, TimestampMs};
@@ -19,6 +19,7 @@ use tsdb::{Db, Engine, Settings};
 
 use super::Open;
 use crate::data_directory::DataDirectory;
+use crate::settings::StorageSettings;
 
 /// Opens and closes databases in the data directory, which it keeps taken.
 pub(crate) struct Opener {
@@ -26,7 +27,10 @@ pub(crate) struct Opener {
     pub(crate) disk: Arc<dyn Disk>,
     /// Runs the databases.
     pub(crate) engine: Arc<Engine>,
-    pub(crate) settings: Settings,
+    /// As the installation is set.
+    pub(crate) settings: StorageSettings,
+    /// What workspaces have of their own.
+    pub(crate) catalog: Arc<Catalog>,
     /// Series that were active before are so again.
     pub(crate) quotas: Arc<Quotas>,
     pub(crate) clock: Arc<dyn Clock>,
@@ -41,9 +45,16 @@ impl Opener {
     }
 
     /// Opens one, or makes it. What is in blocks can be read then; see [`Opener::prepare`] for the rest. Blocks.
-    pub(super) fn open(&self, account: AccountId) -> anyhow::Result<Arc<Db>> {
-        let path = self.directory.workspace(account);
-        Ok(Db::open(&self.engine, &path, self.settings.clone())?)
+    pub(super) fn open(&self, account: AccountId) -> anyhow::Result<Arc<Open>> {
+        let (directory, settings) = (self.directory.workspace(account), self.settings(account));
+        let db = Db::open(&self.engine, &directory, settings.clone())?;
+        Ok(Arc::new(Open::new(db, directory, settings)))
+    }
+
+    /// Settings of a workspace's database as they are now.
+    pub(super) fn settings(&self, account: AccountId) -> Settings {
+        let own = self.catalog.snapshot().workspace_by_account(account).map(|workspace| workspace.storage);
+        self.settings.of_database(&own.unwrap_or_default())
     }
 
     /// Waits until what was written before is known, to the limits, too.

@@ -1,16 +1,17 @@
 use std::path::PathBuf;
 
-use catalog::{Actor, GroupSpec, Precondition, Store, StoreSettings, WorkspaceSpec};
+use catalog::{Actor, GroupSpec, Precondition, Store, StoreSettings, WorkspaceSpec, WorkspaceStorage};
 use environment::Clock as _;
 use host::{HostClock, HostDisk, HostRng};
 use model::{Labels, ResourceId, TimestampMs};
 use quota::Quotas;
 use tempfile::TempDir;
 use tokio::runtime::{Handle, Runtime};
-use tsdb::{Engine, EngineSettings, Settings};
+use tsdb::{Engine, EngineSettings};
 
 use super::*;
 use crate::data_directory::DataDirectory;
+use crate::settings::StorageSettings;
 
 const GROUP: &str = "/subscriptions/00000000-0000-0000-0000-000000000000/resourceGroups/g";
 
@@ -100,7 +101,8 @@ fn open(store: &Store, directory: PathBuf, quotas: &Arc<Quotas>, runtime: &Handl
         directory: Arc::new(DataDirectory::take(directory, &HostDisk).unwrap()),
         disk: Arc::new(HostDisk),
         engine: Engine::start(Arc::new(HostDisk), Arc::clone(&clock) as _, EngineSettings::default()).unwrap(),
-        settings: Settings::default(),
+        settings: StorageSettings::default(),
+        catalog: store.catalog(),
         quotas: Arc::clone(quotas),
         clock,
         runtime: runtime.clone(),
@@ -300,4 +302,26 @@ fn who_asks_while_it_is_closed_waits_and_gets_it() {
         bench.idle_for(Duration::from_secs(3600), None);
     }
     assert!(bench.databases.failures().is_empty());
+}
+
+#[test]
+fn a_database_follows_its_workspaces_settings() {
+    let bench = Bench::new();
+    let account = bench.put("one");
+    bench.write(&bench.storage(account).unwrap(), 1.0).unwrap();
+    let days =
+        |retention_days| WorkspaceStorage { retention_days: Some(retention_days), ..WorkspaceStorage::default() };
+    let retention = || bench.databases.all().first().map(|(_, open)| open.settings.retention);
+    assert_eq!(retention(), Some(StorageSettings::default().retention));
+    for (storage, expected) in
+        [(days(7), Duration::from_secs(7 * 86_400)), (days(0), StorageSettings::default().retention)]
+    {
+        let spec = WorkspaceSpec { location: "local".to_owned(), storage, ..WorkspaceSpec::default() };
+        bench.runtime.block_on(bench.store.put_workspace(&actor(), &id("one"), spec, Precondition::None)).unwrap();
+        eventually(|| {
+            bench.storage(account)?;
+            (retention() == Some(expected)).then_some(())
+        });
+    }
+    assert_eq!(bench.databases.all()[0].1.db.stats().series, 1);
 }

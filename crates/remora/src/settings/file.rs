@@ -21,6 +21,9 @@ pub(super) struct File {
     pub(super) data_dir: Option<PathBuf>,
     pub(super) backup_dir: Option<PathBuf>,
     pub(super) wal_sync: Option<String>,
+    pub(super) retention: Option<String>,
+    pub(super) retention_bytes: Option<u64>,
+    pub(super) out_of_order_window: Option<String>,
     #[serde(default)]
     pub(super) databases: DatabasesEntry,
     #[serde(default)]
@@ -118,6 +121,17 @@ pub(super) struct WorkspaceEntry {
     pub(super) account_id: String,
     pub(super) resource_id: Option<String>,
     pub(super) profile: Option<String>,
+    #[serde(default)]
+    pub(super) storage: StorageEntry,
+}
+
+/// How a workspace's data are kept.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct StorageEntry {
+    pub(super) retention: Option<String>,
+    pub(super) retention_bytes: Option<u64>,
+    pub(super) out_of_order_window: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

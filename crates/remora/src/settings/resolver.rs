@@ -63,6 +63,7 @@ impl Resolver {
             kept.workspace_retention,
         );
         let audit_retention = self.retention("auditRetention", file.audit_retention.as_deref(), kept.audit_retention);
+        let storage = self.storage(&file, wal_sync);
         let subscription = self.subscription(file.subscription.as_ref());
         let declared = self.declared(&file, subscription, &region);
         match listen {
@@ -75,7 +76,7 @@ impl Resolver {
                 region,
                 data_directory: file.data_dir.unwrap_or(default_data_directory),
                 backup_directory: file.backup_dir,
-                wal_sync,
+                storage,
                 resting,
                 issuers,
                 authority,
@@ -206,7 +207,7 @@ impl Resolver {
         text.map_or(default, |text| self.duration(place, text))
     }
 
-    fn duration(&mut self, place: &str, text: &str) -> Duration {
+    pub(super) fn duration(&mut self, place: &str, text: &str) -> Duration {
         let span = duration::parse(text);
         if span.is_none() {
             self.mistakes.push(format!("{place}: {text:?} is no span of time; {}", duration::FORM));

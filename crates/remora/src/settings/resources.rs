@@ -48,9 +48,11 @@ impl Resolver {
             self.mistakes.push(format!("{place}: resourceId ends in {:?}: give both the same name", id.name()));
         }
         let profile = self.profile(&format!("{place}: profile"), entry.profile.as_deref());
+        let storage = self.workspace_storage(&place, &entry.storage);
         let spec = WorkspaceSpec {
             location: declared.region.clone(),
             profile,
+            storage,
             account_id: Some(account_id?),
             ..WorkspaceSpec::default()
         };

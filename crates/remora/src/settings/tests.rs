@@ -8,11 +8,15 @@ tls: {cert: /etc/remora/tls.crt, key: /etc/remora/tls.key}
 publicUrl: https://metrics.example.org/
 dataDir: /srv/remora
 walSync: every-commit
+retention: 400d
+outOfOrderWindow: 2h
+databases: {closeAfterIdle: 10m}
 issuers:
   - entra: {tenant: 72f988bf-86f1-41af-91ab-2d7cd011db47}
   - oidc: {issuer: "https://keycloak.example.org/realms/fleet"}
 workspaces:
   - {name: fleet, accountId: 14e21a3b-a68e-4626-873e-6539bd54fc63}
+  - {name: edge, accountId: 24e21a3b-a68e-4626-873e-6539bd54fc63, storage: {retention: 30d, retentionBytes: 1000000000}}
 endpoints:
   - {name: fleet, immutableId: dce-9ef0dccd9267493699b55b77942fc26b}
 rules:
@@ -44,7 +48,12 @@ fn a_whole_file() {
     let settings = parse(GOOD).unwrap();
     assert_eq!(settings.public_url.as_deref(), Some("https://metrics.example.org"));
     assert_eq!(settings.data_directory, PathBuf::from("/srv/remora"));
-    assert_eq!(settings.wal_sync, WalSync::EveryCommit);
+    assert_eq!(settings.storage.wal_sync, WalSync::EveryCommit);
+    assert_eq!(settings.storage.retention, Duration::from_secs(400 * 86_400));
+    assert_eq!(settings.storage.out_of_order_window, Some(Duration::from_secs(7200)));
+    assert_eq!(settings.resting.close_after_idle, Duration::from_secs(600));
+    let of_workspace = settings.declared.workspaces[1].1.storage;
+    assert_eq!((of_workspace.retention_days, of_workspace.retention_bytes), (Some(30), Some(1_000_000_000)));
     assert_eq!(settings.issuers.len(), 2);
     let declared = &settings.declared;
     assert_eq!(declared.subscription.1, "production");

@@ -32,6 +32,30 @@ pub(crate) fn says_who_what_and_from_where(mut f: Fixture) {
     assert_eq!(f.audit().len(), numbers.len());
 }
 
+pub(crate) fn takes_notes_of_what_changes_nothing_here(mut f: Fixture) {
+    let made = f.workspace("ws");
+    let note = |f: &Fixture| {
+        let revision = f.store.catalog().snapshot().revision();
+        let noted = f.store.note(&f.actor, "ws/data/delete", &made.envelope.id, serde_json::json!({"match": ["up"]}));
+        block_on(noted).unwrap();
+        assert_eq!(f.store.catalog().snapshot().revision(), revision);
+    };
+    note(&f);
+    f.reopen();
+    note(&f);
+    f.workspace("later");
+    let log = f.audit();
+    let numbers: Vec<i64> = log.iter().map(|record| record.sequence).collect();
+    let expected: Vec<i64> = (1..=numbers.len() as i64).rev().collect();
+    assert_eq!(numbers, expected, "numbering goes on");
+    let notes: Vec<_> = log.iter().filter(|record| record.operation == "ws/data/delete").collect();
+    assert_eq!(notes.len(), 2);
+    for record in notes {
+        assert_eq!((record.target.as_str(), &record.actor), (made.envelope.id.as_str(), &f.actor));
+        assert_eq!(record.detail.as_ref().unwrap()["match"][0], "up");
+    }
+}
+
 pub(crate) fn pages_backwards(f: Fixture) {
     for n in 0..25 {
         f.try_workspace(&workspace(&format!("ws{n}")), plain()).unwrap();
