@@ -1,6 +1,6 @@
 # Two commands do everything: `make run` and `make test`. The rest is for those who change the code.
 
-.PHONY: help run test test-az static soak lint format bench bench-sidecar bench-catalog fuzz peers
+.PHONY: help run test test-az static soak lint format bench bench-sidecar bench-catalog bench-tsdb simulate fuzz peers
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 16
@@ -13,6 +13,9 @@ test: peers      ## every test: units, properties, conformance, end to end with 
 
 test-az:         ## the real az, other Azure clients and bad input against a real `remora up` (installs az into target/az once)
 	@scripts/test-az $(CASES)
+
+simulate:        ## databases on a faulty disk, new seeds on all processors for SECONDS (600); what fails prints the seed that repeats it
+	cargo run --quiet -p simulator -- --seconds $(or $(SECONDS),600)
 
 soak: peers      ## the faults of `make test` for longer: see scripts/soak for how long
 	@scripts/soak
@@ -40,6 +43,11 @@ bench-sidecar:   ## the sidecar's figures alone: pass-through and durable queue 
 	cargo build --release -p bench -p sidecar
 	cargo run --release -p bench -- proxy
 	cargo run --release -p bench -- sidecar
+
+bench-tsdb:      ## the database's figures: CPU, memory, disk, start after a kill, against VictoriaMetrics and Prometheus; BENCH_ARGS="--only disk" for a part (release build)
+	@scripts/peers prometheus victoria-metrics
+	cargo build --release -p bench -p remora
+	cargo run --release -p bench -- tsdb $(BENCH_ARGS)
 
 bench-catalog:   ## what the catalogue costs: decisions on writes, start, pages of lists, active series (release build)
 	cargo build --release -p bench -p remora

@@ -4,13 +4,13 @@
 //! samples again and ends it. Runs take turns, so that whatever else the machine does falls on all alike. The sender's
 //! processor time is not counted.
 
-mod check;
+pub(crate) mod check;
 pub(crate) mod fleet;
 pub(crate) mod issuer;
 pub(crate) mod load;
-mod receivers;
+pub(crate) mod receivers;
 pub(crate) mod request;
-mod restart;
+pub(crate) mod restart;
 pub(crate) mod values;
 
 use std::path::PathBuf;
@@ -29,34 +29,34 @@ use receivers::{Kind, Programs, Receiver};
 pub(crate) struct Arguments {
     /// Series, all of them active
     #[arg(long, default_value_t = 100_000)]
-    series: usize,
+    pub(crate) series: usize,
     /// Scrapes, one sample of each series in each
     #[arg(long, default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..))]
-    scrapes: u64,
+    pub(crate) scrapes: u64,
     /// Seconds between the timestamps of scrapes; they are sent as fast as they are taken
     #[arg(long, default_value_t = 15, value_parser = clap::value_parser!(u64).range(1..=3600))]
-    interval: u64,
+    pub(crate) interval: u64,
     /// Runs of each receiver, in turns; medians count
     #[arg(long, default_value_t = 5)]
-    runs: usize,
+    pub(crate) runs: usize,
     /// Which receivers, the first against the others
     #[arg(long, value_delimiter = ',', value_enum, default_value = "remora,victoria-metrics,prometheus")]
-    peers: Vec<Kind>,
+    pub(crate) peers: Vec<Kind>,
     /// Kill the receiver when everything is sent, and measure how long it takes to have it again
     #[arg(long)]
-    restart: bool,
+    pub(crate) restart: bool,
     /// Another seed gives other values
     #[arg(long, default_value_t = 1)]
-    seed: u64,
+    pub(crate) seed: u64,
     /// Where receivers keep their data, removed afterwards [default: the system's temporary directory]
     #[arg(long)]
-    directory: Option<PathBuf>,
+    pub(crate) directory: Option<PathBuf>,
     /// remora [default: beside this program]
     #[arg(long, env = "REMORA")]
-    remora: Option<PathBuf>,
+    pub(crate) remora: Option<PathBuf>,
     /// Where the peers are
     #[arg(long, env = "PEERS", default_value = "target/peers/usr/bin")]
-    programs: PathBuf,
+    pub(crate) programs: PathBuf,
 }
 
 impl Arguments {
@@ -70,19 +70,14 @@ impl Arguments {
         <Alone as clap::Parser>::parse_from(["bench"]).arguments
     }
 
-    /// The crash with 9 million samples in the log.
-    pub(crate) fn standard_restart() -> Self {
-        Self { restart: true, series: 60_000, scrapes: 150, runs: 3, ..Self::standard() }
-    }
-
-    fn shape(&self) -> Shape {
+    pub(crate) fn shape(&self) -> Shape {
         let interval = Duration::from_secs(self.interval);
-        Shape { series: self.series, scrapes: self.scrapes, interval, seed: self.seed }
+        Shape { series: self.series, scrapes: self.scrapes, interval, age: YOUNG, seed: self.seed }
     }
 }
 
 /// What all runs share.
-struct Bench<'a> {
+pub(crate) struct Bench<'a> {
     arguments: &'a Arguments,
     programs: Programs,
     issuer: Issuer,
@@ -90,7 +85,7 @@ struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    fn new(arguments: &'a Arguments) -> anyhow::Result<Self> {
+    pub(crate) fn new(arguments: &'a Arguments) -> anyhow::Result<Self> {
         anyhow::ensure!(arguments.series > 0 && arguments.runs > 0, "at least one series and one run are needed");
         let directory = match &arguments.directory {
             Some(directory) => tempfile::tempdir_in(directory)?,
@@ -104,7 +99,10 @@ impl<'a> Bench<'a> {
     }
 
     /// Calls `measure` for each run of each receiver, in turns, with a receiver that is ready; what it gives, by receiver.
-    fn runs<T>(&self, measure: impl Fn(&mut Receiver) -> anyhow::Result<T>) -> anyhow::Result<Vec<(Kind, Vec<T>)>> {
+    pub(crate) fn runs<T>(
+        &self,
+        measure: impl Fn(&mut Receiver) -> anyhow::Result<T>,
+    ) -> anyhow::Result<Vec<(Kind, Vec<T>)>> {
         let mut all: Vec<(Kind, Vec<T>)> = self.arguments.peers.iter().map(|&kind| (kind, Vec::new())).collect();
         for run in 1..=self.arguments.runs {
             for (kind, figures) in &mut all {
@@ -146,12 +144,12 @@ pub(crate) fn run(arguments: &Arguments) -> anyhow::Result<()> {
 }
 
 /// One run of one receiver.
-struct Figures {
+pub(crate) struct Figures {
     /// CPU seconds of the first scrape, and of those after it.
-    cpu_first: f64,
-    cpu_steady: f64,
+    pub(crate) cpu_first: f64,
+    pub(crate) cpu_steady: f64,
     wall_seconds: f64,
-    rss_mb: f64,
+    pub(crate) rss_mb: f64,
     rss_max_mb: f64,
     disk_bytes: u64,
     /// Of a request, on average.
@@ -159,7 +157,7 @@ struct Figures {
     decoded_bytes: usize,
 }
 
-fn measure(receiver: &mut Receiver, mut load: Load) -> anyhow::Result<Figures> {
+pub(crate) fn measure(receiver: &mut Receiver, mut load: Load) -> anyhow::Result<Figures> {
     let mut connections = connect(receiver)?;
     let at_start = receiver.running()?.cpu_seconds_of_stat()?;
     let started = Instant::now();
@@ -193,7 +191,7 @@ fn measure(receiver: &mut Receiver, mut load: Load) -> anyhow::Result<Figures> {
     })
 }
 
-fn connect(receiver: &Receiver) -> anyhow::Result<Vec<Connection>> {
+pub(crate) fn connect(receiver: &Receiver) -> anyhow::Result<Vec<Connection>> {
     (0..CONNECTIONS).map(|_| receiver.connect()).collect()
 }
 
@@ -256,13 +254,16 @@ fn promised(peer: Kind) -> Option<(f64, f64)> {
 }
 
 /// Three digits or so.
-fn digits(value: f64) -> String {
+pub(crate) fn digits(value: f64) -> String {
     match value {
         value if value >= 100.0 => format!("{value:.0}"),
         value if value >= 10.0 => format!("{value:.1}"),
         value => format!("{value:.2}"),
     }
 }
+
+/// How old the newest sample of a load is: some receivers hide what is newer from queries.
+pub(crate) const YOUNG: Duration = Duration::from_secs(60);
 
 /// What a receiver does behind its answers gets this long to be done.
 const SETTLING: Duration = Duration::from_secs(2);

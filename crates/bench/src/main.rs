@@ -17,6 +17,7 @@ mod sidecar;
 mod sink;
 mod start;
 mod statistics;
+mod tsdb;
 
 use clap::{Parser, Subcommand};
 
@@ -35,6 +36,8 @@ enum Benchmark {
     Proxy(proxy::Arguments),
     /// Ingestion against VictoriaMetrics and Prometheus
     Ingest(ingest::Arguments),
+    /// The database: every row of *Ingestion and storage*, against VictoriaMetrics and Prometheus
+    Tsdb(tsdb::Arguments),
     /// The sidecar with its durable queue: cost, memory, catching up
     Sidecar(sidecar::Arguments),
     /// A large catalogue: decisions on writes, start, pages of lists, active series
@@ -48,6 +51,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::All => all(),
         Benchmark::Proxy(arguments) => proxy::run(&arguments),
         Benchmark::Ingest(arguments) => ingest::run(&arguments),
+        Benchmark::Tsdb(arguments) => tsdb::run(&arguments),
         Benchmark::Sidecar(arguments) => sidecar::run(&arguments),
         Benchmark::Catalog(arguments) => catalog::run(&arguments),
         Benchmark::Start(arguments) => start::run(&arguments),
@@ -59,8 +63,7 @@ fn all() -> anyhow::Result<()> {
     let results = [
         ("proxy", proxy::run(&proxy::Arguments::default())),
         ("sidecar", sidecar::run(&sidecar::Arguments::default())),
-        ("ingest", ingest::run(&ingest::Arguments::standard())),
-        ("ingest --restart", ingest::run(&ingest::Arguments::standard_restart())),
+        ("tsdb", tsdb::run(&tsdb::Arguments::standard())),
         ("catalog", catalog::run(&catalog::Arguments::standard())),
         ("start", start::run(&start::Arguments::default())),
     ];

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::http_client;
+use crate::ingest::YOUNG;
 use crate::ingest::issuer::{Issuer, PRINCIPAL};
 use crate::ingest::load::{CONNECTIONS, Connection, Load, Shape};
 use crate::process::{Process, free_address, pause};
@@ -63,7 +64,7 @@ impl Service {
     /// Processor time for each request in steady state: every series is known, every request is one scrape's share.
     /// `run` says which of the workspaces for that, each good for one run: its series begin anew there.
     pub(crate) fn cpu_micros_per_request(&mut self, run: usize) -> anyhow::Result<f64> {
-        let shape = Shape { series: SERIES, scrapes: SCRAPES, interval: Duration::from_secs(15), seed: 1 };
+        let shape = Shape { series: SERIES, scrapes: SCRAPES, interval: Duration::from_secs(15), age: YOUNG, seed: 1 };
         let mut load = Load::new(shape);
         let rule = rule(run);
         let path = format!(

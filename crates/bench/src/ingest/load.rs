@@ -17,6 +17,8 @@ pub(crate) struct Shape {
     pub(crate) series: usize,
     pub(crate) scrapes: u64,
     pub(crate) interval: Duration,
+    /// How old the newest sample is when the load is made.
+    pub(crate) age: Duration,
     pub(crate) seed: u64,
 }
 
@@ -48,13 +50,13 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Makes the series. The newest sample will be a minute old: some receivers hide what is newer from queries.
+    /// Makes the series.
     pub(crate) fn new(shape: Shape) -> Self {
         let per_request = SERIES_PER_REQUEST_MAX.min(shape.series.div_ceil(CONNECTIONS)).max(1);
         let mut load = Self {
             shape,
             requests: Vec::new(),
-            newest_ms: (since_1970().as_secs() - 60) * 1000,
+            newest_ms: (since_1970().as_secs() - shape.age.as_secs()) * 1000,
             probes: Vec::new(),
             families: BTreeSet::new(),
             compressed_bytes: 0,

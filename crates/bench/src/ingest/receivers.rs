@@ -216,13 +216,26 @@ impl Receiver {
         process.stop(STOP_TIMEOUT).with_context(|| format!("{}; its log: {}", self.kind.name(), self.log_text()))
     }
 
+    /// Sends a GET to it, outside the query API; the body of the answer, which must be a success.
+    pub(crate) fn get(&self, path: &str) -> anyhow::Result<String> {
+        let answer = http_client::get(self.address, path, "")?;
+        anyhow::ensure!((200..300).contains(&answer.status), "{path} was answered {}: {}", answer.status, answer.body);
+        Ok(answer.body)
+    }
+
+    /// Where its data are.
+    pub(crate) fn data_directory(&self) -> PathBuf {
+        self.data()
+    }
+
     /// Bytes that its data take on the disk.
     pub(crate) fn disk_bytes(&self) -> anyhow::Result<u64> {
         allocated_bytes(&self.data())
     }
 }
 
-fn allocated_bytes(directory: &Path) -> anyhow::Result<u64> {
+/// Bytes that a directory and all in it take on the disk.
+pub(crate) fn allocated_bytes(directory: &Path) -> anyhow::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(directory)? {
         let entry = entry?;

@@ -7,11 +7,11 @@ use super::receivers::{Kind, Receiver};
 use super::{Bench, check, connect};
 use crate::statistics::median;
 
-struct Figures {
-    ready_seconds: f64,
+pub(crate) struct Figures {
+    pub(crate) ready_seconds: f64,
     /// Until the newest samples can be queried; `None` when they are gone.
-    newest_seconds: Option<f64>,
-    gone: u64,
+    pub(crate) newest_seconds: Option<f64>,
+    pub(crate) gone: u64,
 }
 
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
@@ -29,11 +29,11 @@ pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn gone(runs: &[Figures]) -> u64 {
+pub(crate) fn gone(runs: &[Figures]) -> u64 {
     runs.iter().map(|figures| figures.gone).max().unwrap_or(0)
 }
 
-fn measure(receiver: &mut Receiver, mut load: Load) -> anyhow::Result<Figures> {
+pub(crate) fn measure(receiver: &mut Receiver, mut load: Load) -> anyhow::Result<Figures> {
     let mut connections = connect(receiver)?;
     for scrape in 0..load.shape().scrapes {
         load.send(scrape, &mut connections)?;
