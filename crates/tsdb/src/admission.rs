@@ -26,7 +26,8 @@ pub(crate) struct Admission {
     refs: Vec<WalRef>,
     metadata_refs: HashMap<String, WalRef>,
     next_ref: u64,
-    /// By slot: one plus the index of the series' newest sample among `samples`; 0 for none.
+    /// By slot: one plus the index of the series' newest sample among `samples`; 0 for none; [`DEAD`] for dead series and for
+    /// slots of nobody.
     marks: Vec<u32>,
     samples: Vec<HeadSample>,
     /// For each sample: the mark of its series before it.
@@ -37,7 +38,9 @@ pub(crate) struct Admission {
     metadata: HashMap<String, Metadata>,
     /// What all metadata take, in the head and in the group.
     metadata_bytes: usize,
-    new_series: Vec<Labels>,
+    new_series: Vec<(u32, Labels)>,
+    /// Dead series of which the group brings something.
+    revived: Vec<u32>,
     new_slots: HashMap<Labels, u32>,
     keys: Vec<(KeyHash, u32)>,
     records: Records,
@@ -71,6 +74,7 @@ impl Admission {
             metadata: HashMap::new(),
             metadata_bytes: 0,
             new_series: Vec::new(),
+            revived: Vec::new(),
             new_slots: HashMap::new(),
             keys: Vec::new(),
             records: Records::default(),
@@ -125,9 +129,11 @@ impl Admission {
 
     /// Changes the head as was judged, and is ready for the next group.
     pub(crate) fn apply(&mut self, head: &Head, keys: &KeyCache, counters: &Counters) {
-        for labels in self.new_series.drain(..) {
-            head.add_series(&labels);
+        if !self.revived.is_empty() {
+            head.revive(&self.revived);
+            self.revived.clear();
         }
+        head.add_all(std::mem::take(&mut self.new_series));
         self.new_slots.clear();
         let appended = head.append(&self.samples, &self.histograms);
         debug_assert_eq!(appended.stale, 0, "what is taken is newer than what was there");
@@ -146,6 +152,36 @@ impl Admission {
         let evicted = self.keys.drain(..).filter(|(key, slot)| keys.insert(*key, *slot)).count();
         counters.series_cache_evictions.add(evicted as u64);
         self.forget_samples();
+    }
+
+    /// Forgets the group: its records could not be logged, so nothing of it has happened.
+    pub(crate) fn abandon(&mut self, head: &Head) {
+        self.records.discard();
+        self.new_slots.clear();
+        self.keys.clear();
+        self.exemplars.clear();
+        for (name, metadata) in self.metadata.drain() {
+            let stored = head.metadata.read().get(&name).map_or(0, |stored| bytes_of(&name, stored));
+            self.metadata_bytes = self.metadata_bytes + stored - bytes_of(&name, &metadata);
+            // Its series record may be lost: the next one is written anew.
+            self.metadata_refs.remove(&name);
+        }
+        self.forget_samples();
+        for (slot, _) in self.new_series.drain(..) {
+            self.marks[slot as usize] = DEAD;
+            head.give_back_slot(slot);
+        }
+        // Their new references are unknown to the log.
+        for slot in self.revived.drain(..) {
+            self.marks[slot as usize] = DEAD;
+        }
+    }
+
+    /// These series have died: what comes of them brings them back.
+    pub(crate) fn bury(&mut self, dead: &[u32]) {
+        for slot in dead {
+            self.marks[*slot as usize] = DEAD;
+        }
     }
 
     fn forget_samples(&mut self) {
@@ -173,30 +209,54 @@ impl Admission {
         }
     }
 
-    /// The series' slot; makes it if it is new. Called only when something of it is taken: a series without samples does
-    /// not come to be.
+    /// The series' slot; makes it if it is new, and brings it back if it is dead. Called only when something of it is taken: a
+    /// series without samples does not come to be.
     fn slot(&mut self, bench: &mut Bench<'_>, batch: &Batch, series: BatchSeries) -> Result<u32, AppendError> {
-        let index = match series.known() {
-            Known::Head(slot) => return Ok(slot),
-            Known::New(index) => index,
+        let slot = match series.known() {
+            Known::Head(slot) => slot,
+            Known::New(index) if self.born[index] != UNBORN => self.born[index],
+            Known::New(index) => return self.bear(bench, batch, index),
         };
-        if self.born[index] != UNBORN {
-            return Ok(self.born[index]);
+        if self.marks[slot as usize] == DEAD {
+            self.revive(bench, slot);
         }
+        Ok(slot)
+    }
+
+    #[cold]
+    fn bear(&mut self, bench: &mut Bench<'_>, batch: &Batch, index: usize) -> Result<u32, AppendError> {
         let limit = bench.settings.series_max;
-        let slot = self.refs.len() as u32;
-        if slot >= limit {
+        if bench.head.used_slots() >= limit {
             return Err(AppendError::SeriesLimit { limit: u64::from(limit) });
         }
+        let slot = bench.head.take_slot();
         let labels = &batch.new_series[index].labels;
-        let reference = self.next_ref();
-        self.records.series.push(reference, labels);
-        self.refs.push(reference);
-        self.marks.push(0);
-        self.new_series.push(labels.clone());
+        self.log_series(slot, labels);
+        self.new_series.push((slot, labels.clone()));
         self.new_slots.insert(labels.clone(), slot);
         self.born[index] = slot;
         Ok(slot)
+    }
+
+    /// The log may have forgotten the series since it died, so it is named again.
+    #[cold]
+    fn revive(&mut self, bench: &mut Bench<'_>, slot: u32) {
+        let labels = bench.head.index.read().labels(slot, &mut self.builder);
+        self.log_series(slot, &labels);
+        self.revived.push(slot);
+    }
+
+    /// Gives the series of a slot a reference.
+    fn log_series(&mut self, slot: u32, labels: &Labels) {
+        let (reference, place) = (self.next_ref(), slot as usize);
+        self.records.series.push(reference, labels);
+        if place >= self.refs.len() {
+            // Slots between belong to nobody so far.
+            self.refs.resize(place + 1, WalRef(0));
+            self.marks.resize(place + 1, DEAD);
+        }
+        self.refs[place] = reference;
+        self.marks[place] = 0;
     }
 
     fn next_ref(&mut self) -> WalRef {
@@ -214,7 +274,7 @@ impl Admission {
             false => Value::Float(f64::from_bits(sample.value)),
         };
         let newest = match mark {
-            0 if slot < bench.head.series_count() => self.newest_in_head(bench.head, slot),
+            0 if slot < bench.head.slot_count() => self.newest_in_head(bench.head, slot),
             0 => None,
             mark => Some(self.taken(mark)),
         };
@@ -263,7 +323,7 @@ impl Admission {
             }
             mark = self.previous[mark as usize - 1];
         }
-        if slot >= head.series_count() {
+        if slot >= head.slot_count() {
             return None;
         }
         let chunk = head.read(slot, |series| series.chunks(TimeRange { start: at, end: at })).pop()?;
@@ -405,6 +465,11 @@ impl Records {
         }
     }
 
+    /// Forgets them.
+    fn discard(&mut self) {
+        *self = Self::default();
+    }
+
     /// Series go first: what follows uses them.
     fn flush(&mut self, log: &mut Log) {
         macro_rules! flush {
@@ -435,6 +500,9 @@ const METADATA_ENTRY_BYTES: usize = 200;
 
 /// A new series of which nothing has been taken yet.
 const UNBORN: u32 = u32::MAX;
+
+/// The mark of a slot whose series has to be named to the log before anything of it is.
+const DEAD: u32 = u32::MAX;
 
 /// When records are ended. Larger ones compress no better.
 const RECORD_BYTES: usize = 128 << 10;

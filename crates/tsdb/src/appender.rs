@@ -9,10 +9,11 @@ use storage::{AppendError, Appender, BoxFuture, CommitError, Committed, SeriesRe
 use crate::batch::{Batch, BatchSample, BatchSeries, Known, NewSeries};
 use crate::committer::Shared;
 use crate::head::Lookup;
-use crate::key_cache::KeyCursor;
+use crate::key_cache::{KeyCursor, KeyHash};
 
 pub(crate) struct BatchAppender {
     shared: Arc<Shared>,
+    /// Slots in here belong to the series that had them when it began.
     batch: Batch,
     /// New series of this batch, by labels.
     new: HashMap<Labels, BatchSeries>,
@@ -27,7 +28,7 @@ impl BatchAppender {
     pub(crate) fn new(shared: Arc<Shared>, now: TimestampMs) -> Self {
         let ahead = i64::try_from(shared.settings.future_max.as_millis()).unwrap_or(i64::MAX);
         Self {
-            batch: shared.pool.take(),
+            batch: shared.pool.take(shared.head.generation()),
             shared,
             new: HashMap::new(),
             lookup: Lookup::default(),
@@ -46,9 +47,20 @@ impl BatchAppender {
     fn series_of(&self, series: SeriesRef) -> BatchSeries {
         let found = BatchSeries::from_ref(series.0).filter(|series| match series.known() {
             Known::New(index) => index < self.batch.new_series.len(),
-            Known::Head(slot) => slot < self.shared.head.series_count(),
+            Known::Head(slot) => slot < self.shared.head.slot_count(),
         });
         found.expect("series references are used with the appender that gave them")
+    }
+
+    /// The slot of a living series; remembers its key.
+    fn find(&mut self, labels: &Labels, key: Option<KeyHash>) -> Option<u32> {
+        // Held while the key is remembered: when the series dies, its keys are forgotten after that.
+        let index = self.shared.head.index.read();
+        let slot = index.find(labels, &mut self.lookup).filter(|slot| index.is_alive(*slot))?;
+        if key.is_some_and(|key| self.shared.keys.insert(key, slot)) {
+            self.shared.counters.series_cache_evictions.add(1);
+        }
+        Some(slot)
     }
 
     fn check_time(&self, at: TimestampMs) -> Result<(), AppendError> {
@@ -87,18 +99,11 @@ impl Appender for BatchAppender {
             return Ok(SeriesRef(series.as_ref()));
         }
         let key = key.map(|key| self.shared.keys.hash(key));
-        let (found, count) = {
-            let index = self.shared.head.index.read();
-            (index.find(labels, &mut self.lookup), index.len())
-        };
-        if let Some(slot) = found {
-            if key.is_some_and(|key| self.shared.keys.insert(key, slot)) {
-                self.shared.counters.series_cache_evictions.add(1);
-            }
+        if let Some(slot) = self.find(labels, key) {
             return Ok(SeriesRef(BatchSeries::head(slot).as_ref()));
         }
         let limit = self.shared.settings.series_max;
-        if count as usize + self.new.len() >= limit as usize {
+        if self.shared.head.used_slots() as usize + self.new.len() >= limit as usize {
             let error = AppendError::SeriesLimit { limit: u64::from(limit) };
             self.shared.counters.rejected(&error);
             return Err(error);

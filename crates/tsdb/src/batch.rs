@@ -5,6 +5,7 @@ use std::sync::Arc;
 use model::{Exemplar, Labels, Metadata, NativeHistogram, TimestampMs};
 use parking_lot::Mutex;
 
+use crate::head::Generation;
 use crate::key_cache::KeyHash;
 
 /// A series as a batch names it: one of the head, or one of the batch's own that the head did not have.
@@ -63,6 +64,8 @@ pub(crate) struct NewSeries {
 
 #[derive(Default)]
 pub(crate) struct Batch {
+    /// From before the first series was looked up.
+    pub(crate) generation: Option<Arc<Generation>>,
     pub(crate) samples: Vec<BatchSample>,
     pub(crate) histograms: Vec<Arc<NativeHistogram>>,
     pub(crate) exemplars: Vec<(BatchSeries, Exemplar)>,
@@ -81,8 +84,9 @@ impl Batch {
 pub(crate) struct BatchPool(Mutex<Vec<Vec<BatchSample>>>);
 
 impl BatchPool {
-    pub(crate) fn take(&self) -> Batch {
-        Batch { samples: self.0.lock().pop().unwrap_or_default(), ..Batch::default() }
+    pub(crate) fn take(&self, generation: Arc<Generation>) -> Batch {
+        let samples = self.0.lock().pop().unwrap_or_default();
+        Batch { generation: Some(generation), samples, ..Batch::default() }
     }
 
     pub(crate) fn put(&self, batch: Batch) {

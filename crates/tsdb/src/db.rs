@@ -15,7 +15,7 @@ use crate::appender::BatchAppender;
 use crate::block::Blocks;
 use crate::committer::{Shared, Writer};
 use crate::engine::{Engine, Urgency, contained};
-use crate::head::{SeriesExemplars, matching};
+use crate::head::{SeriesExemplars, matching_dead_or_alive};
 use crate::log::{Log, Mend, Recovery, Replaying};
 use crate::maintenance;
 use crate::querier::DbQuerier;
@@ -162,7 +162,9 @@ impl Db {
     /// Exemplars in `range` of the series that meet all matchers, sorted by labels.
     pub fn exemplars(&self, matchers: &[Matcher], range: TimeRange) -> Vec<SeriesExemplars> {
         let head = &self.shared.head;
-        let slots = matching(&mut head.index.read(), matchers);
+        let _held = head.generation();
+        // Exemplars of series whose samples have gone to blocks are still here.
+        let slots = matching_dead_or_alive(&mut head.index.read(), matchers);
         let mut builder = LabelsBuilder::default();
         let mut found = Vec::new();
         for slot in slots {

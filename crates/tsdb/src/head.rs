@@ -2,13 +2,19 @@
 //!
 //! One writer (the committer; before it starts, the replay), many readers. Locks, each held shortly and never two of a
 //! kind: `index` (labels and postings; written only when series are new), a page of `series` (samples; written per run of
-//! samples), `exemplars`, `metadata`. A series' slot never changes and is never reused while the head lives.
+//! samples), `exemplars`, `metadata`.
+//!
+//! A series' slot does not change. What becomes of it when the series dies is told in [`slots`]; whoever keeps one for longer
+//! than a lock holds a [`Generation`] from before he looked it up.
 
 mod exemplars;
+mod generation;
 mod index;
 mod part;
 mod postings;
+mod reclaim;
 mod series;
+mod slots;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -20,12 +26,15 @@ use storage::TimeRange;
 
 pub use exemplars::SeriesExemplars;
 pub(crate) use exemplars::{ExemplarRing, Verdict};
+use generation::Generations;
+pub(crate) use generation::{Era, Generation};
 pub(crate) use index::{Index, Lookup};
 pub(crate) use part::HeadPart;
-pub(crate) use postings::matching;
+pub(crate) use postings::{matching, matching_dead_or_alive};
 pub(crate) use series::MemSeries;
 use series::Sealed;
 pub(crate) use series::{Chunk, Value};
+use slots::Slots;
 
 pub(crate) struct Head {
     pub(crate) index: RwLock<Index>,
@@ -36,15 +45,21 @@ pub(crate) struct Head {
     /// Times of the oldest and the newest sample; the former after the latter while there is none.
     time_min: AtomicI64,
     time_max: AtomicI64,
-    /// Of series whose page has them: what is below it can be read.
-    series_count: AtomicU32,
+    /// Samples before it are not taken in here any more.
+    frozen_before: AtomicI64,
+    /// Slots below have their place on a page and can be read.
+    slot_count: AtomicU32,
+    slots: Mutex<Slots>,
+    generations: Generations,
+    /// No chunk crosses a multiple of it.
+    chunk_range_ms: i64,
 }
 
 /// Neighbouring series behind one lock. Those of one target came together and are written together.
 pub(crate) type Page = RwLock<Vec<MemSeries>>;
 
 impl Head {
-    pub(crate) fn new(exemplars_max: usize) -> Self {
+    pub(crate) fn new(exemplars_max: usize, chunk_range_ms: i64) -> Self {
         Self {
             index: RwLock::default(),
             pages: RwLock::default(),
@@ -52,30 +67,104 @@ impl Head {
             metadata: RwLock::default(),
             time_min: AtomicI64::new(i64::MAX),
             time_max: AtomicI64::new(i64::MIN),
-            series_count: AtomicU32::new(0),
+            frozen_before: AtomicI64::new(i64::MIN),
+            slot_count: AtomicU32::new(0),
+            slots: Mutex::default(),
+            generations: Generations::default(),
+            chunk_range_ms,
         }
     }
 
-    /// Number of series.
+    /// To be held from before slots are looked up until they are not used any more, and from before the list of blocks is taken:
+    /// samples that have a block since are here as long as somebody holds an older one.
+    pub(crate) fn generation(&self) -> Arc<Generation> {
+        self.generations.current()
+    }
+
+    /// Begins a generation, whose holders know what was published before; returns the one that ended. Only who holds the lock of
+    /// maintenance calls it.
+    pub(crate) fn begin_generation(&self) -> Era {
+        self.generations.advance()
+    }
+
+    /// Whether nobody holds this generation or an older one.
+    pub(crate) fn is_over(&self, era: Era) -> bool {
+        self.generations.is_over(era)
+    }
+
+    /// Slots below can be read. Some of them may be nobody's.
     #[inline]
-    pub(crate) fn series_count(&self) -> u32 {
-        self.series_count.load(Ordering::Acquire)
+    pub(crate) fn slot_count(&self) -> u32 {
+        self.slot_count.load(Ordering::Acquire)
     }
 
-    /// Adds a series that the index does not have. Only the writer calls it.
+    /// Number of living series.
+    pub(crate) fn series_count(&self) -> u32 {
+        self.slots.lock().alive()
+    }
+
+    /// Number of series in memory, be they dead.
+    pub(crate) fn used_slots(&self) -> u32 {
+        self.slots.lock().used()
+    }
+
+    /// A slot for a new series. Only who holds the writer calls it.
+    pub(crate) fn take_slot(&self) -> u32 {
+        self.slots.lock().take()
+    }
+
+    /// The series does not come to be.
+    pub(crate) fn give_back_slot(&self, slot: u32) {
+        self.slots.lock().give_back(slot);
+    }
+
+    /// Adds a series that the index does not have; returns its slot. Only the writer calls it.
     pub(crate) fn add_series(&self, labels: &Labels) -> u32 {
-        // Before the index, so that a slot found there can be read.
-        let slot = self.series_count();
-        let mut pages = self.pages.write();
-        if place(slot).0 == pages.len() {
-            pages.push(Arc::default());
-        }
-        pages[place(slot).0].write().push(MemSeries::default());
-        drop(pages);
-        self.series_count.store(slot + 1, Ordering::Release);
-        let indexed = self.index.write().add(labels);
-        debug_assert_eq!(slot, indexed, "index and pages count alike");
+        let slot = self.take_slot();
+        self.add_all(vec![(slot, labels.clone())]);
         slot
+    }
+
+    /// Adds series that the index does not have, in slots that were taken for them. Only the writer calls it.
+    pub(crate) fn add_all(&self, mut series: Vec<(u32, Labels)>) {
+        series.sort_unstable_by_key(|(slot, _)| *slot);
+        let Some((last, _)) = series.last() else { return };
+        // Before the index, so that a slot found there can be read.
+        self.make_room(last + 1);
+        self.index.write().add(&series);
+    }
+
+    fn make_room(&self, slots: u32) {
+        let first = self.slot_count();
+        if slots <= first {
+            return;
+        }
+        let mut pages = self.pages.write();
+        for slot in first..slots {
+            if place(slot).0 == pages.len() {
+                pages.push(Arc::default());
+            }
+            pages[place(slot).0].write().push(MemSeries::default());
+        }
+        self.slot_count.store(slots, Ordering::Release);
+    }
+
+    /// From now on, samples before `time` are not taken in here: what is here of that time does not change any more. Only who
+    /// holds the writer calls it.
+    pub(crate) fn freeze_before(&self, time: TimestampMs) {
+        self.frozen_before.fetch_max(time.0, Ordering::AcqRel);
+    }
+
+    /// The oldest time of which samples are taken in here.
+    #[inline]
+    pub(crate) fn frozen_before(&self) -> TimestampMs {
+        TimestampMs(self.frozen_before.load(Ordering::Acquire))
+    }
+
+    /// Times of the oldest and the newest sample; `None` while there is none.
+    pub(crate) fn time_range(&self) -> Option<TimeRange> {
+        let (start, end) = (self.time_min.load(Ordering::Relaxed), self.time_max.load(Ordering::Relaxed));
+        (start <= end).then_some(TimeRange { start: TimestampMs(start), end: TimestampMs(end) })
     }
 
     pub(crate) fn page(&self, page: usize) -> Arc<Page> {
@@ -146,7 +235,7 @@ impl Head {
             let page = self.page(place(run[0].slot).0);
             let mut series = page.write();
             for sample in run {
-                appended.append(&mut series[place(sample.slot).1], sample, histograms);
+                appended.append(&mut series[place(sample.slot).1], sample, histograms, self.chunk_range_ms);
             }
         }
         if let (Some(start), Some(end)) = (samples.iter().map(|s| s.at).min(), samples.iter().map(|s| s.at).max()) {
@@ -167,12 +256,18 @@ impl Appended {
     }
 
     #[inline]
-    fn append(&mut self, series: &mut MemSeries, sample: &HeadSample, histograms: &[Arc<NativeHistogram>]) {
+    fn append(
+        &mut self,
+        series: &mut MemSeries,
+        sample: &HeadSample,
+        histograms: &[Arc<NativeHistogram>],
+        chunk_range_ms: i64,
+    ) {
         if series.newest_time().is_some_and(|newest| newest >= sample.at) {
             self.stale += 1;
             return;
         }
-        if let Sealed::Yes { bytes } = series.append(sample.at, sample.value(histograms)) {
+        if let Sealed::Yes { bytes } = series.append(sample.at, sample.value(histograms), chunk_range_ms) {
             self.chunks += 1;
             self.sealed_bytes += bytes as u64;
         }

@@ -63,6 +63,14 @@ impl KeyCache {
         self.shard(key).write().insert(Entry::new(key, slot), self.shard_entries_max)
     }
 
+    /// Forgets all keys of the slots for which `is_gone` says so.
+    pub(crate) fn forget(&self, is_gone: impl Fn(u32) -> bool) {
+        self.slot_keys.forget(&is_gone);
+        for shard in &self.shards {
+            shard.write().forget(&is_gone);
+        }
+    }
+
     pub(crate) fn bytes(&self) -> usize {
         let table: usize = self.shards.iter().map(|shard| shard.read().entries.capacity() * size_of::<Entry>()).sum();
         table + self.slot_keys.bytes()
@@ -147,6 +155,21 @@ impl Shard {
         for entry in old.into_iter().filter(|entry| !entry.is_free()) {
             let place = self.find(entry);
             self.entries[place] = entry;
+        }
+    }
+
+    fn forget(&mut self, is_gone: impl Fn(u32) -> bool) {
+        let goes = |entry: &Entry| !entry.is_free() && is_gone(entry.slot - 1);
+        if !self.entries.iter().any(goes) {
+            return;
+        }
+        let places = self.entries.len();
+        let old = std::mem::replace(&mut self.entries, vec![Entry::default(); places]);
+        self.used = 0;
+        for entry in old.into_iter().filter(|entry| !entry.is_free() && !goes(entry)) {
+            let place = self.find(entry);
+            self.entries[place] = entry;
+            self.used += 1;
         }
     }
 

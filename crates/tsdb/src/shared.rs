@@ -66,7 +66,7 @@ impl Shared {
             disk: Arc::clone(&work.disk),
             clock: Arc::clone(&work.clock),
             work: Arc::clone(work),
-            head: Head::new(settings.exemplars_max),
+            head: Head::new(settings.exemplars_max, settings.block_range_ms),
             ooo: Ooo::new(BlockRanges::new(&settings), settings.out_of_order_bytes_max),
             blocks,
             ulids: UlidSource::new(Arc::clone(&work.clock), directory),

@@ -66,6 +66,11 @@ impl ExemplarRing {
         }
     }
 
+    /// Whether the series has exemplars here.
+    pub(crate) fn has_series(&self, slot: u32) -> bool {
+        self.by_series.contains_key(&slot)
+    }
+
     pub(crate) fn add(&mut self, slot: u32, exemplar: Exemplar) {
         if self.limit == 0 {
             return;

@@ -2,9 +2,17 @@
 //!
 //! A *pair* is a label name with a value; each is kept once, with its postings (the slots of its series, rising). A series
 //! is the list of its pairs in order of names: sixty bytes for fifteen labels. Texts and lists lie in large blocks.
+//!
+//! Series that are dead are here until they are purged ([`purge`]); those who look for series to read leave them out. What
+//! lookups hold between locks (slots, numbers of pairs) stays what it is until nobody can know of it.
 
+mod arena;
+mod purge;
+
+use arena::{Lists, Text, Texts};
 use hashbrown::HashTable;
 use model::{Labels, LabelsBuilder};
+pub(crate) use purge::{Purged, SLOTS_AT_ONCE};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
@@ -21,6 +29,10 @@ pub(crate) struct Index {
     /// Keys the hashes, so that nobody can fill one bucket on purpose. No result depends on it.
     seed: u64,
     lookup: Lookup,
+    /// Slots that no living series has, one bit for each.
+    dead: Vec<u64>,
+    free_pairs: Vec<u32>,
+    free_names: Vec<u32>,
 }
 
 /// The list of the last series looked up: the next one often differs from it in few pairs, and comparing two texts is
@@ -50,17 +62,17 @@ pub(super) enum Slots {
 }
 
 impl Index {
-    /// Number of series: slots are the numbers below.
+    /// All slots are below.
     pub(crate) fn len(&self) -> u32 {
         self.lists.len()
     }
 
-    /// The series with exactly these labels.
+    /// The series with exactly these labels, be it dead.
     pub(crate) fn find(&self, labels: &Labels, lookup: &mut Lookup) -> Option<u32> {
         lookup.list.clear();
         for (place, (name, value)) in labels.iter().enumerate() {
             let guess = lookup.previous.get(place).copied();
-            let pair = match guess.filter(|pair| self.pair_text(*pair) == (name, value)) {
+            let pair = match guess.filter(|pair| self.is_pair(*pair, name, value)) {
                 Some(pair) => pair,
                 None => self.pair_id(self.name_near(guess, name)?, value)?,
             };
@@ -71,31 +83,49 @@ impl Index {
         self.slots.find(self.hash_list(list), |slot| self.lists.get(*slot) == list).copied()
     }
 
-    /// Adds a series that is not here yet; its slot is the length before.
-    pub(crate) fn add(&mut self, labels: &Labels) -> u32 {
-        let slot = self.len();
+    /// Adds series that are not here yet, in the order of their slots.
+    pub(crate) fn add(&mut self, series: &[(u32, Labels)]) {
         let mut lookup = std::mem::take(&mut self.lookup);
+        let mut late = Vec::new();
+        for (slot, labels) in series {
+            self.add_one(*slot, labels, &mut lookup, &mut late);
+        }
+        self.lookup = lookup;
+        self.add_late(late);
+    }
+
+    fn add_one(&mut self, slot: u32, labels: &Labels, lookup: &mut Lookup, late: &mut Vec<(u32, u32)>) {
         lookup.list.clear();
         for (place, (name, value)) in labels.iter().enumerate() {
             let guess = lookup.previous.get(place).copied();
-            let pair = match guess.filter(|pair| self.pair_text(*pair) == (name, value)) {
-                Some(pair) => {
-                    self.pairs[pair as usize].postings.push(slot);
-                    pair
-                }
+            let pair = match guess.filter(|pair| self.is_pair(*pair, name, value)) {
+                Some(pair) => pair,
                 None => {
                     let name = self.name_near(guess, name).unwrap_or_else(|| self.add_name(name));
-                    self.intern_pair(name, value, slot)
+                    self.intern_pair(name, value)
                 }
             };
+            let postings = &mut self.pairs[pair as usize].postings;
+            match postings.as_slice().last() {
+                // A slot that another series had: many lists have later ones.
+                Some(last) if *last > slot => late.push((pair, slot)),
+                _ => postings.push(slot),
+            }
             lookup.list.push(pair);
         }
-        self.lists.push(&lookup.list);
+        self.lists.set(slot, &lookup.list);
+        self.set_dead(slot, false);
         let (hash, seed, lists) = (self.hash_list(&lookup.list), self.seed, &self.lists);
         self.slots.insert_unique(hash, slot, |slot| hash_list(lists.get(*slot), seed));
         std::mem::swap(&mut lookup.previous, &mut lookup.list);
-        self.lookup = lookup;
-        slot
+    }
+
+    /// Merges slots into postings that have later ones, with one move per list: lists may be long, and these be many.
+    fn add_late(&mut self, mut late: Vec<(u32, u32)>) {
+        late.sort_unstable();
+        for run in late.chunk_by(|left, right| left.0 == right.0) {
+            self.pairs[run[0].0 as usize].postings.merge(run);
+        }
     }
 
     pub(crate) fn labels(&self, slot: u32, builder: &mut LabelsBuilder) -> Labels {
@@ -159,6 +189,11 @@ impl Index {
         (self.name_text(*name), self.texts.get(*value))
     }
 
+    /// Whether this is the pair's number now. It is not when no series has the pair any more.
+    fn is_pair(&self, pair: u32, name: &str, value: &str) -> bool {
+        !self.pairs[pair as usize].postings.as_slice().is_empty() && self.pair_text(pair) == (name, value)
+    }
+
     fn pair_id(&self, name: u32, value: &str) -> Option<u32> {
         let same = |id: &u32| self.pairs[*id as usize].name == name && self.value_of(*id) == value;
         self.pair_ids.find(hash_pair(name, value, self.seed), same).copied()
@@ -166,27 +201,27 @@ impl Index {
 
     /// The name's number, which is likely that of a pair at the same place of another series.
     fn name_near(&self, guess: Option<u32>, name: &str) -> Option<u32> {
+        let guess = guess.filter(|pair| !self.pair_at(*pair).postings.as_slice().is_empty());
         let guess = guess.map(|pair| self.name_of(pair)).filter(|id| self.name_text(*id) == name);
         guess.or_else(|| self.name_id(name))
     }
 
     fn add_name(&mut self, name: &str) -> u32 {
-        let id = self.names.len() as u32;
-        self.names.push(Name { text: self.texts.push(name), pairs: Vec::new() });
+        let added = Name { text: self.texts.push(name), pairs: Vec::new() };
+        let id = put(&mut self.names, &mut self.free_names, added);
         let (seed, names, texts) = (self.seed, &self.names, &self.texts);
         let hash = |id: &u32| xxh3_64_with_seed(texts.get(names[*id as usize].text).as_bytes(), seed);
         self.name_ids.insert_unique(hash(&id), id, hash);
         id
     }
 
-    /// The pair, with `slot` among its postings.
-    fn intern_pair(&mut self, name: u32, value: &str, slot: u32) -> u32 {
+    /// The pair, made if it is new: the caller gives it a slot.
+    fn intern_pair(&mut self, name: u32, value: &str) -> u32 {
         if let Some(id) = self.pair_id(name, value) {
-            self.pairs[id as usize].postings.push(slot);
             return id;
         }
-        let id = u32::try_from(self.pairs.len()).expect("fewer pairs than labels, which are far fewer than 2^32");
-        self.pairs.push(Pair { name, value: self.texts.push(value), postings: Slots::One(slot) });
+        let added = Pair { name, value: self.texts.push(value), postings: Slots::NONE };
+        let id = put(&mut self.pairs, &mut self.free_pairs, added);
         self.names[name as usize].pairs.push(id);
         let (seed, pairs, texts) = (self.seed, &self.pairs, &self.texts);
         let hash = |id: &u32| {
@@ -214,11 +249,26 @@ impl Default for Index {
             slots: HashTable::new(),
             seed: RandomState::new().hash_one(0),
             lookup: Lookup::default(),
+            dead: Vec::new(),
+            free_pairs: Vec::new(),
+            free_names: Vec::new(),
         }
     }
 }
 
+/// Puts an entry where one has been freed, or at the end; returns its number.
+fn put<T>(entries: &mut Vec<T>, free: &mut Vec<u32>, entry: T) -> u32 {
+    if let Some(id) = free.pop() {
+        entries[id as usize] = entry;
+        return id;
+    }
+    entries.push(entry);
+    u32::try_from(entries.len() - 1).expect("fewer pairs than labels, which are far fewer than 2^32")
+}
+
 impl Slots {
+    const NONE: Self = Self::Many(Vec::new());
+
     pub(super) fn as_slice(&self) -> &[u32] {
         match self {
             Self::One(slot) => std::slice::from_ref(slot),
@@ -229,12 +279,53 @@ impl Slots {
     fn push(&mut self, slot: u32) {
         match self {
             Self::One(first) => *self = Self::Many(vec![*first, slot]),
+            Self::Many(slots) if slots.is_empty() => *self = Self::One(slot),
             Self::Many(slots) => {
                 // Fifteen of these per series: growing by a quarter wastes an eighth on average, doubling a third.
                 if slots.len() == slots.capacity() {
                     slots.reserve_exact(slots.len() / 4 + 2);
                 }
                 slots.push(slot);
+            }
+        }
+    }
+
+    /// Merges the rising slots of `run`, whose first halves are of no interest here, into these.
+    fn merge(&mut self, run: &[(u32, u32)]) {
+        let mut slots = match std::mem::replace(self, Self::NONE) {
+            Self::One(slot) => vec![slot],
+            Self::Many(slots) => slots,
+        };
+        let mut left = slots.len();
+        slots.resize(left + run.len(), 0);
+        // From the end, so that everything moves once.
+        let mut rest = run;
+        for place in (0..slots.len()).rev() {
+            let Some(((_, next), before)) = rest.split_last() else { break };
+            if left > 0 && slots[left - 1] > *next {
+                slots[place] = slots[left - 1];
+                left -= 1;
+            } else {
+                slots[place] = *next;
+                rest = before;
+            }
+        }
+        *self = Self::Many(slots);
+    }
+
+    /// Leaves out the slots for which `is_gone` says so.
+    fn thin(&mut self, is_gone: impl Fn(u32) -> bool) {
+        match self {
+            Self::One(slot) if is_gone(*slot) => *self = Self::NONE,
+            Self::One(_) => {}
+            Self::Many(slots) => {
+                slots.retain(|slot| !is_gone(*slot));
+                match slots[..] {
+                    [] => *self = Self::NONE,
+                    [slot] => *self = Self::One(slot),
+                    _ if slots.len() < slots.capacity() / 2 => slots.shrink_to_fit(),
+                    _ => {}
+                }
             }
         }
     }
@@ -251,73 +342,6 @@ fn hash_list(list: &[u32], seed: u64) -> u64 {
 
 /// Odd, with its bits well spread: 2^64 divided by the golden ratio.
 const ODD: u64 = 0x9e37_79b9_7f4a_7c15;
-
-/// Where a text lies.
-#[derive(Clone, Copy)]
-struct Text {
-    block: u32,
-    start: u32,
-    length: u32,
-}
-
-/// Texts back to back, in blocks that never move.
-#[derive(Default)]
-struct Texts {
-    blocks: Vec<String>,
-}
-
-impl Texts {
-    fn push(&mut self, text: &str) -> Text {
-        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < text.len()) {
-            // Small at first: a workspace may have few series.
-            let size = if self.blocks.is_empty() { TEXT_BLOCK_BYTES / 16 } else { TEXT_BLOCK_BYTES };
-            self.blocks.push(String::with_capacity(text.len().max(size)));
-        }
-        let block = self.blocks.last_mut().expect("there is one with room");
-        let start = block.len() as u32;
-        block.push_str(text);
-        Text { block: self.blocks.len() as u32 - 1, start, length: text.len() as u32 }
-    }
-
-    fn get(&self, text: Text) -> &str {
-        &self.blocks[text.block as usize][text.start as usize..(text.start + text.length) as usize]
-    }
-}
-
-/// Lists of pairs back to back, in blocks that never move; list *n* is that of slot *n*.
-#[derive(Default)]
-struct Lists {
-    blocks: Vec<Vec<u32>>,
-    /// Block, start and length of each.
-    places: Vec<[u32; 3]>,
-}
-
-impl Lists {
-    fn len(&self) -> u32 {
-        self.places.len() as u32
-    }
-
-    fn push(&mut self, list: &[u32]) {
-        if self.blocks.last().is_none_or(|block| block.capacity() - block.len() < list.len()) {
-            let size = if self.blocks.is_empty() { LIST_BLOCK / 16 } else { LIST_BLOCK };
-            self.blocks.push(Vec::with_capacity(size.max(list.len())));
-        }
-        let block = self.blocks.last_mut().expect("there is one with room");
-        let (start, length) = (block.len() as u32, list.len() as u32);
-        block.extend_from_slice(list);
-        self.places.push([self.blocks.len() as u32 - 1, start, length]);
-    }
-
-    fn get(&self, slot: u32) -> &[u32] {
-        let [block, start, length] = self.places[slot as usize];
-        &self.blocks[block as usize][start as usize..(start + length) as usize]
-    }
-}
-
-const TEXT_BLOCK_BYTES: usize = 64 << 10;
-
-/// In pairs.
-const LIST_BLOCK: usize = 16 << 10;
 
 #[cfg(test)]
 mod tests;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::{LabelsBuilder, Matcher};
 use storage::{QueryError, TimeRange};
 
-use super::{Chunk as MemChunk, matching};
+use super::{Chunk as MemChunk, Generation, matching};
 use crate::committer::Shared;
 use crate::ooo::OooView;
 use crate::part::{Chunk, ChunkData, Part, PartSeries, SeriesSource, Want};
@@ -14,6 +14,8 @@ use crate::part::{Chunk, ChunkData, Part, PartSeries, SeriesSource, Want};
 #[derive(Clone)]
 pub(crate) struct HeadPart {
     shared: Arc<Shared>,
+    /// From before slots are looked up, and before the list of blocks is taken.
+    _generation: Arc<Generation>,
     /// `None` for samples in order alone.
     ooo: Option<OooView>,
 }
@@ -22,12 +24,12 @@ impl HeadPart {
     /// What is in memory from now on. Must be made before the list of blocks is looked at: samples move from here to
     /// there.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), ooo: Some(shared.ooo.view()) }
+        Self { ooo: Some(shared.ooo.view()), ..Self::in_order(shared) }
     }
 
     /// The same without samples out of order.
     pub(crate) fn in_order(shared: &Arc<Shared>) -> Self {
-        Self { shared: Arc::clone(shared), ooo: None }
+        Self { shared: Arc::clone(shared), _generation: shared.head.generation(), ooo: None }
     }
 
     /// Samples out of order, if there are some in `range`.

@@ -8,8 +8,15 @@ use parking_lot::RwLockReadGuard;
 
 use super::Index;
 
-/// Slots of the series that meet all matchers, rising.
+/// Slots of the living series that meet all matchers, rising. The caller holds a generation from before.
 pub(crate) fn matching(index: &mut RwLockReadGuard<'_, Index>, matchers: &[Matcher]) -> Vec<u32> {
+    let mut slots = matching_dead_or_alive(index, matchers);
+    slots.retain(|slot| index.is_alive(*slot));
+    slots
+}
+
+/// The same with series that are dead but not purged yet.
+pub(crate) fn matching_dead_or_alive(index: &mut RwLockReadGuard<'_, Index>, matchers: &[Matcher]) -> Vec<u32> {
     // Equality first: it is cheap and leaves few.
     let (exact, others): (Vec<_>, Vec<_>) =
         matchers.iter().partition(|matcher| matcher.op() == MatchOp::Equal && !matcher.value().is_empty());
@@ -22,7 +29,11 @@ pub(crate) fn matching(index: &mut RwLockReadGuard<'_, Index>, matchers: &[Match
         }
         candidates = Some(narrow(index, candidates, matcher));
     }
-    candidates.unwrap_or_else(|| (0..index.len()).collect())
+    candidates.unwrap_or_else(|| all(index))
+}
+
+fn all(index: &Index) -> Vec<u32> {
+    (0..index.len()).filter(|slot| index.is_used(*slot)).collect()
 }
 
 /// The series that have all these pairs; `None` when none is asked for.
@@ -91,6 +102,8 @@ fn ask_series(index: &Index, mut slots: Vec<u32>, matcher: &Matcher) -> Vec<u32>
 fn ask_values(index: &mut RwLockReadGuard<'_, Index>, candidates: Option<Vec<u32>>, matcher: &Matcher) -> Vec<u32> {
     let takes_away = matcher.matches_empty();
     let mut marked = Bits::new(index.len());
+    // Before the lock is let go of: what comes meanwhile is marked in part only.
+    let candidates = candidates.or_else(|| takes_away.then(|| all(index)));
     let pairs = index.name(matcher.name()).map_or(Vec::new(), |name| name.pairs.clone());
     for run in pairs.chunks(VALUES_PER_LOCK) {
         for pair in run {
@@ -106,7 +119,7 @@ fn ask_values(index: &mut RwLockReadGuard<'_, Index>, candidates: Option<Vec<u32
             slots.retain(|slot| marked.get(*slot) != takes_away);
             slots
         }
-        None => marked.slots(takes_away),
+        None => marked.slots(),
     }
 }
 
@@ -132,11 +145,11 @@ impl Bits {
         self.words.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 
-    /// The set's slots, or with `inverted` all others, rising.
-    fn slots(&self, inverted: bool) -> Vec<u32> {
+    /// The set's slots, rising.
+    fn slots(&self) -> Vec<u32> {
         let mut slots = Vec::new();
         for (index, word) in self.words.iter().enumerate() {
-            let mut word = if inverted { !word } else { *word };
+            let mut word = *word;
             while word != 0 {
                 slots.push(index as u32 * 64 + word.trailing_zeros());
                 word &= word - 1;
@@ -175,7 +188,14 @@ impl Index {
     pub(crate) fn values_of(&self, name: &str, slots: Option<&[u32]>) -> Vec<String> {
         let Some(id) = self.name_id(name) else { return Vec::new() };
         let mut values: Vec<&str> = match slots {
-            None => self.name(name).expect("it has an id").pairs.iter().map(|pair| self.value_of(*pair)).collect(),
+            None => self
+                .name(name)
+                .expect("it has an id")
+                .pairs
+                .iter()
+                .filter(|pair| !self.pair_at(**pair).postings.as_slice().is_empty())
+                .map(|pair| self.value_of(*pair))
+                .collect(),
             Some(slots) => {
                 let pair_of = |slot: &u32| self.pairs_of(*slot).iter().find(|pair| self.name_of(**pair) == id);
                 let mut pairs: Vec<u32> = slots.iter().filter_map(pair_of).copied().collect();

@@ -44,6 +44,13 @@ pub(crate) enum Sealed {
     Yes { bytes: usize },
 }
 
+/// What was let go of.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub(crate) struct Cut {
+    pub(crate) chunks: u64,
+    pub(crate) sealed_bytes: u64,
+}
+
 /// Invariant: times rise over all chunks; the open chunk, if there is one, has the newest sample.
 #[derive(Default)]
 pub(crate) struct MemSeries {
@@ -88,11 +95,11 @@ impl MemSeries {
 
     /// Adds a sample newer than all others.
     #[inline]
-    pub(crate) fn append(&mut self, at: TimestampMs, value: Value) -> Sealed {
+    pub(crate) fn append(&mut self, at: TimestampMs, value: Value, chunk_range_ms: i64) -> Sealed {
         debug_assert!(self.newest_time().is_none_or(|newest| newest < at), "samples are checked before they come here");
         match value {
-            Value::Float(value) => self.append_float(at, value),
-            Value::Histogram(histogram) => self.append_histogram(at, histogram),
+            Value::Float(value) => self.append_float(at, value, chunk_range_ms),
+            Value::Histogram(histogram) => self.append_histogram(at, histogram, chunk_range_ms),
         }
     }
 
@@ -117,9 +124,12 @@ impl MemSeries {
         open || self.full.get(first).is_some_and(|chunk| chunk.start <= range.end)
     }
 
-    fn append_float(&mut self, at: TimestampMs, value: f64) -> Sealed {
+    fn append_float(&mut self, at: TimestampMs, value: f64, chunk_range_ms: i64) -> Sealed {
         match &mut self.open {
-            Open::Floats(chunk) if chunk_goes_on(chunk.len(), chunk.data().len(), 1, chunk.newest().0, at) => {
+            Open::Floats(chunk)
+                if has_room(chunk.len(), chunk.data().len(), 1)
+                    && in_one_range(chunk.newest().0, at, chunk_range_ms) =>
+            {
                 chunk.push(at, value);
                 Sealed::No
             }
@@ -131,10 +141,11 @@ impl MemSeries {
         }
     }
 
-    fn append_histogram(&mut self, at: TimestampMs, histogram: Arc<NativeHistogram>) -> Sealed {
+    fn append_histogram(&mut self, at: TimestampMs, histogram: Arc<NativeHistogram>, chunk_range_ms: i64) -> Sealed {
         let mut after_reset = false;
         if let Open::Histograms(chunk) = &mut self.open
-            && chunk_goes_on(chunk.len(), chunk.data().len(), HISTOGRAM_SAMPLES_MIN, chunk.newest().0, at)
+            && has_room(chunk.len(), chunk.data().len(), HISTOGRAM_SAMPLES_MIN)
+            && in_one_range(chunk.newest().0, at, chunk_range_ms)
         {
             match chunk.push(at, Arc::clone(&histogram)) {
                 Ok(()) => return Sealed::No,
@@ -144,6 +155,27 @@ impl MemSeries {
         let sealed = self.seal();
         self.open = Open::Histograms(Box::new(HistogramChunk::new(at, histogram, after_reset)));
         sealed
+    }
+
+    /// Lets go of chunks all of whose samples are before `time`; counts them.
+    pub(crate) fn cut_before(&mut self, time: TimestampMs) -> Cut {
+        let gone = self.full.partition_point(|chunk| chunk.end < time);
+        let sealed_bytes = self.full[..gone].iter().map(|chunk| chunk.data.len() as u64).sum();
+        let mut cut = Cut { chunks: gone as u64, sealed_bytes };
+        if gone > 0 {
+            self.full.drain(..gone);
+            self.full.shrink_to_fit();
+        }
+        if self.open_range().is_some_and(|(_, end)| end < time) {
+            self.open = Open::None;
+            cut.chunks += 1;
+        }
+        cut
+    }
+
+    /// Whether it has no sample.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.full.is_empty() && matches!(self.open, Open::None)
     }
 
     fn seal(&mut self) -> Sealed {
@@ -196,14 +228,15 @@ impl Chunk {
     }
 }
 
-/// Whether an open chunk takes one more sample: it is neither full nor does the sample fall into the next range.
-fn chunk_goes_on(samples: u16, bytes: usize, samples_min: u16, newest: TimestampMs, at: TimestampMs) -> bool {
-    let full = samples >= CHUNK_SAMPLES || (bytes + SAMPLE_BYTES_MAX > CHUNK_BYTES && samples >= samples_min);
-    !full && newest.0.div_euclid(CHUNK_RANGE_MS) == at.0.div_euclid(CHUNK_RANGE_MS)
+/// Whether an open chunk takes one more sample.
+fn has_room(samples: u16, bytes: usize, samples_min: u16) -> bool {
+    samples < CHUNK_SAMPLES && (bytes + SAMPLE_BYTES_MAX <= CHUNK_BYTES || samples < samples_min)
 }
 
-/// The range that a later block of the head will have; a chunk belongs to one block.
-const CHUNK_RANGE_MS: i64 = 2 * 3600 * 1000;
+/// Whether no multiple of the range lies between two times, the second of which is later. A chunk belongs to one block.
+fn in_one_range(newest: TimestampMs, at: TimestampMs, range_ms: i64) -> bool {
+    at.0.saturating_sub(newest.0) <= at.0.rem_euclid(range_ms)
+}
 
 /// Prometheus' aim.
 const CHUNK_SAMPLES: u16 = 120;

@@ -62,6 +62,16 @@ impl SlotKeys {
         })
     }
 
+    /// Forgets the keys of the slots for which `is_gone` says so.
+    pub(super) fn forget(&self, is_gone: impl Fn(u32) -> bool) {
+        let pages = self.pages.read();
+        for (slot, halves) in (0..).zip(pages.iter().flat_map(|page| &page.0)) {
+            if is_gone(slot) {
+                halves.iter().for_each(|half| half.store(0, Ordering::Relaxed));
+            }
+        }
+    }
+
     pub(super) fn bytes(&self) -> usize {
         self.pages.read().len() * size_of::<Page>()
     }

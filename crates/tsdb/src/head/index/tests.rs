@@ -15,7 +15,7 @@ proptest! {
             let known = slots.iter().position(|other| other == labels).map(|slot| slot as u32);
             prop_assert_eq!(index.find(labels, &mut lookup), known);
             if known.is_none() {
-                prop_assert_eq!(index.add(labels), slots.len() as u32);
+                index.add(&[(slots.len() as u32, labels.clone())]);
                 slots.push(labels.clone());
             }
         }
@@ -45,9 +45,7 @@ fn long_texts_and_many_labels() {
         Labels::from_pairs(many).unwrap(),
         Labels::from_pairs([("b", "short")]).unwrap(),
     ];
-    for labels in &sets {
-        index.add(labels);
-    }
+    index.add(&(0..).zip(sets.clone()).collect::<Vec<_>>());
     for (slot, labels) in (0..).zip(&sets) {
         assert_eq!(index.labels(slot, &mut LabelsBuilder::default()), *labels);
         assert_eq!(index.find(labels, &mut Lookup::default()), Some(slot));

@@ -1,0 +1,138 @@
+//! Taking series out again, in small steps, so that nobody waits for long.
+//!
+//! First a series cannot be found by its labels any more, then its slot goes from the postings, and pairs and names that
+//! nobody has from their tables. What lookups may still hold (slot, list, texts, numbers) is used again only after
+//! [`Index::free`].
+
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::{Index, hash_list, hash_pair};
+
+/// What is left of purged series: of use to nobody but those who found it before.
+#[derive(Default, Debug)]
+pub(crate) struct Purged {
+    pub(crate) slots: Vec<u32>,
+    pairs: Vec<u32>,
+    names: Vec<u32>,
+}
+
+impl Index {
+    /// Whether a living series has the slot.
+    #[inline]
+    pub(crate) fn is_alive(&self, slot: u32) -> bool {
+        self.dead.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 0) && slot < self.len()
+    }
+
+    pub(crate) fn set_dead(&mut self, slot: u32, is_dead: bool) {
+        let word = slot as usize / 64;
+        if word >= self.dead.len() {
+            // Slots between belong to nobody so far.
+            self.dead.resize(word + 1, u64::MAX);
+        }
+        let bit = 1 << (slot % 64);
+        if is_dead {
+            self.dead[word] |= bit;
+        } else {
+            self.dead[word] &= !bit;
+        }
+    }
+
+    /// Whether the slot belongs to a series, be it dead.
+    pub(crate) fn is_used(&self, slot: u32) -> bool {
+        self.lists.is_used(slot)
+    }
+
+    /// The series cannot be found by its labels any more.
+    pub(crate) fn unlink(&mut self, slot: u32) {
+        let hash = hash_list(self.lists.get(slot), self.seed);
+        if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
+            entry.remove();
+        }
+    }
+
+    /// Adds the pairs of these series to those that are there, each once.
+    pub(crate) fn add_pairs_of(&self, slots: &[u32], pairs: &mut Vec<u32>) {
+        pairs.extend(slots.iter().flat_map(|slot| self.lists.get(*slot)));
+        pairs.sort();
+        pairs.dedup();
+    }
+
+    /// Takes the slots for which `is_gone` says so out of the postings of the first of these pairs; returns the others.
+    pub(crate) fn thin<'p>(
+        &mut self,
+        pairs: &'p [u32],
+        is_gone: impl Fn(u32) -> bool,
+        purged: &mut Purged,
+    ) -> &'p [u32] {
+        let mut looked_at = 0;
+        for (done, pair) in pairs.iter().enumerate() {
+            let postings = &mut self.pairs[*pair as usize].postings;
+            looked_at += postings.as_slice().len() + 1;
+            if looked_at > POSTINGS_AT_ONCE && done > 0 {
+                return &pairs[done..];
+            }
+            postings.thin(&is_gone);
+            if postings.as_slice().is_empty() {
+                self.unlink_pair(*pair);
+                purged.pairs.push(*pair);
+            }
+        }
+        &[]
+    }
+
+    fn unlink_pair(&mut self, pair: u32) {
+        let hash = hash_pair(self.name_of(pair), self.value_of(pair), self.seed);
+        if let Ok(entry) = self.pair_ids.find_entry(hash, |other| *other == pair) {
+            entry.remove();
+        }
+    }
+
+    /// The names of pairs that are gone, each once.
+    pub(crate) fn names_of_purged(&self, purged: &Purged) -> Vec<u32> {
+        let mut names: Vec<u32> = purged.pairs.iter().map(|pair| self.name_of(*pair)).collect();
+        names.sort_unstable();
+        names.dedup();
+        names
+    }
+
+    /// Takes the pairs that nobody has from their name, and the name, if it has no others, from its table.
+    pub(crate) fn thin_name(&mut self, name: u32, purged: &mut Purged) {
+        let pairs = &self.pairs;
+        let of_name = &mut self.names[name as usize].pairs;
+        of_name.retain(|pair| !pairs[*pair as usize].postings.as_slice().is_empty());
+        if of_name.len() < of_name.capacity() / 2 {
+            of_name.shrink_to_fit();
+        }
+        if of_name.is_empty() {
+            let hash = xxh3_64_with_seed(self.name_text(name).as_bytes(), self.seed);
+            if let Ok(entry) = self.name_ids.find_entry(hash, |other| *other == name) {
+                entry.remove();
+            }
+            purged.names.push(name);
+        }
+    }
+
+    /// Lets some of what was purged be used again; returns slots among it, and whether that was all.
+    pub(crate) fn free(&mut self, purged: &mut Purged) -> (Vec<u32>, bool) {
+        let slots = some(&mut purged.slots);
+        slots.iter().for_each(|slot| self.lists.free(*slot));
+        for pair in some(&mut purged.pairs) {
+            self.texts.free(self.pairs[pair as usize].value);
+            self.free_pairs.push(pair);
+        }
+        for name in some(&mut purged.names) {
+            self.texts.free(self.names[name as usize].text);
+            self.free_names.push(name);
+        }
+        (slots, purged.slots.is_empty() && purged.pairs.is_empty() && purged.names.is_empty())
+    }
+}
+
+/// Takes as many as are dealt with at once.
+fn some(numbers: &mut Vec<u32>) -> Vec<u32> {
+    numbers.split_off(numbers.len().saturating_sub(SLOTS_AT_ONCE))
+}
+
+/// Between two offers to let others to the index.
+pub(crate) const SLOTS_AT_ONCE: usize = 1024;
+const POSTINGS_AT_ONCE: usize = 1 << 20;
