@@ -6,8 +6,10 @@
 //! that fails (a full disk) is cut back to what was there before it, so that the next one can succeed; a failed sync cannot be
 //! mended, since nobody knows what is on the disk.
 //!
-//! Reading: [`replay`], which mends what is damaged ([`mend`]).
+//! Reading: [`replay`], which mends what is damaged ([`mend`]). Shortening: [`checkpoint`] writes what is still needed of the
+//! oldest segments, which are then removed.
 
+mod checkpoint;
 mod mend;
 mod replay;
 mod segments;
@@ -21,6 +23,7 @@ use environment::{Disk, DiskFile};
 use model::TimestampMs;
 use tsdb_format::wal::frame::FrameWriter;
 
+pub(crate) use checkpoint::{Checkpoint, CheckpointError, Needed};
 pub use mend::{Damage, Recovery};
 pub(crate) use mend::{Mend, SET_ASIDE};
 pub(crate) use replay::{Late, Replayed, Replaying};

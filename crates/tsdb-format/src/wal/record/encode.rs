@@ -2,7 +2,7 @@
 
 use model::{Counts, Labels, Metadata, NativeHistogram, Span, TimestampMs};
 
-use super::{EXEMPLARS, HELP, HistogramKind, METADATA, SAMPLES, SERIES, TOMBSTONES, UNIT, WalRef};
+use super::{EXEMPLARS, HELP, HistogramKind, LabelPairs, METADATA, SAMPLES, SERIES, TOMBSTONES, UNIT, WalRef};
 use crate::bytes::{put_str, put_uvarint, put_varint};
 
 macro_rules! encoder {
@@ -70,6 +70,13 @@ impl SeriesEncoder {
         start(&mut self.record, SERIES);
         self.record.extend_from_slice(&series.0.to_be_bytes());
         put_labels(&mut self.record, labels);
+    }
+
+    /// Adds a series with labels of another record.
+    pub fn push_pairs(&mut self, series: WalRef, labels: &LabelPairs<'_>) {
+        start(&mut self.record, SERIES);
+        self.record.extend_from_slice(&series.0.to_be_bytes());
+        self.record.extend_from_slice(labels.encoded());
     }
 }
 

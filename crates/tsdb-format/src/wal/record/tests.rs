@@ -127,6 +127,9 @@ fn labels_are_kept_as_bytes() {
     let encoded = series.next().unwrap().unwrap().labels.encoded();
     assert_eq!(encoded, &encoder.record()[9..]);
     assert_eq!(LabelPairs::decode(encoded).unwrap().to_labels(&mut LabelsBuilder::default()).unwrap(), set);
+    let mut again = SeriesEncoder::default();
+    again.push_pairs(WalRef(1), &LabelPairs::decode(encoded).unwrap());
+    assert_eq!(again.record(), encoder.record());
     assert!(LabelPairs::decode(&encoded[..encoded.len() - 1]).is_none());
     assert!(LabelPairs::decode(&[encoded, b"x"].concat()).is_none());
 }
