@@ -5,7 +5,7 @@ mod steps;
 
 use std::time::Duration;
 
-use environment::{Clock as _, Disk as _};
+use environment::{Clock as _, Disk as _, Monotonic};
 use model::TimestampMs;
 use storage::{CommitError, TimeRange};
 use testkit::ManualClock;
@@ -110,6 +110,8 @@ struct Run {
     trace: Vec<String>,
     /// Of this disk, as far as the ledger knows.
     failed_syncs: u64,
+    /// When what was written is to be synced, in order.
+    syncs_due: Vec<Monotonic>,
     /// How often crashes are tried in crashes.
     depth: u32,
 }
@@ -137,6 +139,7 @@ impl Run {
             report: Report::default(),
             trace: Vec::new(),
             failed_syncs: 0,
+            syncs_due: Vec::new(),
             depth: 0,
         };
         run.say(format!("{:?}", run.plan));
@@ -308,14 +311,16 @@ impl Run {
     /// Lets time pass, and what is due with it be done.
     fn pass(&mut self, machine: Option<&Machine>, span: Duration) -> Checked {
         let mut left = span;
-        // Fine steps first, so that a sync comes when it is due; then steps of minutes.
-        let fine = self.plan.sync_interval().unwrap_or(Duration::from_secs(1)) / 4;
-        let mut steps = 0;
         while !left.is_zero() {
-            let step = if steps < 10 { fine } else { Duration::from_secs(60) }.min(left);
+            let mut step = STEP.min(left);
+            // Syncs come when they are due, as far as it is up to the clock.
+            let now = self.clock.monotonic();
+            self.syncs_due.retain(|due| *due > now);
+            if let Some(due) = self.syncs_due.first() {
+                step = step.min(due.since(now));
+            }
             self.clock.advance(step);
             left -= step;
-            steps += 1;
             if let Some(machine) = machine {
                 machine.settle()?;
                 self.check_machine()?;
@@ -355,6 +360,9 @@ impl Run {
         }
         let met = self.disk.faults_met();
         let begun = self.ledger.begin(&batch, in_order);
+        if let Some(interval) = self.plan.sync_interval() {
+            self.syncs_due.push(self.clock.monotonic().plus(interval));
+        }
         let answer = machine.commit(&self.ledger, &batch, now(&self.clock))?;
         self.check_machine()?;
         self.try_crashes()?;
@@ -415,6 +423,9 @@ impl Run {
         now
     }
 }
+
+/// Time passes in steps of this, at most.
+const STEP: Duration = Duration::from_secs(60);
 
 /// Steps that are told when a run fails.
 const TRACE_MAX: usize = 60;

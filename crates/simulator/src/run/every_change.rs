@@ -57,6 +57,7 @@ impl Run {
             report: Report::default(),
             trace: Vec::new(),
             failed_syncs: 0,
+            syncs_due: self.syncs_due.clone(),
             depth: if deeper { self.depth - 1 } else { 0 },
         };
         let outcome = after.look_after_crash();
