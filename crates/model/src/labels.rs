@@ -183,6 +183,9 @@ pub struct LabelsBuilder {
     text: String,
     /// End of name and end of value in `text`; each label starts where the one before ends.
     ends: Vec<(u32, u32)>,
+    /// Memory that is used by each [`build`](Self::build) and means nothing between them.
+    packed: Vec<u8>,
+    order: Vec<u32>,
 }
 
 /// Another name for the result of building a set.
@@ -231,28 +234,43 @@ impl LabelsBuilder {
     /// # Errors
     /// A name that stands twice, or an empty one.
     pub fn build(&mut self) -> BuildLabels {
-        let mut order: Vec<u32> = (0..self.ends.len() as u32).collect();
+        let (mut packed, mut order) = (std::mem::take(&mut self.packed), std::mem::take(&mut self.order));
+        let built = self.pack_into(&mut packed, &mut order);
+        let labels = built.map(|()| Labels { packed: packed.as_slice().into() });
+        (self.packed, self.order) = (packed, order);
+        labels
+    }
+
+    fn pack_into(&self, packed: &mut Vec<u8>, order: &mut Vec<u32>) -> Result<(), LabelsError> {
+        packed.clear();
         let sorted = (1..self.ends.len()).all(|index| self.label(index - 1).0 < self.label(index).0);
-        if !sorted {
-            order.sort_by(|left, right| self.label(*left as usize).0.cmp(self.label(*right as usize).0));
+        if sorted {
+            return (0..self.ends.len()).try_for_each(|index| self.pack_label(index, None, packed));
         }
-        let mut packed = Vec::with_capacity(self.text.len() + 2 * self.ends.len());
-        let mut previous: Option<&str> = None;
-        for index in order {
-            let (name, value) = self.label(index as usize);
-            if name.is_empty() {
-                return Err(LabelsError::EmptyName(value.to_owned()));
-            }
-            if previous == Some(name) {
-                return Err(LabelsError::DuplicateName(name.to_owned()));
-            }
-            previous = Some(name);
-            if !value.is_empty() {
-                pack(name, &mut packed);
-                pack(value, &mut packed);
-            }
+        order.clear();
+        order.extend(0..self.ends.len() as u32);
+        order.sort_by(|left, right| self.label(*left as usize).0.cmp(self.label(*right as usize).0));
+        let mut previous = None;
+        for &index in &*order {
+            self.pack_label(index as usize, previous, packed)?;
+            previous = Some(self.label(index as usize).0);
         }
-        Ok(Labels { packed: packed.into() })
+        Ok(())
+    }
+
+    fn pack_label(&self, index: usize, previous: Option<&str>, packed: &mut Vec<u8>) -> Result<(), LabelsError> {
+        let (name, value) = self.label(index);
+        if name.is_empty() {
+            return Err(LabelsError::EmptyName(value.to_owned()));
+        }
+        if previous == Some(name) {
+            return Err(LabelsError::DuplicateName(name.to_owned()));
+        }
+        if !value.is_empty() {
+            pack(name, packed);
+            pack(value, packed);
+        }
+        Ok(())
     }
 
     fn label(&self, index: usize) -> (&str, &str) {

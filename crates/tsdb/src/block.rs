@@ -18,6 +18,7 @@ mod local;
 mod prefetch;
 mod select;
 mod series;
+mod series_set;
 mod set;
 mod source;
 mod tombstones;

@@ -5,6 +5,7 @@
 
 mod postings;
 mod read;
+mod series;
 mod symbols;
 mod toc;
 mod write;
@@ -13,6 +14,7 @@ use super::CorruptBlock;
 
 pub use postings::Postings;
 pub use read::{Index, IndexedSeries, LabelValues};
+pub use series::SeriesReader;
 pub use toc::{TOC_BYTES, check_toc};
 pub use write::IndexWriter;
 

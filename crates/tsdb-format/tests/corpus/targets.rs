@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::{LabelsBuilder, TimestampMs};
 use tsdb_format::block::ChunkMeta;
-use tsdb_format::block::index::Index;
+use tsdb_format::block::index::{Index, SeriesReader};
 use tsdb_format::block::segment::{self, SegmentWriter};
 use tsdb_format::chunk::{
     ChunkEncoding, CorruptChunk, HistogramChunk, HistogramDecoder, Misfit, XorChunk, XorDecoder, same_observations,
@@ -178,14 +178,22 @@ pub(crate) fn block_index(input: &[u8]) -> bool {
             }
         }
     }
+    let mut reader = SeriesReader::default();
     for series in all.iter() {
         match index.series(series) {
             Ok(found) => {
                 assert_eq!(index.labels(series).as_ref(), Ok(&found.labels));
+                let read = reader.read(&index, series, TimestampMs::MIN, TimestampMs::MAX);
+                assert_eq!(read, Ok(&found.chunks[..]));
+                assert_eq!(reader.labels(&index), Ok(found.labels));
                 let times = |pair: &[ChunkMeta]| pair[0].max_time <= pair[1].min_time;
                 assert!(found.chunks.windows(2).all(times), "chunks come in order of time");
             }
-            Err(_) => whole = false,
+            Err(_) => {
+                let read = reader.read(&index, series, TimestampMs::MIN, TimestampMs::MAX).is_ok();
+                assert!(!read || reader.labels(&index).is_err());
+                whole = false;
+            }
         }
     }
     whole

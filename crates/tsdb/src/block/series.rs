@@ -3,9 +3,11 @@
 use std::sync::Arc;
 
 use storage::{QueryError, TimeRange};
+use tsdb_format::block::index::{BlockSeriesRef, SeriesReader};
+use tsdb_format::block::{ChunkMeta, CorruptBlock};
 
 use super::loaded::Loaded;
-use super::select::Selection;
+use super::select::{Selection, meets_rest};
 use super::tombstones::{Deletions, covers, touches};
 use crate::part::{Chunk, ChunkData, ChunkStore, PartSeries, SeriesSource, Want};
 
@@ -18,6 +20,7 @@ pub(super) struct BlockSeries {
     deletions: Arc<Deletions>,
     range: TimeRange,
     want: Want,
+    reader: SeriesReader,
 }
 
 impl BlockSeries {
@@ -29,7 +32,37 @@ impl BlockSeries {
         want: Want,
     ) -> Self {
         let store = Arc::clone(&loaded) as Arc<dyn ChunkStore>;
-        Self { loaded, store, selection, next: 0, deletions, range, want }
+        Self { loaded, store, selection, next: 0, deletions, range, want, reader: SeriesReader::default() }
+    }
+}
+
+impl BlockSeries {
+    /// The next series of the selection, whether it has chunks in the range or not; `None` for one to pass over.
+    fn look(&mut self, series: BlockSeriesRef) -> Result<Option<PartSeries>, CorruptBlock> {
+        let (index, TimeRange { start, end }) = (&self.loaded.index, self.range);
+        if self.reader.read(index, series, start, end)?.is_empty() {
+            return Ok(None);
+        }
+        let deleted = self.deletions.of(series);
+        let is_left =
+            |chunk: &ChunkMeta| !deleted.is_some_and(|deleted| covers(deleted, chunk.min_time, chunk.max_time));
+        if !self.reader.chunks().iter().any(is_left) || !meets_rest(&mut self.reader, index, &self.selection.rest)? {
+            return Ok(None);
+        }
+        let chunks = match self.want {
+            Want::Labels => Vec::new(),
+            Want::Samples => {
+                let left = self.reader.chunks().iter().filter(|chunk| is_left(chunk));
+                let chunks = left.map(|chunk| Chunk {
+                    start: chunk.min_time,
+                    end: chunk.max_time,
+                    data: ChunkData::Stored { store: Arc::clone(&self.store), reference: chunk.reference.0 },
+                    deleted: deleted.filter(|deleted| touches(deleted, chunk.min_time, chunk.max_time)).cloned(),
+                });
+                chunks.collect()
+            }
+        };
+        Ok(Some(PartSeries { labels: self.reader.labels(index)?, chunks }))
     }
 }
 
@@ -37,37 +70,11 @@ impl SeriesSource for BlockSeries {
     fn next(&mut self) -> Result<Option<PartSeries>, QueryError> {
         while let Some(&series) = self.selection.series.get(self.next) {
             self.next += 1;
-            let found = match self.loaded.index.series(series) {
-                Ok(found) => found,
-                Err(error) => {
-                    self.loaded.tell_series(series, &error);
-                    continue;
-                }
-            };
-            let deleted = self.deletions.of(series);
-            let in_range = |chunk: &&tsdb_format::block::ChunkMeta| {
-                chunk.min_time <= self.range.end
-                    && self.range.start <= chunk.max_time
-                    && !deleted.is_some_and(|deleted| covers(deleted, chunk.min_time, chunk.max_time))
-            };
-            let mut chunks = found.chunks.iter().filter(in_range).peekable();
-            if chunks.peek().is_none()
-                || !self.selection.rest.iter().all(|matcher| matcher.matches_labels(&found.labels))
-            {
-                continue;
+            match self.look(series) {
+                Ok(None) => {}
+                Ok(found) => return Ok(found),
+                Err(error) => self.loaded.tell_series(series, &error),
             }
-            let chunks = match self.want {
-                Want::Labels => Vec::new(),
-                Want::Samples => chunks
-                    .map(|chunk| Chunk {
-                        start: chunk.min_time,
-                        end: chunk.max_time,
-                        data: ChunkData::Stored { store: Arc::clone(&self.store), reference: chunk.reference.0 },
-                        deleted: deleted.filter(|deleted| touches(deleted, chunk.min_time, chunk.max_time)).cloned(),
-                    })
-                    .collect(),
-            };
-            return Ok(Some(PartSeries { labels: found.labels, chunks }));
         }
         Ok(None)
     }

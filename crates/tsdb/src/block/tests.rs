@@ -16,6 +16,7 @@ use crate::part::PartSeries;
 mod damage;
 mod foreign;
 mod memory;
+mod select;
 mod set;
 
 /// Where blocks of the tests stand.

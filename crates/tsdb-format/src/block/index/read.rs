@@ -124,6 +124,24 @@ impl<B: AsRef<[u8]>> Index<B> {
         LabelValues { file, places: places.iter(), cursor, in_group: 0, values_step, left }
     }
 
+    /// The values of a label name that begin with `prefix`, in order, and perhaps some around them: the walk begins at a
+    /// place near the first and ends after the last. Its length is how many are walked at most.
+    pub fn label_values_near(&self, name: &str, prefix: &str) -> LabelValues<'_> {
+        let mut values = self.label_values(name);
+        let Some(found) = self.name(name).filter(|_| !prefix.is_empty()) else { return values };
+        let file = self.file();
+        let value_at = |place: &u64| entry(&mut Cursor::new(file, *place as usize)).map(|(_, value, _)| value);
+        let first = found.places.partition_point(|place| value_at(place).is_some_and(|value| value < prefix));
+        // The place before may have some, too.
+        let first = first.saturating_sub(1);
+        let begins = |value: &str| value < prefix || value.starts_with(prefix);
+        let after = found.places[first..].partition_point(|place| value_at(place).is_some_and(begins)) + first;
+        values.places = found.places[first..after.max(first)].iter();
+        let walked = (after * self.values_step).min(found.count as usize);
+        values.left = walked.saturating_sub(first * self.values_step) as u32;
+        values
+    }
+
     /// The series with this label; `None` when there is no such value.
     ///
     /// # Errors
@@ -213,6 +231,21 @@ impl<B: AsRef<[u8]>> Index<B> {
             return Err(corrupt(at, "the checksum of a series is wrong"));
         }
         Ok((at, Cursor::new(body, 0)))
+    }
+
+    /// The entry of a series, to be taken apart by [`SeriesReader`].
+    ///
+    /// [`SeriesReader`]: super::SeriesReader
+    ///
+    /// # Errors
+    /// When there is no whole entry there, or its checksum is wrong.
+    pub(super) fn body_of(&self, series: BlockSeriesRef) -> Result<(usize, Cursor<'_>), CorruptBlock> {
+        self.entry_of(series)
+    }
+
+    /// A text that a series entry names.
+    pub(super) fn symbol(&self, reference: u32) -> Option<&str> {
+        self.symbols.get(self.file(), reference)
     }
 
     fn labels_at(&self, at: usize, cursor: &mut Cursor<'_>) -> Result<Labels, CorruptBlock> {
@@ -321,7 +354,7 @@ fn entry<'a>(cursor: &mut Cursor<'a>) -> Option<(&'a str, &'a str, u64)> {
     Some((name, value, cursor.uvarint()?)).filter(|_| strings == 2)
 }
 
-fn next_chunk(cursor: &mut Cursor<'_>, previous: Option<&ChunkMeta>) -> Option<ChunkMeta> {
+pub(super) fn next_chunk(cursor: &mut Cursor<'_>, previous: Option<&ChunkMeta>) -> Option<ChunkMeta> {
     let (min, reference) = match previous {
         None => (cursor.varint()?, None),
         Some(last) => {
@@ -345,6 +378,6 @@ fn place(offset: u64) -> Result<usize, CorruptBlock> {
 /// As Prometheus has it: at most 31 entries are walked over to find a value.
 const VALUES_STEP: usize = 32;
 /// Two references of a byte.
-const LABEL_BYTES_MIN: usize = 2;
+pub(super) const LABEL_BYTES_MIN: usize = 2;
 /// Three numbers of a byte.
-const CHUNK_BYTES_MIN: usize = 3;
+pub(super) const CHUNK_BYTES_MIN: usize = 3;

@@ -47,12 +47,22 @@ fn what_is_written_is_found() {
     for count in [0, 1, 31, 32, 33, 1000] {
         let (file, references) = written(count);
         let index = Index::open(file).unwrap();
+        let mut reader = SeriesReader::default();
         let all: Vec<BlockSeriesRef> = index.all_postings().unwrap().iter().collect();
         assert_eq!(all, references.iter().map(|(reference, _)| *reference).collect::<Vec<_>>(), "{count} series");
         for (position, (reference, labels)) in references.iter().enumerate() {
             let found = index.series(*reference).unwrap();
             assert_eq!((&found.labels, &index.labels(*reference).unwrap()), (labels, labels));
             assert_eq!(found.chunks, chunks(position), "series {position} of {count}");
+            let everything = (TimestampMs::MIN, TimestampMs::MAX);
+            assert_eq!(reader.read(&index, *reference, everything.0, everything.1).unwrap(), chunks(position));
+            assert_eq!(&reader.labels(&index).unwrap(), labels);
+            assert_eq!(reader.value(&index, "host").unwrap(), labels.get("host"));
+            assert_eq!(reader.value(&index, "nothing").unwrap(), None);
+            let (start, end) = (TimestampMs(-60), TimestampMs(45));
+            let overlapping = |chunk: &ChunkMeta| chunk.min_time <= end && start <= chunk.max_time;
+            let some: Vec<ChunkMeta> = chunks(position).into_iter().filter(overlapping).collect();
+            assert_eq!(reader.read(&index, *reference, start, end).unwrap(), some);
             let by_host = index.postings("host", labels.get("host").unwrap()).unwrap().unwrap();
             assert_eq!(by_host.iter().collect::<Vec<_>>(), [*reference]);
         }
@@ -124,4 +134,21 @@ fn series_out_of_order_are_refused() {
     let mut writer = IndexWriter::new(["a", "b", "c"]);
     writer.push(&Labels::from_pairs([("a", "c")]).unwrap(), &[]);
     writer.push(&Labels::from_pairs([("a", "b")]).unwrap(), &[]);
+}
+
+#[test]
+fn values_near_a_prefix_are_those_with_it_and_few_others() {
+    for count in [1, 31, 33, 1000] {
+        let (file, _) = written(count);
+        let index = Index::open(file).unwrap();
+        for prefix in ["host-", "host-0", "host-0003", "host-00031", "host-00999", "a", "z", "host-00500x", ""] {
+            let near: Vec<&str> = index.label_values_near("host", prefix).map(|(value, _)| value).collect();
+            assert!(near.len() <= index.label_values_near("host", prefix).len());
+            let with = |value: &&str| value.starts_with(prefix);
+            let all: Vec<&str> = index.label_values("host").map(|(value, _)| value).filter(with).collect();
+            assert_eq!(near.iter().copied().filter(with).collect::<Vec<_>>(), all, "{prefix:?} of {count}");
+            assert!(near.len() <= all.len() + 64, "{prefix:?} of {count}: {}", near.len());
+        }
+        assert_eq!(index.label_values_near("nothing", "x").count(), 0);
+    }
 }

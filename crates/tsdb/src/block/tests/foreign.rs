@@ -107,7 +107,6 @@ fn an_index_that_names_the_wrong_version() {
     let found = loaded.index.postings("b", "1").unwrap().unwrap().iter();
     let found: Vec<String> = found.map(|series| loaded.index.labels(series).unwrap().to_string()).collect();
     assert_eq!(found, [r#"{a="1", b="1"}"#, r#"{a="2", b="1"}"#]);
-    assert_eq!(block.label_values("a", &[Matcher::equal("b", "1")], TimeRange::ALL).unwrap(), ["1", "2"]);
 }
 
 #[test]
