@@ -5,7 +5,7 @@ use crate::metadata::Package;
 /// Rows from the innermost to the outermost. A crate uses only crates of rows before its own.
 pub const LAYERS: &[(&str, &[&str])] = &[
     ("values", &["model"]),
-    ("bytes", &["remote-write", "tsdb-format", "promql-syntax"]),
+    ("bytes", &["remote-write", "exposition", "tsdb-format", "promql-syntax"]),
     ("seams", &["environment", "storage"]),
     ("engines", &["tsdb", "promql", "identity", "access", "catalog", "quota", "spool"]),
     ("tasks", &["delivery", "platform-metrics"]),
