@@ -149,7 +149,7 @@ impl Db {
             out_of_order_samples: self.shared.ooo.samples(),
             out_of_order_bytes: self.shared.ooo.bytes() as u64,
             out_of_order_ranges: self.shared.ooo.open_ranges().len() as u64,
-            ..self.shared.counters.snapshot()
+            ..self.shared.blocks.stats(self.shared.counters.snapshot())
         }
     }
 

@@ -61,6 +61,18 @@ pub struct Stats {
     pub metadata_refused: u64,
     /// Samples that a query left out because another value was stored for their time before.
     pub query_conflicts: u64,
+    /// Blocks, and bytes of their indexes and chunks.
+    pub blocks: u64,
+    /// See [`Stats::blocks`].
+    pub block_bytes: u64,
+    /// Damaged blocks that were moved out of the way.
+    pub blocks_set_aside: u64,
+    /// Blocks whose index turned out to be damaged when it was used.
+    pub blocks_broken: u64,
+    /// Damaged chunks of blocks, each counted once while its block is in use.
+    pub block_bad_chunks: u64,
+    /// Series with a damaged entry in a block's index, counted likewise.
+    pub block_bad_series: u64,
     /// Merges of blocks.
     pub compactions: u64,
     /// Blocks removed because all of their samples were older than the retention.

@@ -70,7 +70,7 @@ fn intersect_exact(index: &Index<Bytes>, exact: &[&Matcher]) -> Result<Option<Ve
         [only] => Some(only.iter().collect()),
         [first, second, ref others @ ..] => {
             let mut series = first.intersection(second);
-            others.iter().for_each(|list| list.retain(&mut series));
+            others.iter().for_each(|list| list.filter(&mut series, true));
             Some(series)
         }
     })
@@ -89,11 +89,7 @@ fn narrow(
             None if !takes_away => only.iter().collect(),
             candidates => {
                 let mut series = or_all(index, candidates)?;
-                if takes_away {
-                    only.remove_from(&mut series)
-                } else {
-                    only.retain(&mut series)
-                }
+                only.filter(&mut series, !takes_away);
                 series
             }
         });

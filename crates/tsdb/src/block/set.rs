@@ -16,6 +16,7 @@ use super::error::BlockError;
 use super::local::LocalBlock;
 use super::{Block, is_missing};
 use crate::part::Part as _;
+use crate::stats::Stats;
 
 /// All blocks of a database that are open for queries.
 ///
@@ -73,6 +74,20 @@ impl Blocks {
         let mut blocks: Vec<Arc<Block>> = current.iter().filter(|block| block.overlaps(range)).cloned().collect();
         blocks.sort_by_key(|block| (block.first_stored(), block.ulid()));
         blocks
+    }
+
+    /// The statistics with what is to be said of blocks.
+    pub(crate) fn stats(&self, stats: Stats) -> Stats {
+        let (current, counters) = (self.current.load(), &self.counters);
+        Stats {
+            blocks: current.len() as u64,
+            block_bytes: current.iter().map(|block| block.bytes()).sum(),
+            blocks_set_aside: counters.set_aside.get(),
+            blocks_broken: counters.broken_blocks.get(),
+            block_bad_chunks: counters.corrupt_chunks.get(),
+            block_bad_series: counters.corrupt_series.get(),
+            ..stats
+        }
     }
 
     /// What went wrong with blocks.

@@ -41,16 +41,6 @@ impl<'a> Postings<'a> {
         self.references.iter().map(|bytes| BlockSeriesRef(u32::from_be_bytes(*bytes)))
     }
 
-    /// Keeps those of `series`, which rise, that are in the list, too.
-    pub fn retain(&self, series: &mut Vec<BlockSeriesRef>) {
-        self.filter(series, true);
-    }
-
-    /// Takes those away from `series`, which rise, that are in the list.
-    pub fn remove_from(&self, series: &mut Vec<BlockSeriesRef>) {
-        self.filter(series, false);
-    }
-
     /// The series that are in both lists.
     pub fn intersection(&self, other: Self) -> Vec<BlockSeriesRef> {
         let (short, mut long) = if self.len() <= other.len() { (*self, other) } else { (other, *self) };
@@ -83,7 +73,8 @@ impl<'a> Postings<'a> {
         false
     }
 
-    fn filter(&self, series: &mut Vec<BlockSeriesRef>, keep: bool) {
+    /// Leaves those of `series`, which rise, that are in the list (`keep`), or those that are not.
+    pub fn filter(&self, series: &mut Vec<BlockSeriesRef>, keep: bool) {
         let mut rest = *self;
         if series.len() * SPARSE < self.len() {
             series.retain(|series| {
@@ -145,10 +136,10 @@ mod tests {
                 let common = refs(left & right);
                 let mut kept = refs(left.clone());
                 prop_assert_eq!(list.meets(&kept), !common.is_empty());
-                list.retain(&mut kept);
+                list.filter(&mut kept, true);
                 prop_assert_eq!(&kept, &common);
                 let mut rest = refs(left.clone());
-                list.remove_from(&mut rest);
+                list.filter(&mut rest, false);
                 prop_assert_eq!(rest, refs(left - right));
                 prop_assert_eq!(list.intersection(other), common.clone());
                 prop_assert_eq!(other.intersection(list), common);
