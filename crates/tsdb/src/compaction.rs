@@ -21,5 +21,6 @@ pub(crate) use from_parts::{CompactionError, Extent};
 pub(crate) use merge_blocks::FailedMerges;
 pub(crate) use ranges::BlockRanges;
 pub(crate) use retention::{Kept, expired};
+pub(crate) use series_packer::SeriesPacker;
 pub(crate) use synced_file::replace_file;
 pub(crate) use ulid::UlidSource;

@@ -26,6 +26,7 @@ mod key_cache;
 mod log;
 mod maintenance;
 mod merge;
+pub mod offline;
 mod ooo;
 mod part;
 mod querier;

@@ -63,6 +63,17 @@ impl Blocks {
         Ok(blocks)
     }
 
+    /// A set without blocks, which looks at nothing and mends nothing.
+    pub(crate) fn without_any(disk: Arc<dyn Disk>, directory: &Path) -> Self {
+        Self {
+            directory: directory.to_path_buf(),
+            current: ArcSwap::default(),
+            retired: Mutex::default(),
+            counters: Arc::default(),
+            disk,
+        }
+    }
+
     /// The blocks now, in order of the start of their ranges.
     pub(crate) fn all(&self) -> Arc<Vec<Arc<Block>>> {
         self.current.load_full()

@@ -16,7 +16,7 @@ use crate::part::{Chunk, ChunkBytes};
 
 /// Packs one series after the other.
 #[derive(Default)]
-pub(super) struct SeriesPacker {
+pub(crate) struct SeriesPacker {
     cutter: ChunkCutter,
     batch: Batch,
 }
@@ -45,7 +45,7 @@ impl SeriesPacker {
     ///
     /// # Errors
     /// When a chunk is unreadable, unless the witness lets it pass.
-    pub(super) fn pack<W: Witness + Copy, T>(
+    pub(crate) fn pack<W: Witness + Copy, T>(
         &mut self,
         chunks: &[Chunk],
         range: TimeRange,
