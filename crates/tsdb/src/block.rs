@@ -12,6 +12,7 @@
 //! Not here: writing and merging blocks, choosing which to merge or remove.
 
 mod counters;
+mod delete;
 mod error;
 mod loaded;
 mod local;

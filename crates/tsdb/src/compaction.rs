@@ -24,3 +24,6 @@ pub(crate) use retention::{Kept, expired};
 pub(crate) use series_packer::SeriesPacker;
 pub(crate) use synced_file::replace_file;
 pub(crate) use ulid::UlidSource;
+
+#[cfg(test)]
+mod tests;

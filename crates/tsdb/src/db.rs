@@ -8,7 +8,7 @@ use std::sync::{Arc, LazyLock};
 use environment::{Disk, DiskLock};
 use model::{LabelsBuilder, Matcher, Metadata, TimestampMs};
 use parking_lot::Mutex;
-use storage::{Appender, CommitError, Querier, Queryable, Storage, TimeRange};
+use storage::{Administer, Appender, CommitError, Querier, Queryable, Storage, TimeRange};
 
 use crate::admission::Admission;
 use crate::appender::BatchAppender;
@@ -153,6 +153,10 @@ impl Db {
         }
     }
 
+    pub(crate) fn shared(&self) -> &Arc<Shared> {
+        &self.shared
+    }
+
     /// Metric families and what they say about themselves, sorted by name.
     pub fn metadata(&self) -> Vec<(String, Metadata)> {
         let metadata = self.shared.head.metadata.read();
@@ -179,6 +183,10 @@ impl Db {
 }
 
 impl Storage for Db {
+    fn administration(&self) -> Option<&dyn Administer> {
+        Some(self)
+    }
+
     fn appender(&self, now: TimestampMs) -> Box<dyn Appender> {
         Box::new(BatchAppender::new(Arc::clone(&self.shared), now))
     }

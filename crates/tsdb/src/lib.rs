@@ -13,6 +13,7 @@
 //!
 //! Not here (yet): blocks, compaction, retention, out-of-order samples. Never here: HTTP, tokens, other workspaces, PromQL.
 
+mod administration;
 mod admission;
 mod appender;
 mod batch;
@@ -20,6 +21,7 @@ mod block;
 mod committer;
 mod compaction;
 mod db;
+mod deletion;
 mod engine;
 mod head;
 mod key_cache;
@@ -33,11 +35,13 @@ mod querier;
 mod readiness;
 mod settings;
 mod shared;
+mod snapshot;
 mod stats;
 mod ticket;
 
 pub use compaction::{BlockChunk, BlockWriter, ChunkCutter, FROM_OUT_OF_ORDER, Origin, WriteBlockError};
 pub use db::{Db, OpenError};
+pub use deletion::Deleted;
 pub use engine::{Engine, EngineSettings};
 pub use head::SeriesExemplars;
 pub use log::{Damage, Recovery};

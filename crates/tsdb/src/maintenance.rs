@@ -18,6 +18,7 @@ use crate::block::BlockError;
 use crate::compaction::{BlockRanges, CompactionError, FailedMerges, Kept, expired};
 use crate::shared::Shared;
 use retry::Retries;
+pub(crate) use retry::with_sources;
 
 /// What rounds remember; behind the lock of maintenance.
 #[derive(Default)]
@@ -56,6 +57,7 @@ pub(crate) fn round(shared: &Arc<Shared>, state: &mut Maintenance, now: UnixTime
     let mut waits = false;
     loop {
         attempt(Step::Remove, &mut || {
+            shared.blocks.remove_leftovers()?;
             shared.blocks.set_broken_aside()?;
             waits = shared.blocks.remove_retired()? > 0;
             Ok(waits)
@@ -71,6 +73,12 @@ pub(crate) fn round(shared: &Arc<Shared>, state: &mut Maintenance, now: UnixTime
     retries.next(shared.clock.monotonic()).map_or(soon, |retry| retry.min(soon))
 }
 
+/// One round that tries again what failed, however short ago that was.
+pub(crate) fn round_now(shared: &Arc<Shared>, state: &mut Maintenance, now: UnixTime) {
+    state.retries.forget();
+    round(shared, state, now);
+}
+
 impl Shared {
     /// Removes blocks that are too old, or too much; returns whether there were some.
     fn expire(&self, now: UnixTime) -> Result<bool, BlockError> {
@@ -84,6 +92,7 @@ impl Shared {
             bytes: block.bytes(),
         });
         let expired = expired(kept.collect(), newest, self.log_bytes(), &self.settings);
+        drop(blocks);
         for (blocks, why, counter) in [
             (&expired.by_time, "older than the retention", &self.counters.blocks_expired_by_time),
             (&expired.by_size, "the oldest, of more bytes than are kept", &self.counters.blocks_expired_by_size),

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use environment::{Disk, FileKind};
@@ -29,6 +30,8 @@ pub(crate) struct Blocks {
     /// Replaced, and perhaps still read.
     retired: Mutex<Vec<Arc<Block>>>,
     counters: Arc<BlockCounters>,
+    /// Writing a block failed, and perhaps removing what there was of it.
+    has_leftovers: AtomicBool,
 }
 
 impl Blocks {
@@ -43,6 +46,7 @@ impl Blocks {
             current: ArcSwap::default(),
             retired: Mutex::default(),
             counters: Arc::default(),
+            has_leftovers: AtomicBool::new(false),
             disk,
         };
         let listed = blocks.disk.list(directory).map_err(failed("list", directory))?;
@@ -130,6 +134,28 @@ impl Blocks {
         next.sort_by_key(|block| (block.range().start, block.range().end, block.ulid()));
         retired.extend(gone);
         self.current.store(Arc::new(next));
+    }
+
+    /// Writing a block failed: there may be something of it.
+    pub(crate) fn expect_leftovers(&self) {
+        self.has_leftovers.store(true, Ordering::Relaxed);
+    }
+
+    /// Removes what is left of blocks whose writing failed. Called while none is written.
+    ///
+    /// # Errors
+    /// When a directory cannot be removed; it is tried again with the next call.
+    pub(crate) fn remove_leftovers(&self) -> Result<(), BlockError> {
+        if !self.has_leftovers.load(Ordering::Relaxed) {
+            return Ok(());
+        }
+        for (path, _) in self.disk.list(&self.directory).map_err(failed("list", &self.directory))? {
+            if path.file_name().and_then(|name| name.to_str()).is_some_and(is_leftover) {
+                self.remove(&path)?;
+            }
+        }
+        self.has_leftovers.store(false, Ordering::Relaxed);
+        Ok(())
     }
 
     /// Removes a block that was opened and never published.

@@ -56,6 +56,17 @@ impl Shared {
         extent: Extent<'_>,
         witness: W,
     ) -> Result<Option<Arc<Block>>, CompactionError> {
+        self.write_parts(parts, range, origin, extent, witness).inspect_err(|_| self.blocks.expect_leftovers())
+    }
+
+    fn write_parts<W: Witness + Copy>(
+        &self,
+        parts: &[Arc<dyn Part>],
+        range: Range<i64>,
+        origin: Origin,
+        extent: Extent<'_>,
+        witness: W,
+    ) -> Result<Option<Arc<Block>>, CompactionError> {
         let range = TimeRange { start: TimestampMs(range.start), end: TimestampMs(range.end - 1) };
         let sources: Result<Vec<_>, QueryError> =
             parts.iter().map(|part| part.select(&[], range, Want::Samples)).collect();

@@ -1,6 +1,7 @@
 //! Merging blocks, and writing one anew without what is deleted.
 
 use std::collections::BTreeSet;
+use std::io;
 use std::sync::Arc;
 
 use storage::QueryError;
@@ -91,15 +92,20 @@ impl Shared {
     /// Notes that a block is not to be merged, also for the time after the next start.
     fn mark_failed(&self, block: &Block, failed: &mut FailedMerges) {
         failed.insert(block.ulid());
-        let mut meta = block.meta().clone();
-        meta.compaction.failed = true;
-        let path = self.blocks.path_of(block.ulid()).join("meta.json");
-        match replace_file(&*self.disk, &path, &meta::encode(&meta)) {
+        match self.write_meta(block, failed) {
             Ok(()) => tracing::error!(block = %block.ulid(), "a merge with this block failed; it stays as it is"),
             Err(error) => {
                 tracing::warn!(block = %block.ulid(), %error, "cannot note that a merge with this block failed");
             }
         }
+    }
+
+    /// Writes a block's description anew, with what has changed since the block was opened.
+    pub(crate) fn write_meta(&self, block: &Block, failed: &FailedMerges) -> io::Result<()> {
+        let mut meta = block.meta().clone();
+        meta.compaction.failed |= failed.contains(&block.ulid());
+        meta.stats.num_tombstones = block.deletions().len() as u64;
+        replace_file(&*self.disk, &self.blocks.path_of(block.ulid()).join("meta.json"), &meta::encode(&meta))
     }
 }
 

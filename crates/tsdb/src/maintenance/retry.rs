@@ -69,7 +69,7 @@ fn wait(failures: u32) -> Duration {
     WAIT_MIN.saturating_mul(1 << (failures - 1).min(16)).min(WAIT_MAX)
 }
 
-fn with_sources(error: &dyn Error) -> String {
+pub(crate) fn with_sources(error: &dyn Error) -> String {
     let mut text = error.to_string();
     let mut source = error.source();
     while let Some(error) = source {

@@ -1,0 +1,341 @@
+//! Whole databases: what queries find stays what it was, whatever is merged, deleted, copied, interrupted.
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+
+use environment::{Disk, FileKind, UnixTime};
+use model::{Labels, MatchOp, Matcher, TimestampMs};
+use storage::{Batch, Queryable as _, SelectHints, TimeRange};
+use testkit::{Fault, ManualClock, MemoryDisk};
+use tsdb_format::block::Ulid;
+use tsdb_format::block::meta::{self, BlockMeta, BlockStats};
+
+use super::{BlockWriter, ChunkCutter, Origin};
+use crate::{Db, Engine, Settings};
+
+const DIRECTORY: &str = "w";
+const HOUR: i64 = 3_600_000;
+
+/// Series by a number and their samples.
+type Content = BTreeMap<i64, BTreeMap<i64, i64>>;
+
+/// A database without threads, on a disk in memory.
+struct Opened {
+    engine: Arc<Engine>,
+    db: Arc<Db>,
+    clock: ManualClock,
+}
+
+fn empty_disk() -> MemoryDisk {
+    let disk = MemoryDisk::new();
+    disk.create_directory(Path::new(DIRECTORY)).unwrap();
+    disk
+}
+
+fn open_at(disk: &MemoryDisk, directory: &str, settings: Settings) -> Opened {
+    let clock = ManualClock::new(UnixTime::from_secs(1000 * 3600));
+    let engine = Engine::manual(Arc::new(disk.clone()), Arc::new(clock.clone()));
+    let db = Db::open(&engine, Path::new(directory), settings).unwrap();
+    Opened { engine, db, clock }
+}
+
+fn open(disk: &MemoryDisk) -> Opened {
+    open_at(disk, DIRECTORY, Settings::default())
+}
+
+impl Opened {
+    /// Polls a future, and lets the engine work while it waits.
+    fn run<T>(&self, future: impl Future<Output = T>) -> T {
+        let mut future = pin!(future);
+        loop {
+            match future.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(value) => return value,
+                Poll::Pending => assert!(self.engine.run_pending(), "waits for nothing"),
+            }
+        }
+    }
+
+    fn maintain(&self) {
+        self.db.maintain(self.clock_now()).unwrap();
+    }
+
+    fn clock_now(&self) -> UnixTime {
+        use environment::Clock as _;
+        self.clock.now()
+    }
+
+    fn content(&self) -> Content {
+        let querier = self.db.querier(TimeRange::ALL);
+        let mut set = self.run(querier.select(&[], SelectHints::samples(TimeRange::ALL))).unwrap();
+        let (mut found, mut batch) = (Content::new(), Batch::default());
+        while let Some(mut series) = set.next().unwrap() {
+            let number = series.labels.get("number").unwrap().parse().unwrap();
+            let samples: &mut BTreeMap<i64, i64> = found.entry(number).or_default();
+            while series.samples.next_batch(&mut batch).unwrap() {
+                samples.extend(batch.timestamps.iter().zip(&batch.floats).map(|(at, value)| (at.0, *value as i64)));
+            }
+        }
+        found.retain(|_, samples| !samples.is_empty());
+        found
+    }
+
+    fn metas(&self) -> Vec<BlockMeta> {
+        self.db.shared().blocks.all().iter().map(|block| block.meta().clone()).collect()
+    }
+}
+
+fn labels(number: i64) -> Labels {
+    Labels::from_pairs([("__name__", "m".to_owned()), ("number", format!("{number:03}"))]).unwrap()
+}
+
+fn named(number: i64) -> Matcher {
+    Matcher::new(MatchOp::Equal, "number", &format!("{number:03}")).unwrap()
+}
+
+fn write_block(
+    disk: &MemoryDisk,
+    number: u64,
+    range: std::ops::Range<i64>,
+    origin: Origin,
+    content: &Content,
+) -> String {
+    let ulid = Ulid::new(number, 0);
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut writer = BlockWriter::create(&disk, Path::new(DIRECTORY), ulid).unwrap();
+    let mut cutter = ChunkCutter::default();
+    for (number, samples) in content {
+        cutter.clear();
+        samples.iter().for_each(|(at, value)| cutter.push_float(TimestampMs(*at), *value as f64));
+        cutter.seal();
+        writer.push(&labels(*number), &cutter.chunks().collect::<Vec<_>>()).unwrap();
+    }
+    let meta = writer.finish(origin, range.start * HOUR..range.end * HOUR).unwrap();
+    meta.unwrap().ulid
+}
+
+/// Samples of some series, one a minute in these hours.
+fn minutes(series: std::ops::Range<i64>, hours: std::ops::Range<i64>, value: i64) -> Content {
+    let samples = || (hours.start * 60..hours.end * 60).map(|minute| (minute * 60_000 + 7, value + minute)).collect();
+    series.map(|number| (number, samples())).collect()
+}
+
+fn add(to: &mut Content, content: &Content) {
+    for (number, samples) in content {
+        let series = to.entry(*number).or_default();
+        samples.iter().for_each(|(at, value)| drop(series.entry(*at).or_insert(*value)));
+    }
+}
+
+/// Blocks of two hours from 0 to 10, and one of late samples from 3 to 5 with other series and, in a part, other values.
+fn five_and_a_late_one(disk: &MemoryDisk) -> Content {
+    let mut all = Content::new();
+    for (index, start) in (0..10).step_by(2).enumerate() {
+        let content = minutes(index as i64..10, start..start + 2, 0);
+        write_block(disk, index as u64 + 1, start..start + 2, Origin::new_samples(), &content);
+        add(&mut all, &content);
+    }
+    let late = minutes(8..12, 3..5, 100_000);
+    write_block(disk, 100, 2..6, Origin::out_of_order(), &late);
+    add(&mut all, &late);
+    all
+}
+
+fn block_directories(disk: &MemoryDisk) -> Vec<PathBuf> {
+    let listed = disk.list(Path::new(DIRECTORY)).unwrap().into_iter();
+    let is_block = |path: &PathBuf| path.file_name().unwrap().len() >= 26;
+    listed.filter(|(path, kind)| *kind == FileKind::Directory && is_block(path)).map(|(path, _)| path).collect()
+}
+
+#[test]
+fn merging_changes_no_answer() {
+    let disk = empty_disk();
+    let expected = five_and_a_late_one(&disk);
+    let opened = open(&disk);
+    assert_eq!(opened.content(), expected);
+    opened.maintain();
+    let metas = opened.metas();
+    let ranges: Vec<_> = metas.iter().map(|meta| (meta.min_time / HOUR, meta.max_time / HOUR)).collect();
+    assert_eq!(ranges, [(0, 6), (6, 8), (8, 10)]);
+    assert_eq!(opened.content(), expected);
+
+    let merged = &metas[0];
+    let in_range = |at: &&i64| **at < 6 * HOUR;
+    let samples: usize = expected.values().map(|samples| samples.keys().filter(in_range).count()).sum();
+    let stats = BlockStats { num_chunks: merged.stats.num_chunks, ..merged.stats };
+    let samples = samples as u64;
+    assert_eq!(merged.stats, BlockStats { num_samples: samples, num_float_samples: samples, num_series: 12, ..stats });
+    let name = |number| Ulid::new(number, 0).to_string();
+    assert_eq!(merged.compaction.sources, [1, 2, 3, 100].map(name));
+    // First the ones that overlapped, into (2, 6); then those that fill six hours.
+    assert_eq!((merged.compaction.level, merged.compaction.parents.len()), (3, 2));
+    assert_eq!(opened.db.stats().compaction_conflicts, 2 * 120, "series 8 and 9, of two hours");
+    assert_eq!(opened.db.stats().compactions, 2);
+    assert!(merged.compaction.hints.is_empty());
+
+    opened.db.shared().blocks.remove_retired().unwrap();
+    assert_eq!(block_directories(&disk).len(), 3, "{:?}", block_directories(&disk));
+    drop(opened);
+    assert_eq!(open(&disk).content(), expected);
+}
+
+#[test]
+fn deleted_samples_stay_deleted_and_leave() {
+    let disk = empty_disk();
+    let mut expected = five_and_a_late_one(&disk);
+    let opened = open(&disk);
+    let hours = |start: i64, end: i64| TimeRange { start: TimestampMs(start * HOUR), end: TimestampMs(end * HOUR) };
+    let deleted = opened.db.delete(&[named(9)], hours(1, 5)).unwrap();
+    assert_eq!(deleted.tombstones, 4, "in each of the first three blocks, and in the late one");
+    opened.db.delete(&[named(3)], TimeRange::ALL).unwrap();
+    opened.db.delete(&[named(77)], TimeRange::ALL).unwrap();
+    expected.get_mut(&9).unwrap().retain(|at, _| !(HOUR..=5 * HOUR).contains(at));
+    expected.remove(&3);
+    assert_eq!(opened.content(), expected);
+
+    let again = open_again(opened, &disk);
+    assert_eq!(again.content(), expected);
+    assert_eq!(again.metas().iter().map(|meta| meta.stats.num_tombstones).collect::<Vec<_>>(), [2, 2, 1, 2, 1, 0]);
+    again.db.clean_tombstones().unwrap();
+    assert_eq!(again.content(), expected);
+    assert!(again.db.shared().blocks.all().iter().all(|block| block.deletions().is_empty()));
+    let samples: u64 = again.metas().iter().map(|meta| meta.stats.num_samples).sum();
+    again.maintain();
+    assert_eq!(again.content(), expected);
+    assert!(samples >= expected.values().map(|samples| samples.len() as u64).sum());
+
+    again.db.delete(&[], TimeRange::ALL).unwrap();
+    assert_eq!(again.content(), Content::new());
+    again.db.clean_tombstones().unwrap();
+    assert_eq!(block_directories(&disk), [PathBuf::new(); 0]);
+}
+
+fn open_again(opened: Opened, disk: &MemoryDisk) -> Opened {
+    opened.db.close().unwrap();
+    drop(opened);
+    open(disk)
+}
+
+#[test]
+fn whatever_fails_or_crashes_the_answers_stay() {
+    let template = empty_disk();
+    let mut expected = five_and_a_late_one(&template);
+    // A start leaves files of the log; what is to fail comes after.
+    drop(open_again(open(&template), &template));
+    let range = TimeRange { start: TimestampMs(HOUR), end: TimestampMs(7 * HOUR) };
+    let before = expected.clone();
+    expected.get_mut(&9).unwrap().retain(|at, _| !range.contains(TimestampMs(*at)));
+    let mut faults = 0;
+    for at in 0.. {
+        let disk = template.after_process_crash();
+        let opened = open(&disk);
+        opened.db.wait_ready().unwrap();
+        let fault = Fault { at: disk.changes() + at, error: io::ErrorKind::StorageFull, torn: 7, lasting: at % 2 == 1 };
+        disk.inject(fault);
+        let deleted = opened.db.delete(&[named(9)], range).is_ok();
+        opened.maintain();
+        let content = opened.content();
+        assert!(content == expected || (!deleted && matches_between(&content, &before, &expected)), "fault at {at}");
+        let is_over = disk.changes() <= fault.at;
+
+        // A crash here, of either kind.
+        for crashed in [disk.after_process_crash(), disk.after_power_cut(|_| 0)] {
+            crashed.heal();
+            let content = open(&crashed).content();
+            assert!(
+                content == expected || (!deleted && matches_between(&content, &before, &expected)),
+                "crash after the fault at {at}, deleted: {deleted}, {:?}",
+                block_directories(&crashed)
+            );
+        }
+
+        // The disk is well again.
+        disk.heal();
+        opened.db.delete(&[named(9)], range).unwrap();
+        opened.clock.advance(std::time::Duration::from_secs(600));
+        opened.maintain();
+        assert_eq!(opened.content(), expected, "after the fault at {at}");
+        opened.maintain();
+        assert_eq!(opened.metas().len(), 3, "after the fault at {at}");
+        assert_eq!(block_directories(&disk).len(), 3, "after the fault at {at}: {:?}", block_directories(&disk));
+        if is_over {
+            break;
+        }
+        faults += 1;
+    }
+    assert!(faults > 60, "{faults}");
+}
+
+/// Whether each series is as it was before the deletion or without some of what was to be deleted.
+fn matches_between(content: &Content, before: &Content, after: &Content) -> bool {
+    content.iter().all(|(number, samples)| samples.iter().all(|(at, value)| before[number].get(at) == Some(value)))
+        && after.iter().all(|(number, samples)| samples.keys().all(|at| content[number].contains_key(at)))
+}
+
+#[test]
+fn a_damaged_block_is_not_merged_and_not_lost() {
+    let disk = empty_disk();
+    let expected = five_and_a_late_one(&disk);
+    let name = Ulid::new(100, 0).to_string();
+    let path = Path::new(DIRECTORY).join(&name).join("chunks/000001");
+    let mut bytes = disk.read(&path).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    disk.put(&path, bytes);
+    let opened = open(&disk);
+    opened.maintain();
+    assert!(opened.db.stats().maintenance_failures > 0);
+    let late = opened.metas().into_iter().find(|meta| meta.ulid == name).unwrap();
+    assert_eq!(late.compaction.parents, []);
+    assert_eq!(opened.content()[&0], expected[&0]);
+    // Nothing is tried in vain again, also after a start.
+    let failures = opened.db.stats().maintenance_failures;
+    opened.maintain();
+    assert_eq!(opened.db.stats().maintenance_failures, failures);
+    let opened = open_again(opened, &disk);
+    assert!(opened.metas().iter().any(|meta| meta.ulid == name && meta.compaction.failed));
+    opened.maintain();
+    assert_eq!(opened.db.stats().maintenance_failures, 0);
+}
+
+#[test]
+fn blocks_go_by_age_and_by_size() {
+    let day = std::time::Duration::from_secs(24 * 3600);
+    for (settings, kept) in [
+        (Settings { retention: day / 24 * 25, ..Settings::default() }, vec![(0, 2), (2, 4), (20, 22), (24, 26)]),
+        (Settings { retention: day, ..Settings::default() }, vec![(2, 4), (20, 22), (24, 26)]),
+        (Settings { retention: day / 24 * 2, ..Settings::default() }, vec![(24, 26)]),
+        (Settings { retention_bytes: Some(6_000), ..Settings::default() }, vec![(20, 22), (24, 26)]),
+    ] {
+        let disk = empty_disk();
+        for (number, start) in [0, 2, 20, 24].into_iter().enumerate() {
+            let content = minutes(0..10, start..start + 2, 0);
+            write_block(&disk, number as u64 + 1, start..start + 2, Origin::new_samples(), &content);
+        }
+        let opened = open_at(&disk, DIRECTORY, Settings { block_range_ms: 3 * HOUR * 24 * 10, ..settings });
+        opened.maintain();
+        let left: Vec<_> = opened.metas().iter().map(|meta| (meta.min_time / HOUR, meta.max_time / HOUR)).collect();
+        assert_eq!(left, kept);
+        assert_eq!(block_directories(&disk).len(), kept.len());
+    }
+}
+
+#[test]
+fn a_snapshot_opens_as_a_database() {
+    let disk = empty_disk();
+    let expected = five_and_a_late_one(&disk);
+    let opened = open(&disk);
+    opened.db.delete(&[named(2)], TimeRange::ALL).unwrap();
+    opened.db.snapshot(Path::new("copy")).unwrap();
+    assert!(opened.db.snapshot(Path::new("copy")).is_err(), "it is there already");
+    opened.maintain();
+    opened.db.delete(&[], TimeRange::ALL).unwrap();
+    let copy = open_at(&disk, "copy", Settings::default());
+    let mut without = expected;
+    without.remove(&2);
+    assert_eq!(copy.content(), without);
+}
