@@ -4,22 +4,30 @@
 //! All batches of a group are judged before any of them reaches the head. So a sample is compared with what its series
 //! has in the head *and* with what the group has taken for it so far: `marks` leads from a series to its newest sample in
 //! the group, `previous` from there to the one before.
+//!
+//! A sample that is not newer than its series, or too old for the head, is *late*: it is compared with all that is in memory for
+//! its series, and goes to the out-of-order store ([`late`]).
+
+mod late;
+mod records;
 
 use std::sync::Arc;
 
+use environment::Monotonic;
 use hashbrown::HashMap;
 use model::{Exemplar, Labels, LabelsBuilder, Metadata, NativeHistogram, TimestampMs};
-use storage::{AppendError, Committed, ElementKind, Rejection, TimeRange};
-use tsdb_format::wal::record::{
-    ExemplarEncoder, HistogramEncoder, HistogramKind, MetadataEncoder, SampleEncoder, SeriesEncoder, WalRef,
-};
+use storage::{AppendError, CommitError, Committed, ElementKind, Rejection, TimeRange};
+use tsdb_format::wal::record::{HistogramKind, WalRef};
 
 use crate::batch::{Batch, BatchSample, BatchSeries, Known, NewSeries};
 use crate::head::{Head, HeadSample, Lookup, Page, Value, Verdict, place};
 use crate::key_cache::{KeyCache, KeyHash};
 use crate::log::{Log, Replayed};
+use crate::ooo::Ooo;
 use crate::settings::Settings;
 use crate::stats::Counters;
+use late::Late;
+use records::{Records, kind};
 
 /// What a group of batches brings, and what is known about series beyond the head.
 pub(crate) struct Admission {
@@ -32,6 +40,8 @@ pub(crate) struct Admission {
     samples: Vec<HeadSample>,
     /// For each sample: the mark of its series before it.
     previous: Vec<u32>,
+    /// Marks of the first so many samples by series and time, where it was needed.
+    by_time: HashMap<(u32, i64), u32>,
     histograms: Vec<Arc<NativeHistogram>>,
     exemplars: Vec<(u32, Exemplar)>,
     /// Of this group, by family.
@@ -44,6 +54,9 @@ pub(crate) struct Admission {
     new_slots: HashMap<Labels, u32>,
     keys: Vec<(KeyHash, u32)>,
     records: Records,
+    late: Late,
+    /// The batch being judged has late samples, or some that a batch before brought.
+    uses_late: bool,
     /// For the batch being judged: slots of its new series, or [`UNBORN`].
     born: Vec<u32>,
     builder: LabelsBuilder,
@@ -55,9 +68,17 @@ pub(crate) struct Admission {
 /// What is judged with.
 pub(crate) struct Bench<'a> {
     pub(crate) head: &'a Head,
+    pub(crate) ooo: &'a Ooo,
     pub(crate) settings: &'a Settings,
     pub(crate) counters: &'a Counters,
     pub(crate) log: &'a mut Log,
+}
+
+/// What is said of a batch.
+pub(crate) struct Judged {
+    pub(crate) committed: Committed,
+    /// It holds only if the log of late samples is written, too.
+    pub(crate) uses_late: bool,
 }
 
 impl Admission {
@@ -69,6 +90,7 @@ impl Admission {
             next_ref,
             samples: Vec::new(),
             previous: Vec::new(),
+            by_time: HashMap::new(),
             histograms: Vec::new(),
             exemplars: Vec::new(),
             metadata: HashMap::new(),
@@ -78,6 +100,8 @@ impl Admission {
             new_slots: HashMap::new(),
             keys: Vec::new(),
             records: Records::default(),
+            late: Late::new(),
+            uses_late: false,
             born: Vec::new(),
             builder: LabelsBuilder::default(),
             lookup: Lookup::default(),
@@ -91,8 +115,17 @@ impl Admission {
         Self { metadata_bytes, ..Self::new(refs, std::mem::take(&mut replayed.metadata_refs), replayed.next_ref) }
     }
 
-    /// Judges a batch. What it says holds once the log is written and [`Admission::apply`] is done.
-    pub(crate) fn admit(&mut self, bench: &mut Bench<'_>, batch: &mut Batch) -> Committed {
+    /// Judges a batch. What it says holds once the logs are written and [`Admission::apply`] is done.
+    ///
+    /// # Errors
+    /// [`CommitError::Busy`] when there is no room for its late samples at the moment; nothing of it is taken then.
+    pub(crate) fn admit(&mut self, bench: &mut Bench<'_>, batch: &mut Batch) -> Result<Judged, CommitError> {
+        self.late.follow(bench.head, bench.ooo, bench.settings);
+        self.late.plan(bench.ooo, batch.samples.iter().map(|sample| sample.timestamp)).map_err(|busy| {
+            bench.counters.busy.add(1);
+            CommitError::Busy(busy.to_string().into())
+        })?;
+        self.uses_late = false;
         let mut committed = Committed::default();
         self.find_new_series(bench.head, batch);
         for sample in &batch.samples {
@@ -119,12 +152,32 @@ impl Admission {
         }
         let born = batch.new_series.iter().zip(&self.born).filter(|(_, slot)| **slot != UNBORN);
         self.keys.extend(born.filter_map(|(series, slot)| Some((series.key?, *slot))));
-        committed
+        Ok(Judged { committed, uses_late: self.uses_late })
     }
 
     /// Ends the group's records.
     pub(crate) fn finish(&mut self, log: &mut Log) {
-        self.records.flush(log);
+        self.records.flush(|record| log.push(record));
+    }
+
+    /// Whether the group has late samples.
+    pub(crate) fn has_late(&self) -> bool {
+        !self.late.is_empty()
+    }
+
+    /// Ends the group's records of late samples.
+    pub(crate) fn finish_late(&mut self, give: impl FnMut(&[u8])) {
+        self.late.finish(give);
+    }
+
+    /// Changes the out-of-order store as was judged. Before [`Admission::apply`].
+    pub(crate) fn apply_late(&mut self, ooo: &Ooo, counters: &Counters, now: Monotonic) {
+        let late = self.late.samples();
+        ooo.append(late, self.late.histograms(), now);
+        let histograms = self.late.histograms().len() as u64;
+        counters.samples_appended.add(late.len() as u64 - histograms);
+        counters.histograms_appended.add(histograms);
+        counters.out_of_order_appended.add(late.len() as u64);
     }
 
     /// Changes the head as was judged, and is ready for the next group.
@@ -156,7 +209,7 @@ impl Admission {
 
     /// Forgets the group: its records could not be logged, so nothing of it has happened.
     pub(crate) fn abandon(&mut self, head: &Head) {
-        self.records.discard();
+        self.records.flush(|_| {});
         self.new_slots.clear();
         self.keys.clear();
         self.exemplars.clear();
@@ -185,11 +238,13 @@ impl Admission {
     }
 
     fn forget_samples(&mut self) {
+        self.late.forget();
         for sample in &self.samples {
             self.marks[sample.slot as usize] = 0;
         }
         self.samples.clear();
         self.previous.clear();
+        self.by_time = HashMap::new();
         self.histograms.clear();
         // One unusually large group must not cost memory for ever.
         self.samples.shrink_to(KEPT_SAMPLES_MAX);
@@ -267,32 +322,60 @@ impl Admission {
 
     #[inline]
     fn admit_sample(&mut self, bench: &mut Bench<'_>, batch: &Batch, sample: &BatchSample) -> Result<(), AppendError> {
+        let at = sample.timestamp;
+        if at < self.late.floor()
+            && let Known::New(index) = sample.series.known()
+            && self.born[index] == UNBORN
+            && let Some(refusal) = self.late.refusal(at, None)
+        {
+            return Err(refusal);
+        }
         let slot = self.slot(bench, batch, sample.series)?;
-        let (at, mark) = (sample.timestamp, self.marks[slot as usize]);
         let value = match sample.is_histogram {
             true => Value::Histogram(Arc::clone(&batch.histograms[sample.value as usize])),
             false => Value::Float(f64::from_bits(sample.value)),
         };
-        let newest = match mark {
+        let newest = match self.marks[slot as usize] {
             0 if slot < bench.head.slot_count() => self.newest_in_head(bench.head, slot),
             0 => None,
             mark => Some(self.taken(mark)),
         };
-        if let Some((newest, newest_value)) = newest
-            && at <= newest
-        {
-            let stored = if at == newest { Some(newest_value) } else { self.find_stored(bench.head, slot, at) };
-            return match stored {
-                Some(stored) if stored.same(&value) => {
-                    bench.counters.duplicates.add(1);
-                    Ok(())
-                }
-                Some(_) => Err(AppendError::DuplicateTimestamp { at }),
-                None => Err(AppendError::OutOfOrder { at, newest }),
-            };
+        if at >= self.late.floor() && newest.as_ref().is_none_or(|(newest, _)| at > *newest) {
+            self.take(bench.log, slot, at, value);
+            return Ok(());
         }
-        self.take(bench.log, slot, at, value);
-        Ok(())
+        self.admit_late(bench, slot, at, value, newest)
+    }
+
+    /// Judges a sample that does not belong to the end of its series in the head.
+    fn admit_late(
+        &mut self,
+        bench: &Bench<'_>,
+        slot: u32,
+        at: TimestampMs,
+        value: Value,
+        newest: Option<(TimestampMs, Value)>,
+    ) -> Result<(), AppendError> {
+        let newest_at = newest.as_ref().map(|(at, _)| *at);
+        let stored = match newest {
+            Some((newest, stored)) if newest == at => Some(stored),
+            _ => self.find_stored(bench, slot, at, newest_at),
+        };
+        match stored {
+            Some(stored) if stored.same(&value) => {
+                bench.counters.duplicates.add(1);
+                Ok(())
+            }
+            Some(_) => Err(AppendError::DuplicateTimestamp { at }),
+            None => {
+                if let Some(refusal) = self.late.refusal(at, newest_at) {
+                    return Err(refusal);
+                }
+                self.uses_late = true;
+                self.late.take(slot, self.refs[slot as usize], at, value);
+                Ok(())
+            }
+        }
     }
 
     /// Looks up a page once for all its neighbours.
@@ -312,41 +395,61 @@ impl Admission {
         (sample.at, sample.value(&self.histograms))
     }
 
-    /// The value that the series has at this time, in the group or in the head.
-    #[cold]
-    fn find_stored(&self, head: &Head, slot: u32, at: TimestampMs) -> Option<Value> {
+    /// The value that the series has at this time in memory, or that the group has taken for it.
+    fn find_stored(
+        &mut self,
+        bench: &Bench<'_>,
+        slot: u32,
+        at: TimestampMs,
+        newest: Option<TimestampMs>,
+    ) -> Option<Value> {
+        if let Some(late) = self.late.find(slot, at) {
+            self.uses_late = true;
+            return Some(late);
+        }
+        if newest.is_some_and(|newest| at < newest) {
+            let in_order = self.find_taken(slot, at).or_else(|| find_in_head(bench.head, slot, at));
+            if in_order.is_some() {
+                return in_order;
+            }
+        }
+        bench.ooo.find(slot, at)
+    }
+
+    /// The value that the group has taken for this time, in order.
+    fn find_taken(&mut self, slot: u32, at: TimestampMs) -> Option<Value> {
         let mut mark = self.marks[slot as usize];
-        while mark != 0 {
+        for _ in 0..WALK_MAX {
+            if mark == 0 {
+                return None;
+            }
             let (time, value) = self.taken(mark);
-            if time == at {
-                return Some(value);
+            if time <= at {
+                return (time == at).then_some(value);
             }
             mark = self.previous[mark as usize - 1];
         }
-        if slot >= head.slot_count() {
-            return None;
-        }
-        let chunk = head.read(slot, |series| series.chunks(TimeRange { start: at, end: at })).pop()?;
-        chunk.value_at(at).unwrap_or_else(|error| {
-            tracing::error!(%error, "a chunk in memory cannot be read");
-            None
-        })
+        // A batch with long runs of one series must not cost their square.
+        let first = self.by_time.len();
+        let more = self.samples[first..]
+            .iter()
+            .zip(first as u32 + 1..)
+            .map(|(sample, mark)| ((sample.slot, sample.at.0), mark));
+        self.by_time.extend(more);
+        let mark = *self.by_time.get(&(slot, at.0))?;
+        Some(self.taken(mark).1)
     }
 
     fn take(&mut self, log: &mut Log, slot: u32, at: TimestampMs, value: Value) {
         let mark = self.marks[slot as usize];
         if mark != 0 && self.kind_of(mark) != kind(&value) {
             // Records of different kinds are written one after the other; a series' samples must keep their order.
-            self.records.flush(log);
+            self.records.flush(|record| log.push(record));
         }
-        let reference = self.refs[slot as usize];
+        self.records.sample(self.refs[slot as usize], at, &value);
         let (is_histogram, value) = match value {
-            Value::Float(value) => {
-                self.records.samples.push(reference, at, value);
-                (false, value.to_bits())
-            }
+            Value::Float(value) => (false, value.to_bits()),
             Value::Histogram(histogram) => {
-                self.records.histogram(reference, at, &histogram);
                 self.histograms.push(histogram);
                 (true, self.histograms.len() as u64 - 1)
             }
@@ -432,62 +535,16 @@ impl Admission {
     }
 }
 
-fn kind(value: &Value) -> Option<HistogramKind> {
-    match value {
-        Value::Float(_) => None,
-        Value::Histogram(histogram) => Some(HistogramKind::of(histogram)),
+/// The value that the head has for this time.
+fn find_in_head(head: &Head, slot: u32, at: TimestampMs) -> Option<Value> {
+    if slot >= head.slot_count() {
+        return None;
     }
-}
-
-/// Records in the making, one of each type.
-#[derive(Default)]
-struct Records {
-    series: SeriesEncoder,
-    samples: SampleEncoder,
-    histograms: [HistogramEncoder; 4],
-    exemplars: ExemplarEncoder,
-    metadata: MetadataEncoder,
-}
-
-impl Records {
-    fn histogram(&mut self, series: WalRef, at: TimestampMs, histogram: &NativeHistogram) {
-        let kind = HistogramKind::of(histogram);
-        let which = HistogramKind::ALL.iter().position(|other| *other == kind).expect("all kinds are there");
-        self.histograms[which].push(series, at, histogram);
-    }
-
-    #[inline]
-    fn flush_if_large(&mut self, log: &mut Log) {
-        let others = self.series.record().len() + self.exemplars.record().len() + self.metadata.record().len();
-        let histograms: usize = self.histograms.iter().map(|histograms| histograms.record().len()).sum();
-        if self.samples.record().len() + others + histograms > RECORD_BYTES {
-            self.flush(log);
-        }
-    }
-
-    /// Forgets them.
-    fn discard(&mut self) {
-        *self = Self::default();
-    }
-
-    /// Series go first: what follows uses them.
-    fn flush(&mut self, log: &mut Log) {
-        macro_rules! flush {
-            ($encoder:expr) => {
-                if !$encoder.is_empty() {
-                    log.push($encoder.record());
-                    $encoder.clear();
-                }
-            };
-        }
-        flush!(self.series);
-        flush!(self.samples);
-        for histograms in &mut self.histograms {
-            flush!(histograms);
-        }
-        flush!(self.exemplars);
-        flush!(self.metadata);
-    }
+    let chunk = head.read(slot, |series| series.chunks(TimeRange { start: at, end: at })).pop()?;
+    chunk.value_at(at).unwrap_or_else(|error| {
+        tracing::error!(%error, "a chunk in memory cannot be read");
+        None
+    })
 }
 
 /// Memory that metadata take: the name stands in two maps.
@@ -504,7 +561,7 @@ const UNBORN: u32 = u32::MAX;
 /// The mark of a slot whose series has to be named to the log before anything of it is.
 const DEAD: u32 = u32::MAX;
 
-/// When records are ended. Larger ones compress no better.
-const RECORD_BYTES: usize = 128 << 10;
+/// Steps back through a series' samples of a group before they are found by their times.
+const WALK_MAX: usize = 64;
 
 const KEPT_SAMPLES_MAX: usize = 128 << 10;

@@ -1,13 +1,16 @@
-//! Batches on their way: which wait, who commits them, and how: all that wait go into the log with one write, then into the
-//! head, then are answered.
+//! Batches on their way: which wait, who commits them, and how: all that wait go into the log with one write (and what is late in
+//! them into its own with another), then into memory, then are answered.
+//!
+//! What cannot be appended to a log (a full disk) is refused, and nothing of it has happened; the next batches are tried
+//! again.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 
 use parking_lot::{Condvar, Mutex};
-use storage::{CommitError, Committed};
+use storage::CommitError;
 
-use crate::admission::{Admission, Bench};
+use crate::admission::{Admission, Bench, Judged};
 use crate::batch::Batch;
 use crate::engine::{Work, contained};
 use crate::log::Log;
@@ -18,10 +21,12 @@ use crate::ticket::{Ticket, Waiting, ticket};
 /// which nothing may change the head or the logs.
 pub(crate) struct Writer {
     pub(crate) log: Log,
+    /// The log of samples out of order.
+    pub(crate) late_log: Log,
     pub(crate) admission: Admission,
     /// Kept for their memory.
     group: Vec<(Batch, Ticket)>,
-    committed: Vec<Committed>,
+    judged: Vec<Result<Judged, CommitError>>,
 }
 
 /// Batches that wait. Bounded by the number of requests that wait for an answer, which is their servers' to bound: each
@@ -135,8 +140,8 @@ impl Shared {
 }
 
 impl Writer {
-    pub(crate) fn new(log: Log, admission: Admission) -> Self {
-        Self { log, admission, group: Vec::new(), committed: Vec::new() }
+    pub(crate) fn new(log: Log, late_log: Log, admission: Admission) -> Self {
+        Self { log, late_log, admission, group: Vec::new(), judged: Vec::new() }
     }
 
     fn commit_group(&mut self, shared: &Arc<Shared>) {
@@ -148,24 +153,47 @@ impl Writer {
     }
 
     fn commit(&mut self, shared: &Arc<Shared>, group: &mut Vec<(Batch, Ticket)>) {
-        let Self { log, admission, committed, .. } = self;
         if let Some(failure) = shared.failure() {
             return refuse(group, &failure);
         }
-        let mut bench = Bench { head: &shared.head, settings: &shared.settings, counters: &shared.counters, log };
-        committed.extend(group.iter_mut().map(|(batch, _)| admission.admit(&mut bench, batch)));
+        let Self { log, admission, judged, .. } = self;
+        let (head, ooo) = (&shared.head, &shared.ooo);
+        let mut bench = Bench { head, ooo, settings: &shared.settings, counters: &shared.counters, log };
+        judged.extend(group.iter_mut().map(|(batch, _)| admission.admit(&mut bench, batch)));
         admission.finish(log);
         if let Err(error) = log.write(&shared.counters) {
-            shared.fail(error.to_string());
-            return refuse(group, &shared.failure().expect("it was just set"));
+            judged.clear();
+            admission.abandon(head);
+            return refuse(group, &shared.not_written(&error));
         }
+        let late = self.write_late(shared);
+        self.admission.apply(head, &shared.keys, &shared.counters);
         shared.logged();
-        admission.apply(&shared.head, &shared.keys, &shared.counters);
-        shared.counters.commits.add(group.len() as u64);
-        for ((batch, ticket), committed) in group.drain(..).zip(committed.drain(..)) {
-            ticket.answer(Ok(committed));
+        if ooo.is_pressing() {
+            shared.start_maintenance();
+        }
+        for ((batch, ticket), judged) in group.drain(..).zip(self.judged.drain(..)) {
+            // In-order samples of a batch whose late ones were not written are there all the same: repeating it is safe.
+            let answer = judged.and_then(|judged| match &late {
+                Err(failure) if judged.uses_late => Err(failure.clone()),
+                _ => Ok(judged.committed),
+            });
+            shared.counters.commits.add(u64::from(answer.is_ok()));
+            ticket.answer(answer);
             shared.pool.put(batch);
         }
+    }
+
+    /// Logs the group's late samples, then takes them in. If they cannot be logged, nothing of them has happened.
+    fn write_late(&mut self, shared: &Arc<Shared>) -> Result<(), CommitError> {
+        let Self { late_log, admission, .. } = self;
+        if admission.has_late() {
+            admission.finish_late(|record| late_log.push(record));
+            late_log.write(&shared.counters).map_err(|error| shared.not_written(&error))?;
+            admission.apply_late(&shared.ooo, &shared.counters, shared.clock.monotonic());
+        }
+        shared.written();
+        Ok(())
     }
 }
 

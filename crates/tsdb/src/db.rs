@@ -16,7 +16,7 @@ use crate::block::Blocks;
 use crate::committer::{Shared, Writer};
 use crate::engine::{Engine, Urgency, contained};
 use crate::head::{SeriesExemplars, matching_dead_or_alive};
-use crate::log::{Log, Mend, Recovery, Replaying};
+use crate::log::{Late, Log, Mend, Recovery, Replaying, Syncer};
 use crate::maintenance;
 use crate::querier::DbQuerier;
 use crate::readiness::Ready;
@@ -144,7 +144,7 @@ impl Db {
     pub fn stats(&self) -> Stats {
         Stats {
             series: u64::from(self.shared.head.series_count()),
-            wal_failed: self.shared.failure().is_some(),
+            wal_failed: self.shared.refuses(),
             series_cache_bytes: self.shared.keys.bytes() as u64,
             out_of_order_samples: self.shared.ooo.samples(),
             out_of_order_bytes: self.shared.ooo.bytes() as u64,
@@ -226,36 +226,45 @@ impl Shared {
     }
 
     fn replay(&self) -> Result<(), OpenError> {
-        let wal = self.directory.join("wal");
+        let (wal, wbl) = (self.directory.join("wal"), self.directory.join("wbl"));
         make_directory(&*self.disk, &wal)?;
+        make_directory(&*self.disk, &wbl)?;
         let replaying = Replaying {
             disk: &*self.disk,
             directory: &self.directory,
             head: &self.head,
             counters: &self.counters,
             from: TimestampMs::MIN,
-            late: None,
+            late: Some(Late { ooo: &self.ooo, now: self.clock.monotonic() }),
             workers: self.work.replay_threads,
             mend: Mend::Yes,
         };
         let mut replayed = replaying.run()?;
-        let number = replayed.next_segment;
         tell(&replayed.recovery, &self.directory);
-        self.counters.wal_segment.set(number);
-        let (disk, syncer) = (Arc::clone(&self.disk), self.wal_syncer.clone());
-        let log = Log::create(disk, &wal, number, self.settings.segment_bytes_max, syncer);
-        let log = log.map_err(OpenError::at("create a segment in", &wal))?.after(std::mem::take(&mut replayed.closed));
+        self.counters.wal_segment.set(replayed.next_segment);
+        let log = self.start_log(&wal, replayed.next_segment, &self.wal_syncer)?;
+        let log = log.after(std::mem::take(&mut replayed.closed));
+        let late_log = self.start_log(&wbl, replayed.next_late_segment, &self.wbl_syncer)?;
         let admission = Admission::after(&mut replayed, &self.head);
         let _ = self.recovery.set(replayed.recovery);
-        self.set_writer(Writer::new(log, admission));
+        self.set_writer(Writer::new(log, late_log, admission));
         Ok(())
+    }
+
+    fn start_log(&self, directory: &Path, number: u64, syncer: &Option<Arc<Syncer>>) -> Result<Log, OpenError> {
+        let (disk, segment_bytes_max) = (Arc::clone(&self.disk), self.settings.segment_bytes_max);
+        let log = Log::create(disk, directory, number, segment_bytes_max, syncer.clone());
+        log.map_err(OpenError::at("create a segment in", directory))
     }
 
     /// Makes everything written survive a power cut.
     fn sync_all(&self) {
-        let failed = self.with_writer(|writer| writer.log.sync(&self.counters).map_err(|error| error.to_string()));
-        if let Err(reason) = failed {
-            self.fail(reason);
+        let synced = self.with_writer(|writer| {
+            writer.log.sync(&self.counters)?;
+            writer.late_log.sync(&self.counters)
+        });
+        if let Err(error) = synced {
+            self.fail(error.to_string());
         }
     }
 }

@@ -76,6 +76,13 @@ pub(crate) enum WriteError {
     Sync { path: PathBuf, source: io::Error },
 }
 
+impl WriteError {
+    /// Whether nothing may be written any more.
+    pub(crate) fn is_final(&self) -> bool {
+        matches!(self, Self::Sync { .. })
+    }
+}
+
 impl Log {
     /// Starts the segment `number`.
     pub(crate) fn create(

@@ -1,7 +1,7 @@
 //! What everybody who works on one database shares: appenders, queriers, commits, maintenance.
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::compaction::{BlockRanges, UlidSource};
 use crate::engine::{Task, Urgency, Work};
 use crate::head::Head;
 use crate::key_cache::KeyCache;
-use crate::log::{Recovery, Syncer};
+use crate::log::{Recovery, Syncer, WriteError};
 use crate::maintenance::{self, Maintenance};
 use crate::ooo::Ooo;
 use crate::readiness::Readiness;
@@ -47,14 +47,19 @@ pub(crate) struct Shared {
     pub(crate) maintenance: Mutex<Maintenance>,
     /// Who syncs the log between commits; nobody where each commit does.
     pub(crate) wal_syncer: Option<Arc<Syncer>>,
+    /// The same for the log of samples out of order.
+    pub(crate) wbl_syncer: Option<Arc<Syncer>>,
     /// There once the log has been read.
     writer: OnceLock<Mutex<Writer>>,
     sync_waits: AtomicBool,
     maintenance_waits: AtomicBool,
-    maintenance_timed: AtomicBool,
+    /// The number of the timer that counts: others before it have been replaced.
+    maintenance_timer: AtomicU64,
     stopping: AtomicBool,
     /// Why the log is not written any more.
     failed: OnceLock<Arc<str>>,
+    /// The last write to a log did not succeed.
+    is_refused: AtomicBool,
 }
 
 impl Shared {
@@ -78,12 +83,14 @@ impl Shared {
             recovery: OnceLock::new(),
             maintenance: Mutex::default(),
             wal_syncer: interval.then(Arc::default),
+            wbl_syncer: interval.then(Arc::default),
             writer: OnceLock::new(),
             sync_waits: AtomicBool::new(false),
             maintenance_waits: AtomicBool::new(false),
-            maintenance_timed: AtomicBool::new(false),
+            maintenance_timer: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             failed: OnceLock::new(),
+            is_refused: AtomicBool::new(false),
             settings,
         }
     }
@@ -114,6 +121,33 @@ impl Shared {
         self.failed.get().map(|reason| CommitError::Log(Arc::clone(reason)))
     }
 
+    /// A write to a log did not succeed; says what is answered.
+    pub(crate) fn not_written(&self, error: &WriteError) -> CommitError {
+        let reason: Arc<str> = error.to_string().into();
+        if error.is_final() {
+            self.fail(reason.to_string());
+        } else if !self.is_refused.swap(true, Ordering::AcqRel) {
+            tracing::error!(
+                directory = %self.directory.display(), %reason,
+                "the write-ahead log cannot be written; writes are refused until it can (is the disk full?)"
+            );
+        }
+        CommitError::Log(reason)
+    }
+
+    /// All logs were written.
+    pub(crate) fn written(&self) {
+        if self.is_refused.load(Ordering::Acquire) {
+            self.is_refused.store(false, Ordering::Release);
+            tracing::info!(directory = %self.directory.display(), "the write-ahead log is written again");
+        }
+    }
+
+    /// Whether writes are refused, for good or until the disk has room.
+    pub(crate) fn refuses(&self) -> bool {
+        self.failed.get().is_some() || self.is_refused.load(Ordering::Acquire)
+    }
+
     /// A log was written to: it is synced when its interval has passed.
     pub(crate) fn logged(self: &Arc<Self>) {
         if let WalSync::Interval(interval) = self.settings.wal_sync
@@ -128,16 +162,16 @@ impl Shared {
         // First: what is written from here on asks again.
         self.sync_waits.store(false, Ordering::Release);
         // Also after a write failed: what was answered before it is still to survive a power cut.
-        if let Some(syncer) = &self.wal_syncer
-            && let Err(error) = syncer.sync(&self.counters)
-        {
-            self.fail(format!("sync: {error}"));
+        // Series are named in the first.
+        for syncer in [&self.wal_syncer, &self.wbl_syncer].into_iter().flatten() {
+            if let Err(error) = syncer.sync(&self.counters) {
+                self.fail(format!("sync: {error}"));
+            }
         }
     }
 
     /// Has a round of maintenance begun soon, unless one waits already.
     pub(crate) fn start_maintenance(self: &Arc<Self>) {
-        self.maintenance_timed.store(false, Ordering::Release);
         if self.is_stopping() || self.maintenance_waits.swap(true, Ordering::AcqRel) {
             return;
         }
@@ -145,10 +179,16 @@ impl Shared {
         self.work.background.push(Urgency::Slow, Box::new(move || shared.maintain()));
     }
 
-    /// Has the next round of maintenance begun after this time, unless one comes anyway.
+    /// Has the next round of maintenance begun after this time, not when it was to begin before.
     pub(crate) fn maintain_after(self: &Arc<Self>, delay: Duration) {
-        if !self.maintenance_timed.swap(true, Ordering::AcqRel) {
-            self.work.timers.push(self.clock.monotonic().plus(delay), Task::Maintain, Arc::downgrade(self));
+        let number = self.maintenance_timer.fetch_add(1, Ordering::AcqRel) + 1;
+        self.work.timers.push(self.clock.monotonic().plus(delay), Task::Maintain(number), Arc::downgrade(self));
+    }
+
+    /// The timer of this number has run out.
+    pub(crate) fn maintenance_due(self: &Arc<Self>, number: u64) {
+        if self.maintenance_timer.load(Ordering::Acquire) == number {
+            self.start_maintenance();
         }
     }
 

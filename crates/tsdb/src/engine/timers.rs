@@ -11,7 +11,8 @@ use parking_lot::{Condvar, Mutex};
 use super::{Work, contained};
 use crate::committer::Shared;
 
-/// Bounded by the number of databases: each is here at most once for each kind of task.
+/// Bounded by the number of databases: each is here once for its syncs, and once for its maintenance but for what was replaced
+/// within the last minute.
 #[derive(Default)]
 pub(crate) struct Timers {
     state: Mutex<State>,
@@ -38,8 +39,8 @@ struct Entry {
 pub(crate) enum Task {
     /// Its logs are to be synced.
     Sync,
-    /// A round of maintenance is to be put into the background.
-    Maintain,
+    /// A round of maintenance is to be put into the background, if this is the timer that counts.
+    Maintain(u64),
 }
 
 impl Timers {
@@ -101,7 +102,7 @@ impl Entry {
         let Some(shared) = self.shared.upgrade() else { return };
         contained("a timer", || match self.task {
             Task::Sync => shared.sync_logs(),
-            Task::Maintain => shared.start_maintenance(),
+            Task::Maintain(number) => shared.maintenance_due(number),
         });
     }
 }

@@ -108,8 +108,8 @@ fn a_disk_that_fails_at_any_change_loses_nothing_answered() {
                         if let Err((_, error)) = &outcome {
                             assert!(matches!(error, CommitError::Log(_)), "{error}");
                             assert!(db.stats().wal_failed);
-                            // One failure is enough, even if the disk works again.
-                            assert!(commit(&db, &[(&series(999), 1, 1.0.into())]).is_err());
+                            // Nothing is taken while the disk has no room; afterwards it depends on what failed.
+                            assert!(torn == 1 || commit(&db, &[(&series(999), 1, 1.0.into())]).is_err());
                         }
                         let answered = outcome.map_or_else(|(batches, _)| batches, |()| BATCHES);
                         assert_eq!(select_all(&db), expected(answered), "reads go on, change {at}");

@@ -86,13 +86,9 @@ struct Model(BTreeMap<Labels, BTreeMap<i64, Value>>);
 impl Model {
     fn append(&mut self, labels: &Labels, at: i64, value: &Value) -> Result<(), AppendError> {
         let samples = self.0.entry(labels.clone()).or_default();
-        let newest = samples.last_key_value().map(|(at, _)| *at);
         match samples.get(&at) {
             Some(stored) if same(stored, value) => Ok(()),
             Some(_) => Err(AppendError::DuplicateTimestamp { at: TimestampMs(at) }),
-            None if newest.is_some_and(|newest| at < newest) => {
-                Err(AppendError::OutOfOrder { at: TimestampMs(at), newest: TimestampMs(newest.unwrap()) })
-            }
             None => {
                 samples.insert(at, value.clone());
                 Ok(())
@@ -163,6 +159,7 @@ proptest! {
             wal_sync: if every_commit { WalSync::EveryCommit } else { settings().wal_sync },
             segment_bytes_max: if small { 2000 } else { 128 << 20 },
             series_cache_bytes_max: if small { 0 } else { 1 << 20 },
+            out_of_order_window: None,
             ..settings()
         };
         let (all, patterns) = (all_series(), matchers());

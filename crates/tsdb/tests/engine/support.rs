@@ -16,9 +16,10 @@ use tsdb::{Db, Engine, EngineSettings, OpenError, Settings, WalSync};
 
 pub(crate) const DIRECTORY: &str = "data/w";
 
-/// Syncs so seldom that no test meets one it did not ask for.
+/// Syncs so seldom that no test meets one it did not ask for, and takes samples in order only.
 pub(crate) fn settings() -> Settings {
-    Settings { wal_sync: WalSync::Interval(Duration::from_secs(3600)), ..Settings::default() }
+    let wal_sync = WalSync::Interval(Duration::from_secs(3600));
+    Settings { wal_sync, out_of_order_window: Some(Duration::ZERO), ..Settings::default() }
 }
 
 #[track_caller]
