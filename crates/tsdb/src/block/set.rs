@@ -75,6 +75,7 @@ impl Blocks {
             retired: Mutex::default(),
             counters: Arc::default(),
             disk,
+            has_leftovers: AtomicBool::new(false),
         }
     }
 
