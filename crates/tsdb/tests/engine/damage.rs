@@ -3,8 +3,11 @@
 use std::path::Path;
 
 use environment::Disk;
+use model::TimestampMs;
 use testkit::MemoryDisk;
 use tsdb::Settings;
+use tsdb_format::wal::frame::FrameWriter;
+use tsdb_format::wal::record::{SampleEncoder, WalRef};
 
 use crate::support::{DIRECTORY, commit, labels, open, open_with, select_all, settings, try_open};
 
@@ -96,4 +99,26 @@ fn a_start_that_dies_while_mending_is_no_harm() {
         let db = open(&failing.after_process_crash());
         assert_eq!(select_all(&db), expected, "change {at}: {outcome:?}");
     }
+}
+
+#[test]
+fn samples_whose_series_is_lost_never_become_another_one_s() {
+    let disk = MemoryDisk::new();
+    for (log, time) in [("wal", 1000), ("wbl", 500)] {
+        let mut samples = SampleEncoder::default();
+        samples.push(WalRef(1), TimestampMs(time), 7.0);
+        let mut framed = Vec::new();
+        FrameWriter::new(0).frame(samples.record(), &mut framed);
+        disk.create_directory(&Path::new(DIRECTORY).join(log)).unwrap();
+        disk.put(Path::new(DIRECTORY).join(log).join("00000000"), framed);
+    }
+    let settings = Settings { out_of_order_window: None, ..settings() };
+    let db = open_with(&disk, settings.clone());
+    assert_eq!(db.recovery().without_series, 2);
+    let other = labels(&[("other", "series")]);
+    commit(&db, &[(&other, 2000, 1.0.into())]).unwrap();
+    commit(&db, &[(&other, 1500, 2.0.into())]).unwrap();
+    let expected = vec![(other, vec![(1500, 2.0.into()), (2000, 1.0.into())])];
+    assert_eq!(select_all(&db), expected);
+    assert_eq!(select_all(&open_with(&disk.after_process_crash(), settings)), expected);
 }

@@ -31,6 +31,8 @@ pub(super) struct Records<'a, 's> {
     unborn: UnbornLabels,
     refs: Vec<WalRef>,
     metadata_refs: HashMap<String, WalRef>,
+    /// Above every reference that any record names. Also of a series whose own record is lost: given to another series, that one
+    /// would have its samples at the next start.
     next_ref: u64,
     newest: TimestampMs,
     builder: LabelsBuilder,
@@ -185,7 +187,7 @@ impl<'a, 's> Records<'a, 's> {
     }
 
     fn series(&mut self, series: &LoggedSeries<'_>) -> Result<(), CorruptRecord> {
-        self.next_ref = self.next_ref.max(series.series.0.saturating_add(1));
+        self.count(series.series);
         // In order, each once, as they nearly always are. With a name that stands twice it is no series.
         let is_sorted = series.labels.clone().is_sorted_by(|left, right| left.0 < right.0);
         if !is_sorted && series.labels.to_labels(&mut self.builder).is_err() {
@@ -198,10 +200,16 @@ impl<'a, 's> Records<'a, 's> {
         Ok(())
     }
 
+    #[inline]
+    fn count(&mut self, series: WalRef) {
+        self.next_ref = self.next_ref.max(series.0.saturating_add(1));
+    }
+
     /// The slot of a series that has a sample in order, unless that is in a block.
     #[inline]
     fn slot_in_order(&mut self, series: WalRef, at: TimestampMs) -> Option<u32> {
         self.newest = self.newest.max(at);
+        self.count(series);
         if at < self.from {
             self.recovery.in_blocks += 1;
             return None;
@@ -211,6 +219,7 @@ impl<'a, 's> Records<'a, 's> {
 
     /// The slot of a series that has a sample out of order, unless it is there already.
     fn slot_late(&mut self, series: WalRef, at: TimestampMs) -> Option<u32> {
+        self.count(series);
         let slot = self.slot(series)?;
         let is_there = self.late.is_none_or(|late| late.ooo.find(slot, at).is_some())
             || self.late_samples.samples.iter().rev().any(|sample| sample.slot == slot && sample.at == at);
@@ -253,6 +262,7 @@ impl<'a, 's> Records<'a, 's> {
     }
 
     fn exemplar(&mut self, logged: &LoggedExemplar<'_>) -> Result<(), CorruptRecord> {
+        self.count(logged.series);
         let labels = logged.labels.to_labels(&mut self.builder);
         let labels = labels.map_err(|_| CorruptRecord { offset: 0, what: "labels that are no label set" })?;
         if let Some(slot) = self.slot(logged.series) {
@@ -266,6 +276,7 @@ impl<'a, 's> Records<'a, 's> {
     }
 
     fn metadata(&mut self, series: WalRef, metadata: Metadata) {
+        self.count(series);
         let labels = match self.references.get(series) {
             Reference::Unborn(place) => labels(self.unborn.get(place), &mut self.builder),
             Reference::Slot(slot) => Some(self.head.index.read().labels(slot, &mut self.builder)),
