@@ -115,6 +115,11 @@ impl Admission {
         Self { metadata_bytes, ..Self::new(refs, std::mem::take(&mut replayed.metadata_refs), replayed.next_ref) }
     }
 
+    /// How the log names the series of a slot.
+    pub(crate) fn reference(&self, slot: u32) -> WalRef {
+        self.refs[slot as usize]
+    }
+
     /// Judges a batch. What it says holds once the logs are written and [`Admission::apply`] is done.
     ///
     /// # Errors

@@ -12,10 +12,12 @@ use storage::{Administer, Appender, CommitError, Querier, Queryable, Storage, Ti
 
 use crate::admission::Admission;
 use crate::appender::BatchAppender;
-use crate::block::Blocks;
+use crate::block::{Block, Blocks};
 use crate::committer::{Shared, Writer};
+use crate::compaction::FROM_OUT_OF_ORDER;
 use crate::engine::{Engine, Urgency, contained};
 use crate::head::{SeriesExemplars, matching_dead_or_alive};
+use crate::head_chunks::HeadChunks;
 use crate::log::{Late, Log, Mend, Recovery, Replaying, Syncer};
 use crate::maintenance;
 use crate::querier::DbQuerier;
@@ -229,17 +231,22 @@ impl Shared {
         let (wal, wbl) = (self.directory.join("wal"), self.directory.join("wbl"));
         make_directory(&*self.disk, &wal)?;
         make_directory(&*self.disk, &wbl)?;
+        let from = in_order_end(&self.blocks.all());
+        let (head_chunks, loaded) = HeadChunks::open(&self.disk, &self.directory, from, Mend::Yes)?;
         let replaying = Replaying {
             disk: &*self.disk,
             directory: &self.directory,
             head: &self.head,
             counters: &self.counters,
-            from: TimestampMs::MIN,
+            from,
+            head_chunks: loaded,
             late: Some(Late { ooo: &self.ooo, now: self.clock.monotonic() }),
             workers: self.work.replay_threads,
             mend: Mend::Yes,
         };
         let mut replayed = replaying.run()?;
+        self.head.freeze_before(from);
+        let _ = self.head_chunks.set(head_chunks);
         tell(&replayed.recovery, &self.directory);
         self.counters.wal_segment.set(replayed.next_segment);
         let log = self.start_log(&wal, replayed.next_segment, &self.wal_syncer)?;
@@ -267,6 +274,13 @@ impl Shared {
             self.fail(error.to_string());
         }
     }
+}
+
+/// The time up to which all samples that came in order are in blocks.
+fn in_order_end(blocks: &[Arc<Block>]) -> TimestampMs {
+    let is_late = |block: &Block| block.meta().compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER);
+    let in_order = blocks.iter().filter(|block| !is_late(block));
+    in_order.map(|block| TimestampMs(block.meta().max_time)).max().unwrap_or(TimestampMs::MIN)
 }
 
 /// Makes a directory whose name survives a power cut, also where an earlier start died before it did.

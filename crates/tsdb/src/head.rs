@@ -24,6 +24,8 @@ use model::{Labels, Metadata, NativeHistogram, TimestampMs};
 use parking_lot::{Mutex, RwLock};
 use storage::TimeRange;
 
+use crate::part::ChunkData;
+
 pub use exemplars::SeriesExemplars;
 pub(crate) use exemplars::{ExemplarRing, Verdict};
 use generation::Generations;
@@ -186,6 +188,42 @@ impl Head {
 
     pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
         range.start.0 <= self.time_max.load(Ordering::Relaxed) && self.time_min.load(Ordering::Relaxed) <= range.end.0
+    }
+}
+
+/// Full chunks, which may move to files.
+impl Head {
+    /// Number of pages.
+    pub(crate) fn pages(&self) -> usize {
+        self.pages.read().len()
+    }
+
+    /// Gives each full chunk of a page that is in memory, with its series' slot.
+    pub(crate) fn full_chunks_of(&self, page: usize, mut give: impl FnMut(u32, &Chunk)) {
+        let first = (page * PAGE_SERIES) as u32;
+        for (slot, series) in (first..).zip(self.page(page).read().iter()) {
+            series.full_in_memory().for_each(|chunk| give(slot, chunk));
+        }
+    }
+
+    /// Gives full chunks to a series that has none, in order of time. Returns how many. Before the writer is there.
+    pub(crate) fn add_full_chunks(&self, slot: u32, chunks: impl Iterator<Item = Chunk>) -> u64 {
+        let (number, place) = place(slot);
+        let page = self.page(number);
+        let mut page = page.write();
+        let mut added = 0;
+        for chunk in chunks {
+            self.cover(chunk.start, chunk.end);
+            page[place].add_full(chunk);
+            added += 1;
+        }
+        added
+    }
+
+    /// A full chunk's data are elsewhere from now on; returns the bytes that need no memory any more.
+    pub(crate) fn replace_full_chunk(&self, slot: u32, moved: &Chunk, data: ChunkData) -> usize {
+        let (number, place) = place(slot);
+        self.page(number).write()[place].replace_full(moved, data)
     }
 }
 

@@ -24,6 +24,7 @@ mod db;
 mod deletion;
 mod engine;
 mod head;
+mod head_chunks;
 mod key_cache;
 mod log;
 mod maintenance;

@@ -15,6 +15,7 @@ use crate::committer::{Queue, Writer};
 use crate::compaction::{BlockRanges, UlidSource};
 use crate::engine::{Task, Urgency, Work};
 use crate::head::Head;
+use crate::head_chunks::HeadChunks;
 use crate::key_cache::KeyCache;
 use crate::log::{Recovery, Syncer, WriteError};
 use crate::maintenance::{self, Maintenance};
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     /// Whether the log has been read.
     pub(crate) readiness: Readiness,
     pub(crate) recovery: OnceLock<Recovery>,
+    /// Full chunks of the head on disk; there once the log has been read.
+    pub(crate) head_chunks: OnceLock<HeadChunks>,
     /// Held by what changes files other than by appending to a log: maintenance, deletions, snapshots.
     pub(crate) maintenance: Mutex<Maintenance>,
     /// Who syncs the log between commits; nobody where each commit does.
@@ -81,6 +84,7 @@ impl Shared {
             queue: Queue::default(),
             readiness: Readiness::default(),
             recovery: OnceLock::new(),
+            head_chunks: OnceLock::new(),
             maintenance: Mutex::default(),
             wal_syncer: interval.then(Arc::default),
             wbl_syncer: interval.then(Arc::default),

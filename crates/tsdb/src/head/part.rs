@@ -8,7 +8,7 @@ use storage::{QueryError, TimeRange};
 use super::{Chunk as MemChunk, Generation, matching};
 use crate::committer::Shared;
 use crate::ooo::OooView;
-use crate::part::{Chunk, ChunkData, Part, PartSeries, SeriesSource, Want};
+use crate::part::{Chunk, Part, PartSeries, SeriesSource, Want};
 
 /// See the module's text.
 #[derive(Clone)]
@@ -110,7 +110,7 @@ impl SeriesSource for HeadSeries {
 
 impl From<MemChunk> for Chunk {
     fn from(chunk: MemChunk) -> Self {
-        let MemChunk { start, end, encoding, data } = chunk;
-        Self { start, end, data: ChunkData::Memory(encoding, data), deleted: None }
+        let MemChunk { start, end, data } = chunk;
+        Self { start, end, data, deleted: None }
     }
 }

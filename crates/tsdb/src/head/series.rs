@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use model::{NativeHistogram, TimestampMs};
-use storage::TimeRange;
+use storage::{QueryError, TimeRange};
 use tsdb_format::chunk::{
     ChunkEncoding, CorruptChunk, HistogramChunk, HistogramDecoder, Misfit, XorChunk, XorDecoder, same_observations,
 };
+
+use crate::part::ChunkData;
 
 /// A sample's value.
 #[derive(Clone, Debug)]
@@ -26,13 +28,12 @@ impl Value {
     }
 }
 
-/// Samples that do not change any more. Cheap to clone.
+/// Samples that do not change any more. Cheap to clone. Full ones may have moved to a file.
 #[derive(Clone)]
 pub(crate) struct Chunk {
     pub(crate) start: TimestampMs,
     pub(crate) end: TimestampMs,
-    pub(crate) encoding: ChunkEncoding,
-    pub(crate) data: Arc<[u8]>,
+    pub(crate) data: ChunkData,
 }
 
 /// What appending did, for counting.
@@ -51,7 +52,8 @@ pub(crate) struct Cut {
     pub(crate) sealed_bytes: u64,
 }
 
-/// Invariant: times rise over all chunks; the open chunk, if there is one, has the newest sample.
+/// Invariant: times rise over all chunks; the open chunk, if there is one, has the newest sample. After a start there may be full
+/// ones alone.
 #[derive(Default)]
 pub(crate) struct MemSeries {
     full: Vec<Chunk>,
@@ -71,7 +73,7 @@ impl MemSeries {
     #[inline]
     pub(crate) fn newest(&self) -> Option<(TimestampMs, Value)> {
         match &self.open {
-            Open::None => None,
+            Open::None => self.full.last().map(Chunk::last_value),
             Open::Floats(chunk) => {
                 let (at, value) = chunk.newest();
                 Some((at, Value::Float(value)))
@@ -87,7 +89,7 @@ impl MemSeries {
     #[inline]
     pub(crate) fn newest_time(&self) -> Option<TimestampMs> {
         match &self.open {
-            Open::None => None,
+            Open::None => self.full.last().map(|chunk| chunk.end),
             Open::Floats(chunk) => Some(chunk.newest().0),
             Open::Histograms(chunk) => Some(chunk.newest().0),
         }
@@ -160,7 +162,7 @@ impl MemSeries {
     /// Lets go of chunks all of whose samples are before `time`; counts them.
     pub(crate) fn cut_before(&mut self, time: TimestampMs) -> Cut {
         let gone = self.full.partition_point(|chunk| chunk.end < time);
-        let sealed_bytes = self.full[..gone].iter().map(|chunk| chunk.data.len() as u64).sum();
+        let sealed_bytes = self.full[..gone].iter().map(|chunk| chunk.data_bytes() as u64).sum();
         let mut cut = Cut { chunks: gone as u64, sealed_bytes };
         if gone > 0 {
             self.full.drain(..gone);
@@ -173,6 +175,31 @@ impl MemSeries {
         cut
     }
 
+    /// The full chunks that are in memory.
+    pub(crate) fn full_in_memory(&self) -> impl Iterator<Item = &Chunk> {
+        self.full.iter().filter(|chunk| matches!(chunk.data, ChunkData::Memory(..)))
+    }
+
+    /// Adds a full chunk, newer than all others.
+    pub(crate) fn add_full(&mut self, chunk: Chunk) {
+        debug_assert!(self.newest_time().is_none_or(|newest| newest < chunk.start), "chunks come in order");
+        debug_assert!(matches!(self.open, Open::None), "full chunks come before the open one");
+        self.full.push(chunk);
+    }
+
+    /// Takes a full chunk's data from elsewhere from now on, if it is still the one it was; returns the bytes that need no memory
+    /// any more.
+    pub(crate) fn replace_full(&mut self, moved: &Chunk, data: ChunkData) -> usize {
+        let same = |chunk: &&mut Chunk| chunk.start == moved.start && chunk.end == moved.end;
+        match self.full.iter_mut().find(same) {
+            Some(chunk) if chunk.is_in_same_memory(moved) => {
+                chunk.data = data;
+                moved.data_bytes()
+            }
+            _ => 0,
+        }
+    }
+
     /// Whether it has no sample.
     pub(crate) fn is_empty(&self) -> bool {
         self.full.is_empty() && matches!(self.open, Open::None)
@@ -180,7 +207,7 @@ impl MemSeries {
 
     fn seal(&mut self) -> Sealed {
         let full = self.copy_open();
-        let bytes = full.as_ref().map_or(0, |chunk| chunk.data.len());
+        let bytes = full.as_ref().map_or(0, Chunk::data_bytes);
         // One more at a time: most series have few chunks, and doubling would leave half of them empty.
         self.full.reserve_exact(usize::from(full.is_some()));
         self.full.extend(full);
@@ -202,28 +229,54 @@ impl MemSeries {
             Open::Floats(chunk) => (ChunkEncoding::Xor, chunk.data()),
             Open::Histograms(chunk) => (chunk.encoding(), chunk.data()),
         };
-        Some(Chunk { start, end, encoding, data: data.into() })
+        Some(Chunk { start, end, data: ChunkData::Memory(encoding, data.into()) })
     }
 }
 
 impl Chunk {
+    /// Bytes of its data that are in memory.
+    pub(crate) fn data_bytes(&self) -> usize {
+        match &self.data {
+            ChunkData::Memory(_, data) => data.len(),
+            ChunkData::Stored { .. } => 0,
+        }
+    }
+
     /// The value stored for exactly this time.
-    pub(crate) fn value_at(&self, at: TimestampMs) -> Result<Option<Value>, CorruptChunk> {
-        match self.encoding {
-            ChunkEncoding::Xor => {
-                let (mut timestamps, mut values) = (Vec::new(), Vec::new());
-                XorDecoder::new(&self.data)?.read(&mut timestamps, &mut values, usize::MAX)?;
-                Ok(timestamps.binary_search(&at).ok().map(|index| Value::Float(values[index])))
-            }
-            encoding => {
-                for sample in HistogramDecoder::new(encoding, &self.data) {
-                    let (time, histogram) = sample?;
-                    if time == at {
-                        return Ok(Some(Value::Histogram(histogram)));
-                    }
+    pub(crate) fn value_at(&self, at: TimestampMs) -> Result<Option<Value>, QueryError> {
+        let (encoding, data) = self.data.load()?;
+        value_at(encoding, &data, at).map_err(|error| QueryError::Corrupt(error.to_string().into()))
+    }
+
+    fn last_value(&self) -> (TimestampMs, Value) {
+        let value = self.value_at(self.end).ok().flatten();
+        // What cannot be read was told of. It equals no sample: another one of its time is refused.
+        (self.end, value.unwrap_or(Value::Float(f64::NAN)))
+    }
+
+    fn is_in_same_memory(&self, other: &Self) -> bool {
+        match (&self.data, &other.data) {
+            (ChunkData::Memory(_, left), ChunkData::Memory(_, right)) => Arc::ptr_eq(left, right),
+            _ => false,
+        }
+    }
+}
+
+fn value_at(encoding: ChunkEncoding, data: &[u8], at: TimestampMs) -> Result<Option<Value>, CorruptChunk> {
+    match encoding {
+        ChunkEncoding::Xor => {
+            let (mut timestamps, mut values) = (Vec::new(), Vec::new());
+            XorDecoder::new(data)?.read(&mut timestamps, &mut values, usize::MAX)?;
+            Ok(timestamps.binary_search(&at).ok().map(|index| Value::Float(values[index])))
+        }
+        encoding => {
+            for sample in HistogramDecoder::new(encoding, data) {
+                let (time, histogram) = sample?;
+                if time == at {
+                    return Ok(Some(Value::Histogram(histogram)));
                 }
-                Ok(None)
             }
+            Ok(None)
         }
     }
 }

@@ -23,12 +23,14 @@ pub struct Recovery {
     pub bytes: u64,
     /// Samples and histograms put into the head.
     pub samples: u64,
-    /// Samples that were there already: twice in the log.
+    /// Samples that were there already: twice in the log, or in a file of head chunks, too.
     pub repeated: u64,
     /// Samples that are in blocks, and not needed any more.
     pub in_blocks: u64,
     /// Samples out of order, from the log of their own.
     pub out_of_order: u64,
+    /// Chunks found in files of head chunks.
+    pub head_chunks: u64,
     /// Items whose series was lost.
     pub without_series: u64,
     /// Bytes of an unfinished write cut off the end.

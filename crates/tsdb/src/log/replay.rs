@@ -26,6 +26,7 @@ use super::mend::{Hole, Holed, Mend, Recovery};
 use super::segments::{Listing, Segment, Sequential};
 use crate::db::OpenError;
 use crate::head::Head;
+use crate::head_chunks::LoadedChunks;
 use crate::ooo::Ooo;
 use crate::stats::Counters;
 
@@ -39,6 +40,8 @@ pub(crate) struct Replaying<'a> {
     pub(crate) counters: &'a Counters,
     /// Samples in order that are older are in blocks.
     pub(crate) from: TimestampMs,
+    /// Full chunks that need not be built again.
+    pub(crate) head_chunks: LoadedChunks,
     /// Where samples out of order go.
     pub(crate) late: Option<Late<'a>>,
     /// Threads that append, beside the one that reads. With none that one does all; the outcome is the same.
@@ -70,16 +73,17 @@ pub(crate) struct Replayed {
 
 impl Replaying<'_> {
     /// Reads the logs, and mends them.
-    pub(crate) fn run(self) -> Result<Replayed, OpenError> {
+    pub(crate) fn run(mut self) -> Result<Replayed, OpenError> {
         let wal = Listing::of(self.disk, &self.directory.join("wal"))?;
         let wbl = Listing::of(self.disk, &self.directory.join("wbl"))?;
         if self.mend == Mend::Yes {
             wal.remove_leftovers(self.disk)?;
             wbl.remove_leftovers(self.disk)?;
         }
+        let chunks = std::mem::take(&mut self.head_chunks);
         let workers = if self.bytes(&wal) < PARALLEL_BYTES_MIN { 0 } else { self.workers };
         Sink::scope(self.head, workers, |sink| {
-            let mut records = Records::new(&self, sink);
+            let mut records = Records::new(&self, chunks, sink);
             let (next_segment, closed) = self.read_log(&wal, Kind::InOrder, &mut records)?;
             records.finish_in_order();
             let (next_late_segment, _) = self.read_log(&wbl, Kind::OutOfOrder, &mut records)?;

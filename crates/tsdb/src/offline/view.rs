@@ -17,6 +17,7 @@ use super::list::list;
 use crate::block::{Block, Blocks, LocalBlock};
 use crate::engine::Engine;
 use crate::head::HeadPart;
+use crate::head_chunks::LoadedChunks;
 use crate::log::{Late, Mend, Recovery, Replaying};
 use crate::part::Part;
 use crate::querier::DbQuerier;
@@ -171,6 +172,8 @@ fn replay(shared: &Arc<Shared>, clock: &dyn Clock) -> Result<Recovery, crate::Op
         head: &shared.head,
         counters: &shared.counters,
         from: TimestampMs::MIN,
+        // The log has what they hold.
+        head_chunks: LoadedChunks::default(),
         late: Some(Late { ooo: &shared.ooo, now: clock.monotonic() }),
         workers: 0,
         mend: Mend::No,

@@ -8,7 +8,7 @@ fn at(ms: i64) -> TimestampMs {
 
 fn lengths(series: &MemSeries) -> Vec<usize> {
     let chunks = series.chunks(TimeRange::ALL);
-    let count = |chunk: &Chunk| tsdb_format::chunk::sample_count(&chunk.data).unwrap() as usize;
+    let count = |chunk: &Chunk| tsdb_format::chunk::sample_count(&chunk.data.load().unwrap().1).unwrap() as usize;
     chunks.iter().map(count).collect()
 }
 
@@ -32,7 +32,7 @@ fn chunks_are_cut_by_samples_bytes_range_and_kind() {
         series.append(at(step * step * 100), Value::Float(noise), RANGE_MS);
     }
     let chunks = series.chunks(TimeRange::ALL);
-    assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.data.len() <= CHUNK_BYTES));
+    assert!(chunks.len() > 1 && chunks.iter().all(|chunk| chunk.data_bytes() <= CHUNK_BYTES));
 
     let mut series = MemSeries::default();
     let marker = || Value::Histogram(Arc::new(NativeHistogram::stale()));

@@ -10,6 +10,7 @@ use super::references::{Reference, References, UnbornLabels};
 use super::sink::Sink;
 use super::{Late, Replayed, Replaying};
 use crate::head::{Head, HeadSample, Lookup, Verdict};
+use crate::head_chunks::LoadedChunks;
 use crate::log::{ClosedSegment, Recovery};
 use crate::stats::Counters;
 
@@ -24,6 +25,7 @@ pub(super) struct Records<'a, 's> {
     head: &'a Head,
     counters: &'a Counters,
     from: TimestampMs,
+    chunks: LoadedChunks,
     late: Option<&'a Late<'a>>,
     sink: Sink<'s>,
     late_samples: LateSamples,
@@ -48,12 +50,17 @@ struct LateSamples {
 }
 
 impl<'a, 's> Records<'a, 's> {
-    pub(super) fn new(replaying: &'a Replaying<'a>, sink: Sink<'s>) -> Self {
+    pub(super) fn new(replaying: &'a Replaying<'a>, mut chunks: LoadedChunks, sink: Sink<'s>) -> Self {
+        let mut recovery = Recovery::default();
+        if let Some(damage) = chunks.damage.take() {
+            recovery.add_damage(damage);
+        }
         Self {
             head: replaying.head,
             counters: replaying.counters,
             from: replaying.from,
-            next_ref: 1,
+            next_ref: chunks.last_ref().map_or(1, |last| last.0.saturating_add(1)),
+            chunks,
             late: replaying.late.as_ref(),
             sink,
             late_samples: LateSamples::default(),
@@ -64,7 +71,7 @@ impl<'a, 's> Records<'a, 's> {
             newest: TimestampMs::MIN,
             builder: LabelsBuilder::default(),
             lookup: Lookup::default(),
-            recovery: Recovery::default(),
+            recovery,
         }
     }
 
@@ -94,7 +101,7 @@ impl<'a, 's> Records<'a, 's> {
         let appended = self.sink.finish();
         self.recovery.samples = appended.floats + appended.histograms;
         self.recovery.repeated += appended.stale;
-        self.counters.chunks.add(appended.chunks);
+        self.counters.chunks.add(appended.chunks + self.recovery.head_chunks);
         self.counters.sealed_chunk_bytes.add(appended.sealed_bytes);
         Replayed {
             next_segment,
@@ -254,6 +261,7 @@ impl<'a, 's> Records<'a, 's> {
         let slot = found.unwrap_or_else(|| {
             self.refs.push(series);
             let slot = self.head.add_series(&labels);
+            self.recovery.head_chunks += self.chunks.attach(self.head, slot, series);
             slot
         });
         self.refs[slot as usize] = series;
