@@ -7,6 +7,7 @@ pub(crate) mod principal;
 pub(crate) mod role;
 pub(crate) mod rule;
 pub(crate) mod service;
+pub(crate) mod tsdb;
 pub(crate) mod workspace;
 
 use std::net::SocketAddr;
@@ -47,6 +48,7 @@ pub(crate) enum Command {
     Manage(Box<Manage>),
     Token(Token),
     Doctor(Doctor),
+    Tsdb(tsdb::Tsdb),
     /// Print completions for a shell.
     Completions {
         /// The shell.

@@ -19,6 +19,7 @@ mod exposition;
 mod installation;
 mod local_authority;
 mod managed;
+mod offline;
 mod principals;
 mod private_file;
 mod propagation;
@@ -62,6 +63,7 @@ fn main() -> ExitCode {
         }
         Command::Manage(command) => block_on(async { Ok(commands::run(*command).await) }),
         Command::Doctor(arguments) => block_on(doctor::run(arguments)),
+        Command::Tsdb(arguments) => offline::run(arguments),
         Command::Completions { shell } => {
             clap_complete::generate(shell, &mut Cli::command(), "remora", &mut io::stdout());
             Ok(ExitCode::SUCCESS)

@@ -120,6 +120,21 @@ impl Admission {
         self.refs[slot as usize]
     }
 
+    /// How it names all series that may have samples, and some that had.
+    pub(crate) fn references(&self) -> &[WalRef] {
+        &self.refs
+    }
+
+    /// How it names metric families.
+    pub(crate) fn metadata_references(&self) -> &HashMap<String, WalRef> {
+        &self.metadata_refs
+    }
+
+    /// The last name it gave.
+    pub(crate) fn last_reference(&self) -> Option<WalRef> {
+        self.next_ref.checked_sub(1).map(WalRef)
+    }
+
     /// Judges a batch. What it says holds once the logs are written and [`Admission::apply`] is done.
     ///
     /// # Errors

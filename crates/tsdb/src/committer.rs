@@ -168,6 +168,9 @@ impl Writer {
         }
         let late = self.write_late(shared);
         self.admission.apply(head, &shared.keys, &shared.counters);
+        if let Some(range) = head.time_range() {
+            self.log.cover(range.end);
+        }
         shared.logged();
         if ooo.is_pressing() {
             shared.start_maintenance();

@@ -12,13 +12,12 @@ use storage::{Administer, Appender, CommitError, Querier, Queryable, Storage, Ti
 
 use crate::admission::Admission;
 use crate::appender::BatchAppender;
-use crate::block::{Block, Blocks};
+use crate::block::Blocks;
 use crate::committer::{Shared, Writer};
-use crate::compaction::FROM_OUT_OF_ORDER;
 use crate::engine::{Engine, Urgency, contained};
 use crate::head::{SeriesExemplars, matching_dead_or_alive};
 use crate::head_chunks::HeadChunks;
-use crate::log::{Late, Log, Mend, Recovery, Replaying, Syncer};
+use crate::log::{Late, Log, Mend, Recovery, Replaying, Syncer, in_order_end};
 use crate::maintenance;
 use crate::querier::DbQuerier;
 use crate::readiness::Ready;
@@ -274,13 +273,6 @@ impl Shared {
             self.fail(error.to_string());
         }
     }
-}
-
-/// The time up to which all samples that came in order are in blocks.
-fn in_order_end(blocks: &[Arc<Block>]) -> TimestampMs {
-    let is_late = |block: &Block| block.meta().compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER);
-    let in_order = blocks.iter().filter(|block| !is_late(block));
-    in_order.map(|block| TimestampMs(block.meta().max_time)).max().unwrap_or(TimestampMs::MIN)
 }
 
 /// Makes a directory whose name survives a power cut, also where an earlier start died before it did.

@@ -13,6 +13,7 @@ mod checkpoint;
 mod mend;
 mod replay;
 mod segments;
+mod shortening;
 mod syncer;
 
 use std::io;
@@ -27,8 +28,9 @@ pub(crate) use checkpoint::{Checkpoint, CheckpointError, Needed};
 pub use mend::{Damage, Recovery};
 pub(crate) use mend::{Mend, SET_ASIDE};
 pub(crate) use replay::{Late, Replayed, Replaying};
+pub(crate) use segments::name_of;
 use segments::segment_path;
-pub(crate) use segments::{Listing, Sequential, name_of};
+pub(crate) use shortening::{ShortenError, in_order_end, remove_segments_before};
 pub(crate) use syncer::Syncer;
 
 use crate::stats::Counters;
@@ -55,6 +57,8 @@ pub(crate) struct Log {
     newest: TimestampMs,
     /// Segments that are not written any more and that no checkpoint stands for, rising.
     closed: Vec<ClosedSegment>,
+    /// The time for which [`Log::begin_segment_for`] began the last segment.
+    begun_for: TimestampMs,
 }
 
 /// A segment that is complete.
@@ -113,6 +117,7 @@ impl Log {
             is_torn: false,
             newest: TimestampMs::MIN,
             closed: Vec::new(),
+            begun_for: TimestampMs::MIN,
         })
     }
 
@@ -182,6 +187,17 @@ impl Log {
             self.next_segment(counters)?;
         }
         Ok(self.number)
+    }
+
+    /// Ends the segment when blocks have samples up to a later time than before: it becomes superfluous in its turn, however slowly
+    /// it grew. Says whether it is later.
+    pub(crate) fn begin_segment_for(&mut self, time: TimestampMs, counters: &Counters) -> Result<bool, WriteError> {
+        if time <= self.begun_for {
+            return Ok(false);
+        }
+        self.cut(counters)?;
+        self.begun_for = time;
+        Ok(true)
     }
 
     /// Segments that are complete, rising; none that a checkpoint stands for.

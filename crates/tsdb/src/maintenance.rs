@@ -16,6 +16,7 @@ use environment::UnixTime;
 
 use crate::block::BlockError;
 use crate::compaction::{BlockRanges, CompactionError, FailedMerges, Kept, expired};
+use crate::log::ShortenError;
 use crate::shared::Shared;
 use retry::Retries;
 pub(crate) use retry::with_sources;
@@ -32,6 +33,8 @@ pub(crate) struct Maintenance {
 pub(crate) enum Step {
     /// Removing the files of blocks that were replaced.
     Remove,
+    /// Moving full chunks out of memory, and letting go of segments of the log that blocks stand for.
+    ShortenLogs,
     /// Removing blocks that are too old, or too much.
     Expire,
     /// Merging blocks.
@@ -45,6 +48,8 @@ pub(crate) enum StepError {
     Compaction(#[from] CompactionError),
     #[error(transparent)]
     Block(#[from] BlockError),
+    #[error(transparent)]
+    Shorten(#[from] ShortenError),
 }
 
 /// One round, under the lock of maintenance. Returns after how long the next one should begin, if nobody asks for it before.
@@ -62,6 +67,7 @@ pub(crate) fn round(shared: &Arc<Shared>, state: &mut Maintenance, now: UnixTime
             waits = shared.blocks.remove_retired()? > 0;
             Ok(waits)
         });
+        attempt(Step::ShortenLogs, &mut || Ok(shared.shorten_logs()?));
         attempt(Step::Expire, &mut || Ok(shared.expire(now)?));
         // One merge at a time: what came into the head meanwhile goes before the next one.
         if !attempt(Step::Merge, &mut || Ok(shared.compact_next(&ranges, failed_merges)?)) {

@@ -83,6 +83,11 @@ impl ExemplarRing {
         self.by_series.entry(slot).or_default().push_back(number);
     }
 
+    /// All exemplars with their series' slots, oldest first.
+    pub(crate) fn all(&self) -> Vec<(u32, Exemplar)> {
+        self.entries.iter().cloned().collect()
+    }
+
     /// The exemplars of a series in `range`, oldest first.
     pub(crate) fn of(&self, slot: u32, range: TimeRange) -> Vec<Exemplar> {
         let numbers = self.by_series.get(&slot).into_iter().flatten();

@@ -13,10 +13,10 @@ use crate::shared::Shared;
 
 impl Shared {
     /// Moves full chunks of the head to files. Called under the lock of maintenance, so that slots keep their series.
-    pub(crate) fn move_full_chunks(&self, head_chunks: &HeadChunks) -> io::Result<()> {
-        if !head_chunks.is_written() {
+    pub(crate) fn move_full_chunks(&self) -> io::Result<()> {
+        let Some(head_chunks) = self.head_chunks.get().filter(|head_chunks| head_chunks.is_written()) else {
             return Ok(());
-        }
+        };
         let mut batch = Vec::new();
         let mut bytes = 0;
         for page in 0..self.head.pages() {

@@ -1,0 +1,99 @@
+//! Letting go of what the logs and the head's files need not keep, as rounds of maintenance ask for it.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use environment::Disk;
+use model::TimestampMs;
+
+use super::segments::Listing;
+use super::{Checkpoint, CheckpointError, Needed, WriteError};
+use crate::block::Block;
+use crate::compaction::FROM_OUT_OF_ORDER;
+use crate::db::OpenError;
+use crate::shared::Shared;
+
+/// Why something is still there.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum ShortenError {
+    /// No new segment can be begun.
+    #[error(transparent)]
+    Write(#[from] WriteError),
+    /// What is still needed cannot be written.
+    #[error("cannot write a checkpoint of the write-ahead log")]
+    Checkpoint(#[from] CheckpointError),
+    /// Files of head chunks cannot be written or removed.
+    #[error("cannot move full chunks out of memory")]
+    HeadChunks(#[source] io::Error),
+}
+
+impl Shared {
+    /// Moves full chunks of the head to files; once blocks have more than before, removes the segments and files that nobody
+    /// needs any more. Called under the lock of maintenance. Returns whether something was removed.
+    pub(crate) fn shorten_logs(&self) -> Result<bool, ShortenError> {
+        let from = in_order_end(&self.blocks.all());
+        let moved = self.move_full_chunks();
+        let is_further = self.with_writer(|writer| {
+            let is_further = writer.log.begin_segment_for(from, &self.counters);
+            if let Err(error @ WriteError::Sync { .. }) = &is_further {
+                self.not_written(error);
+            }
+            is_further
+        })?;
+        if let Some(head_chunks) = self.head_chunks.get() {
+            if is_further {
+                head_chunks.cut();
+            }
+            head_chunks.remove_before(from).map_err(ShortenError::HeadChunks)?;
+        }
+        let is_shorter = self.write_checkpoint(from)?;
+        // After the rest: it does not depend on it.
+        moved.map_err(ShortenError::HeadChunks)?;
+        Ok(is_shorter)
+    }
+
+    /// Replaces closed segments without a sample that is needed by a checkpoint. Says whether there were some.
+    fn write_checkpoint(&self, from: TimestampMs) -> Result<bool, CheckpointError> {
+        let taken = self.with_writer(|writer| {
+            let closed = writer.log.closed();
+            let obsolete = closed.partition_point(|segment| segment.newest < from);
+            let upto = closed[..obsolete].last()?.number;
+            let exemplars = self.head.exemplars.lock().all();
+            let named = |slot: u32| writer.admission.reference(slot);
+            let exemplars = exemplars.into_iter().map(|(slot, exemplar)| (named(slot), exemplar)).collect();
+            let families = self.head.metadata.read();
+            let references = writer.admission.metadata_references().iter();
+            let metadata = references.filter_map(|(name, series)| Some((*series, families.get(name)?.clone())));
+            let metadata: Vec<_> = metadata.collect();
+            let mut series = writer.admission.references().to_vec();
+            series.extend(metadata.iter().map(|(series, _)| *series));
+            // The highest one ever given stays named, so that no start gives it to another series.
+            series.extend(writer.admission.last_reference());
+            let directory = writer.log.directory().to_path_buf();
+            Some((upto, directory, Needed { from, series, metadata, exemplars }))
+        });
+        let Some((upto, directory, needed)) = taken else { return Ok(false) };
+        let segment_bytes_max = self.settings.segment_bytes_max;
+        Checkpoint { disk: &*self.disk, directory: &directory, upto, segment_bytes_max }.write(needed)?;
+        self.with_writer(|writer| writer.log.forget_closed(upto));
+        Ok(true)
+    }
+}
+
+/// The time up to which all samples that came in order are in blocks.
+pub(crate) fn in_order_end(blocks: &[Arc<Block>]) -> TimestampMs {
+    let is_late = |block: &Block| block.meta().compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER);
+    let in_order = blocks.iter().filter(|block| !is_late(block));
+    in_order.map(|block| TimestampMs(block.meta().max_time)).max().unwrap_or(TimestampMs::MIN)
+}
+
+/// Removes the segments of a log below `number`: what they hold is in blocks. The first first, so that what a crash leaves has no
+/// gap.
+pub(crate) fn remove_segments_before(disk: &dyn Disk, directory: &Path, number: u64) -> Result<(), OpenError> {
+    let segments = Listing::of(disk, directory)?.segments;
+    for segment in segments.iter().take_while(|segment| segment.number < number) {
+        disk.remove_file(&segment.path).map_err(OpenError::at("remove", &segment.path))?;
+    }
+    Ok(())
+}
