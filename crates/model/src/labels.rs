@@ -241,6 +241,29 @@ impl LabelsBuilder {
         labels
     }
 
+    /// A set of labels that are in order of their names already. Leaves what was pushed as it is.
+    ///
+    /// # Errors
+    /// As for [`build`](Self::build); a name that stands behind a greater one is taken for a duplicate.
+    pub fn build_sorted<'a>(&mut self, labels: impl IntoIterator<Item = (&'a str, &'a str)>) -> BuildLabels {
+        self.packed.clear();
+        let mut previous = "";
+        for (name, value) in labels {
+            if name.is_empty() {
+                return Err(LabelsError::EmptyName(value.to_owned()));
+            }
+            if name <= previous {
+                return Err(LabelsError::DuplicateName(name.to_owned()));
+            }
+            previous = name;
+            if !value.is_empty() {
+                pack(name, &mut self.packed);
+                pack(value, &mut self.packed);
+            }
+        }
+        Ok(Labels { packed: self.packed.as_slice().into() })
+    }
+
     fn pack_into(&self, packed: &mut Vec<u8>, order: &mut Vec<u32>) -> Result<(), LabelsError> {
         packed.clear();
         let sorted = (1..self.ends.len()).all(|index| self.label(index - 1).0 < self.label(index).0);

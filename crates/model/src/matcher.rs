@@ -113,6 +113,12 @@ impl Matcher {
         self.matches("")
     }
 
+    /// Whether every value meets the condition, as far as that can be seen without trying: `=~".*"`.
+    pub fn matches_all(&self) -> bool {
+        let is_all = |pattern: &Arc<Pattern>| matches!(&pattern.test, Test::Shortcut(shortcut) if shortcut.is_all());
+        self.op == MatchOp::Regex && self.pattern.as_ref().is_some_and(is_all)
+    }
+
     /// All values that the pattern of a regular-expression matcher matches, sorted, when they are few or written out; `""`,
     /// which stands for an absent label, may be one. For `!~` these are the values that do *not* meet the condition.
     pub fn set_matches(&self) -> Option<&[String]> {

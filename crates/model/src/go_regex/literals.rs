@@ -54,6 +54,18 @@ impl Shortcut {
         Some(Self::Affixes { prefix: prefix.to_owned(), suffix: suffix.to_owned(), between_min })
     }
 
+    /// Whether it matches every text.
+    pub(crate) fn is_all(&self) -> bool {
+        match self {
+            Self::Set(_) => false,
+            Self::Affixes { prefix, suffix, between_min } => {
+                prefix.is_empty() && suffix.is_empty() && *between_min == 0
+            }
+            Self::Contains(inner) => inner.is_empty(),
+            Self::AnyOf(branches) => branches.iter().any(Self::is_all),
+        }
+    }
+
     pub(crate) fn is_match(&self, text: &str) -> bool {
         match self {
             Self::Set(texts) => match texts.as_slice() {

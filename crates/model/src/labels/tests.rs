@@ -41,6 +41,18 @@ fn builder_sets_and_removes() {
     assert_eq!(builder.build().unwrap(), labels(&[("a", "3"), ("c", "4")]));
 }
 
+#[test]
+fn builder_packs_sorted_labels_one_set_after_the_other() {
+    let mut builder = LabelsBuilder::default();
+    builder.push("kept", "1");
+    assert_eq!(builder.build_sorted([("a", "1"), ("b", ""), ("c", "3")]).unwrap(), labels(&[("a", "1"), ("c", "3")]));
+    assert_eq!(builder.build_sorted([("a", "1"), ("a", "2")]), Err(LabelsError::DuplicateName("a".into())));
+    assert!(builder.build_sorted([("b", "1"), ("a", "2")]).is_err());
+    assert_eq!(builder.build_sorted([("", "1")]), Err(LabelsError::EmptyName("1".into())));
+    assert_eq!(builder.build_sorted([]).unwrap(), Labels::empty());
+    assert_eq!(builder.build().unwrap(), labels(&[("kept", "1")]));
+}
+
 proptest! {
     #[test]
     fn order_is_that_of_the_pairs(

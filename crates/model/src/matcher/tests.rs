@@ -63,3 +63,20 @@ fn beginnings() {
     }
     assert_eq!(Matcher::equal("a", "b").prefix(), None);
 }
+
+#[test]
+fn conditions_that_all_values_meet() {
+    for (op, pattern, is_all) in [
+        (MatchOp::Regex, ".*", true),
+        (MatchOp::Regex, "^(.*)$", true),
+        (MatchOp::Regex, "a|.*", true),
+        (MatchOp::Regex, ".*.*", true),
+        (MatchOp::Regex, ".+", false),
+        (MatchOp::Regex, "", false),
+        (MatchOp::Regex, "a|b", false),
+        (MatchOp::NotRegex, ".*", false),
+        (MatchOp::NotEqual, "a", false),
+    ] {
+        assert_eq!(Matcher::new(op, "a", pattern).unwrap().matches_all(), is_all, "{pattern}");
+    }
+}

@@ -1,21 +1,28 @@
 //! Labels of all series, and which series have which labels.
 //!
-//! A *pair* is a label name with a value; each is kept once, with its postings (the slots of its series, rising). A series
-//! is the list of its pairs in order of names: sixty bytes for fifteen labels. Texts and lists lie in large blocks.
+//! A *pair* is a label name with a value; each is kept once, with its postings (the slots of its series). A series is the list
+//! of its pairs in order of names: sixty bytes for fifteen labels. Texts and lists lie in large blocks.
 //!
 //! Series that are dead are here until they are purged ([`purge`]); those who look for series to read leave them out. What
 //! lookups hold between locks (slots, numbers of pairs) stays what it is until nobody can know of it.
 
 mod arena;
+mod listing;
+mod order;
 mod purge;
+mod slots;
 
-use arena::{Lists, Text, Texts};
-use hashbrown::HashTable;
-use model::{Labels, LabelsBuilder};
-pub(crate) use purge::{Purged, SLOTS_AT_ONCE};
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+use model::{Labels, LabelsBuilder};
+use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use arena::{Lists, Text, Texts};
+pub(crate) use purge::{Purged, SLOTS_AT_ONCE};
+pub(super) use slots::{Slots, Union};
 
 pub(crate) struct Index {
     names: Vec<Name>,
@@ -29,8 +36,12 @@ pub(crate) struct Index {
     /// Keys the hashes, so that nobody can fill one bucket on purpose. No result depends on it.
     seed: u64,
     lookup: Lookup,
-    /// Slots that no living series has, one bit for each.
-    dead: Vec<u64>,
+    /// Slots of series that are not purged.
+    all: RoaringBitmap,
+    /// Those of them that are dead.
+    dead: RoaringBitmap,
+    /// How often pairs were taken from a name.
+    thinned: u64,
     free_pairs: Vec<u32>,
     free_names: Vec<u32>,
 }
@@ -45,20 +56,15 @@ pub(crate) struct Lookup {
 
 pub(super) struct Name {
     text: Text,
-    /// Its pairs, in no order.
-    pub(super) pairs: Vec<u32>,
+    pairs: Vec<u32>,
+    /// So many of the pairs, from the first, are in order of their values; the others in that in which they came.
+    sorted: u32,
 }
 
 pub(super) struct Pair {
     name: u32,
     value: Text,
     pub(super) postings: Slots,
-}
-
-/// Rising slots. Many pairs belong to one series only.
-pub(super) enum Slots {
-    One(u32),
-    Many(Vec<u32>),
 }
 
 impl Index {
@@ -86,15 +92,13 @@ impl Index {
     /// Adds series that are not here yet, in the order of their slots.
     pub(crate) fn add(&mut self, series: &[(u32, Labels)]) {
         let mut lookup = std::mem::take(&mut self.lookup);
-        let mut late = Vec::new();
         for (slot, labels) in series {
-            self.add_one(*slot, labels, &mut lookup, &mut late);
+            self.add_one(*slot, labels, &mut lookup);
         }
         self.lookup = lookup;
-        self.add_late(late);
     }
 
-    fn add_one(&mut self, slot: u32, labels: &Labels, lookup: &mut Lookup, late: &mut Vec<(u32, u32)>) {
+    fn add_one(&mut self, slot: u32, labels: &Labels, lookup: &mut Lookup) {
         lookup.list.clear();
         for (place, (name, value)) in labels.iter().enumerate() {
             let guess = lookup.previous.get(place).copied();
@@ -105,36 +109,19 @@ impl Index {
                     self.intern_pair(name, value)
                 }
             };
-            let postings = &mut self.pairs[pair as usize].postings;
-            match postings.as_slice().last() {
-                // A slot that another series had: many lists have later ones.
-                Some(last) if *last > slot => late.push((pair, slot)),
-                _ => postings.push(slot),
-            }
+            self.pairs[pair as usize].postings.insert(slot);
             lookup.list.push(pair);
         }
         self.lists.set(slot, &lookup.list);
-        self.set_dead(slot, false);
+        self.all.insert(slot);
         let (hash, seed, lists) = (self.hash_list(&lookup.list), self.seed, &self.lists);
         self.slots.insert_unique(hash, slot, |slot| hash_list(lists.get(*slot), seed));
         std::mem::swap(&mut lookup.previous, &mut lookup.list);
     }
 
-    /// Merges slots into postings that have later ones, with one move per list: lists may be long, and these be many.
-    fn add_late(&mut self, mut late: Vec<(u32, u32)>) {
-        late.sort_unstable();
-        for run in late.chunk_by(|left, right| left.0 == right.0) {
-            self.pairs[run[0].0 as usize].postings.merge(run);
-        }
-    }
-
     pub(crate) fn labels(&self, slot: u32, builder: &mut LabelsBuilder) -> Labels {
-        builder.clear();
-        for pair in self.lists.get(slot) {
-            let (name, value) = self.pair_text(*pair);
-            builder.push(name, value);
-        }
-        builder.build().expect("they were a label set when they were added")
+        let labels = self.lists.get(slot).iter().map(|pair| self.pair_text(*pair));
+        builder.build_sorted(labels).expect("they were a label set when they were added")
     }
 
     /// Prometheus' order of label sets.
@@ -151,10 +138,6 @@ impl Index {
         self.lists.get(slot)
     }
 
-    pub(super) fn name(&self, name: &str) -> Option<&Name> {
-        self.name_id(name).map(|id| &self.names[id as usize])
-    }
-
     pub(super) fn name_of(&self, pair: u32) -> u32 {
         self.pairs[pair as usize].name
     }
@@ -169,7 +152,7 @@ impl Index {
     }
 
     pub(super) fn all_names(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().map(|name| self.texts.get(name.text))
+        self.names.iter().filter(|name| !name.pairs.is_empty()).map(|name| self.texts.get(name.text))
     }
 
     pub(super) fn pair(&self, name: &str, value: &str) -> Option<&Pair> {
@@ -191,23 +174,23 @@ impl Index {
 
     /// Whether this is the pair's number now. It is not when no series has the pair any more.
     fn is_pair(&self, pair: u32, name: &str, value: &str) -> bool {
-        !self.pairs[pair as usize].postings.as_slice().is_empty() && self.pair_text(pair) == (name, value)
+        !self.pairs[pair as usize].postings.is_empty() && self.pair_text(pair) == (name, value)
     }
 
-    fn pair_id(&self, name: u32, value: &str) -> Option<u32> {
+    pub(super) fn pair_id(&self, name: u32, value: &str) -> Option<u32> {
         let same = |id: &u32| self.pairs[*id as usize].name == name && self.value_of(*id) == value;
         self.pair_ids.find(hash_pair(name, value, self.seed), same).copied()
     }
 
     /// The name's number, which is likely that of a pair at the same place of another series.
     fn name_near(&self, guess: Option<u32>, name: &str) -> Option<u32> {
-        let guess = guess.filter(|pair| !self.pair_at(*pair).postings.as_slice().is_empty());
+        let guess = guess.filter(|pair| !self.pair_at(*pair).postings.is_empty());
         let guess = guess.map(|pair| self.name_of(pair)).filter(|id| self.name_text(*id) == name);
         guess.or_else(|| self.name_id(name))
     }
 
     fn add_name(&mut self, name: &str) -> u32 {
-        let added = Name { text: self.texts.push(name), pairs: Vec::new() };
+        let added = Name { text: self.texts.push(name), pairs: Vec::new(), sorted: 0 };
         let id = put(&mut self.names, &mut self.free_names, added);
         let (seed, names, texts) = (self.seed, &self.names, &self.texts);
         let hash = |id: &u32| xxh3_64_with_seed(texts.get(names[*id as usize].text).as_bytes(), seed);
@@ -232,6 +215,12 @@ impl Index {
         id
     }
 
+    /// Of texts and lists.
+    #[cfg(test)]
+    fn arena_bytes(&self) -> usize {
+        self.texts.bytes() + self.lists.bytes()
+    }
+
     fn hash_list(&self, list: &[u32]) -> u64 {
         hash_list(list, self.seed)
     }
@@ -249,7 +238,9 @@ impl Default for Index {
             slots: HashTable::new(),
             seed: RandomState::new().hash_one(0),
             lookup: Lookup::default(),
-            dead: Vec::new(),
+            all: RoaringBitmap::new(),
+            dead: RoaringBitmap::new(),
+            thinned: 0,
             free_pairs: Vec::new(),
             free_names: Vec::new(),
         }
@@ -264,71 +255,6 @@ fn put<T>(entries: &mut Vec<T>, free: &mut Vec<u32>, entry: T) -> u32 {
     }
     entries.push(entry);
     u32::try_from(entries.len() - 1).expect("fewer pairs than labels, which are far fewer than 2^32")
-}
-
-impl Slots {
-    const NONE: Self = Self::Many(Vec::new());
-
-    pub(super) fn as_slice(&self) -> &[u32] {
-        match self {
-            Self::One(slot) => std::slice::from_ref(slot),
-            Self::Many(slots) => slots,
-        }
-    }
-
-    fn push(&mut self, slot: u32) {
-        match self {
-            Self::One(first) => *self = Self::Many(vec![*first, slot]),
-            Self::Many(slots) if slots.is_empty() => *self = Self::One(slot),
-            Self::Many(slots) => {
-                // Fifteen of these per series: growing by a quarter wastes an eighth on average, doubling a third.
-                if slots.len() == slots.capacity() {
-                    slots.reserve_exact(slots.len() / 4 + 2);
-                }
-                slots.push(slot);
-            }
-        }
-    }
-
-    /// Merges the rising slots of `run`, whose first halves are of no interest here, into these.
-    fn merge(&mut self, run: &[(u32, u32)]) {
-        let mut slots = match std::mem::replace(self, Self::NONE) {
-            Self::One(slot) => vec![slot],
-            Self::Many(slots) => slots,
-        };
-        let mut left = slots.len();
-        slots.resize(left + run.len(), 0);
-        // From the end, so that everything moves once.
-        let mut rest = run;
-        for place in (0..slots.len()).rev() {
-            let Some(((_, next), before)) = rest.split_last() else { break };
-            if left > 0 && slots[left - 1] > *next {
-                slots[place] = slots[left - 1];
-                left -= 1;
-            } else {
-                slots[place] = *next;
-                rest = before;
-            }
-        }
-        *self = Self::Many(slots);
-    }
-
-    /// Leaves out the slots for which `is_gone` says so.
-    fn thin(&mut self, is_gone: impl Fn(u32) -> bool) {
-        match self {
-            Self::One(slot) if is_gone(*slot) => *self = Self::NONE,
-            Self::One(_) => {}
-            Self::Many(slots) => {
-                slots.retain(|slot| !is_gone(*slot));
-                match slots[..] {
-                    [] => *self = Self::NONE,
-                    [slot] => *self = Self::One(slot),
-                    _ if slots.len() < slots.capacity() / 2 => slots.shrink_to_fit(),
-                    _ => {}
-                }
-            }
-        }
-    }
 }
 
 fn hash_pair(name: u32, value: &str, seed: u64) -> u64 {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use model::{LabelsBuilder, Matcher};
+use roaring::RoaringBitmap;
 use storage::{QueryError, TimeRange};
 
 use super::{Chunk as MemChunk, Generation, matching};
@@ -37,9 +38,26 @@ impl HeadPart {
         self.ooo.as_ref().filter(|ooo| ooo.overlaps(range))
     }
 
-    /// Slots of the series that meet all matchers; `None` for all series.
-    fn slots(&self, matchers: &[Matcher]) -> Option<Vec<u32>> {
-        (!matchers.is_empty()).then(|| matching(&mut self.shared.head.index.read(), matchers))
+    /// Slots of the series that meet all matchers.
+    fn matching(&self, matchers: &[Matcher]) -> RoaringBitmap {
+        let by_prefix = |matcher: &&Matcher| matcher.prefix().is_some() && matcher.set_matches().is_none();
+        matchers.iter().filter(by_prefix).for_each(|matcher| self.order(matcher.name()));
+        matching(&mut self.shared.head.index.read(), matchers)
+    }
+
+    /// The same; `None` for all series.
+    fn narrowed(&self, matchers: &[Matcher]) -> Option<RoaringBitmap> {
+        (!matchers.is_empty()).then(|| self.matching(matchers))
+    }
+
+    /// Sees to it that most values of a name are in order, if there are many. Sorts without a lock.
+    fn order(&self, name: &str) {
+        let index = &self.shared.head.index;
+        let unsorted = index.read().unsorted(name);
+        if let Some(unsorted) = unsorted {
+            let sorted = unsorted.sort();
+            index.write().set_order(sorted);
+        }
     }
 }
 
@@ -49,23 +67,24 @@ impl Part for HeadPart {
     }
 
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError> {
-        let mut index = self.shared.head.index.read();
-        let mut slots = matching(&mut index, matchers);
-        slots.sort_unstable_by(|left, right| index.compare(*left, *right));
-        drop(index);
+        let mut slots: Vec<u32> = self.matching(matchers).into_iter().collect();
+        self.shared.head.index.read().sort_by_labels(&mut slots);
         let part = self.clone();
         let (slots, late) = (slots.into_iter(), self.late(range).cloned());
         Ok(Box::new(HeadSeries { part, slots, range, want, late, builder: LabelsBuilder::default() }))
     }
 
     fn label_names(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
-        let slots = self.slots(matchers);
-        Ok(self.shared.head.index.read().names_of(slots.as_deref()))
+        let slots = self.narrowed(matchers);
+        Ok(self.shared.head.index.read().names_of(slots.as_ref()))
     }
 
     fn label_values(&self, name: &str, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
-        let slots = self.slots(matchers);
-        Ok(self.shared.head.index.read().values_of(name, slots.as_deref()))
+        let slots = self.narrowed(matchers);
+        if slots.is_none() {
+            self.order(name);
+        }
+        Ok(self.shared.head.index.read().values_of(name, slots.as_ref()))
     }
 }
 

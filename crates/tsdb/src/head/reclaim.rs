@@ -89,14 +89,14 @@ impl Shared {
         if purged.slots.is_empty() {
             return;
         }
-        let gone = SlotSet::of(&purged.slots);
+        let gone = purged.slots.iter().copied().collect();
         let mut pairs = Vec::new();
         for some in purged.slots.chunks(SLOTS_AT_ONCE) {
             head.index.read().add_pairs_of(some, &mut pairs);
         }
         let mut rest = &pairs[..];
         while !rest.is_empty() {
-            rest = head.index.write().thin(rest, |slot| gone.has(slot), &mut purged);
+            rest = head.index.write().thin(rest, &gone, &mut purged);
         }
         let names = head.index.read().names_of_purged(&purged);
         for name in names {

@@ -42,6 +42,11 @@ impl Texts {
         &self.blocks[text.block as usize][text.start as usize..(text.start + text.length) as usize]
     }
 
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        self.blocks.iter().map(String::len).sum()
+    }
+
     pub(super) fn free(&mut self, text: Text) {
         if text.length > 0 {
             self.free.entry(text.length).or_default().push(text);
@@ -97,8 +102,9 @@ impl Lists {
         }
     }
 
-    pub(super) fn is_used(&self, slot: u32) -> bool {
-        self.places.get(slot as usize).is_some_and(|place| *place != NOBODY)
+    #[cfg(test)]
+    pub(super) fn bytes(&self) -> usize {
+        4 * self.blocks.iter().map(Vec::len).sum::<usize>() + 12 * self.places.len()
     }
 
     pub(super) fn free(&mut self, slot: u32) {

@@ -4,9 +4,10 @@
 //! nobody has from their tables. What lookups may still hold (slot, list, texts, numbers) is used again only after
 //! [`Index::free`].
 
+use roaring::RoaringBitmap;
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
-use super::{Index, hash_list, hash_pair};
+use super::{Index, Name, hash_list, hash_pair};
 
 /// What is left of purged series: of use to nobody but those who found it before.
 #[derive(Default, Debug)]
@@ -17,29 +18,30 @@ pub(crate) struct Purged {
 }
 
 impl Index {
+    /// Slots of all series that are not purged, dead or alive.
+    pub(crate) fn all(&self) -> &RoaringBitmap {
+        &self.all
+    }
+
+    /// Slots of those that are dead.
+    pub(crate) fn dead(&self) -> &RoaringBitmap {
+        &self.dead
+    }
+
     /// Whether a living series has the slot.
     #[inline]
     pub(crate) fn is_alive(&self, slot: u32) -> bool {
-        self.dead.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 0) && slot < self.len()
+        self.all.contains(slot) && !self.dead.contains(slot)
     }
 
+    /// Whether a series that is not purged is dead.
     pub(crate) fn set_dead(&mut self, slot: u32, is_dead: bool) {
-        let word = slot as usize / 64;
-        if word >= self.dead.len() {
-            // Slots between belong to nobody so far.
-            self.dead.resize(word + 1, u64::MAX);
-        }
-        let bit = 1 << (slot % 64);
+        debug_assert!(self.all.contains(slot), "only series die and come back");
         if is_dead {
-            self.dead[word] |= bit;
+            self.dead.insert(slot);
         } else {
-            self.dead[word] &= !bit;
+            self.dead.remove(slot);
         }
-    }
-
-    /// Whether the slot belongs to a series, be it dead.
-    pub(crate) fn is_used(&self, slot: u32) -> bool {
-        self.lists.is_used(slot)
     }
 
     /// The series cannot be found by its labels any more.
@@ -48,6 +50,8 @@ impl Index {
         if let Ok(entry) = self.slots.find_entry(hash, |other| *other == slot) {
             entry.remove();
         }
+        self.all.remove(slot);
+        self.dead.remove(slot);
     }
 
     /// Adds the pairs of these series to those that are there, each once.
@@ -57,22 +61,16 @@ impl Index {
         pairs.dedup();
     }
 
-    /// Takes the slots for which `is_gone` says so out of the postings of the first of these pairs; returns the others.
-    pub(crate) fn thin<'p>(
-        &mut self,
-        pairs: &'p [u32],
-        is_gone: impl Fn(u32) -> bool,
-        purged: &mut Purged,
-    ) -> &'p [u32] {
+    /// Takes slots that are gone out of the postings of the first of these pairs; returns the others.
+    pub(crate) fn thin<'p>(&mut self, pairs: &'p [u32], gone: &RoaringBitmap, purged: &mut Purged) -> &'p [u32] {
         let mut looked_at = 0;
         for (done, pair) in pairs.iter().enumerate() {
             let postings = &mut self.pairs[*pair as usize].postings;
-            looked_at += postings.as_slice().len() + 1;
+            looked_at += postings.len() + 1;
             if looked_at > POSTINGS_AT_ONCE && done > 0 {
                 return &pairs[done..];
             }
-            postings.thin(&is_gone);
-            if postings.as_slice().is_empty() {
+            if postings.remove(gone) {
                 self.unlink_pair(*pair);
                 purged.pairs.push(*pair);
             }
@@ -97,9 +95,11 @@ impl Index {
 
     /// Takes the pairs that nobody has from their name, and the name, if it has no others, from its table.
     pub(crate) fn thin_name(&mut self, name: u32, purged: &mut Purged) {
-        let pairs = &self.pairs;
-        let of_name = &mut self.names[name as usize].pairs;
-        of_name.retain(|pair| !pairs[*pair as usize].postings.as_slice().is_empty());
+        let is_gone = |pair: &u32| self.pairs[*pair as usize].postings.is_empty();
+        let Name { pairs: of_name, sorted, .. } = &mut self.names[name as usize];
+        *sorted -= of_name[..*sorted as usize].iter().filter(|pair| is_gone(pair)).count() as u32;
+        of_name.retain(|pair| !is_gone(pair));
+        self.thinned += 1;
         if of_name.len() < of_name.capacity() / 2 {
             of_name.shrink_to_fit();
         }
@@ -135,4 +135,4 @@ fn some(numbers: &mut Vec<u32>) -> Vec<u32> {
 
 /// Between two offers to let others to the index.
 pub(crate) const SLOTS_AT_ONCE: usize = 1024;
-const POSTINGS_AT_ONCE: usize = 1 << 20;
+const POSTINGS_AT_ONCE: u64 = 1 << 20;

@@ -1,0 +1,255 @@
+//! What queries cost inside the database: matching labels, listing names and values, walking series and samples; of a head
+//! and of a block with the same series.
+//!
+//! `cargo bench -p tsdb --bench select [-- SERIES SCRAPES]`. 15 labels a series, a sample each 15 s, one thread. The best of many runs: others use
+//! the machine, too.
+#![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
+#![expect(clippy::disallowed_methods, reason = "real time is what is measured")]
+
+use std::future::Future;
+use std::path::Path;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+
+use environment::{Disk, UnixTime};
+use model::{Labels, MatchOp, Matcher, TimestampMs};
+use storage::{Batch, Querier, Queryable as _, SelectHints, Storage as _, TimeRange};
+use testkit::{ManualClock, MemoryDisk};
+use tsdb::{BlockChunk, BlockWriter, Db, Engine, Origin, Settings};
+use tsdb_format::block::Ulid;
+use tsdb_format::chunk::{ChunkEncoding, XorChunk};
+
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() {
+    let mut numbers = std::env::args().filter_map(|argument| argument.parse::<usize>().ok());
+    let series = numbers.next().unwrap_or(100_000);
+    let scrapes = numbers.next().unwrap_or(40);
+    let series: Vec<Labels> = (0..series).map(labels).collect();
+    for (kind, disk) in [("head", MemoryDisk::new()), ("block", MemoryDisk::new())] {
+        let clock = ManualClock::new(UnixTime::from_secs(START_MS / 1000));
+        let directory = Path::new("w");
+        disk.create_directory(directory).unwrap();
+        if kind == "block" {
+            write_block(&disk, directory, &series, scrapes);
+        }
+        let engine = Engine::manual(Arc::new(disk), Arc::new(clock));
+        let db = Db::open(&engine, directory, Settings::default()).unwrap();
+        db.wait_ready().unwrap();
+        if kind == "head" {
+            (0..scrapes).for_each(|scrape| append(&engine, &db, &series, scrape));
+        }
+        let run = Run { db, name: format!("select/{kind}_{}_series_x_{scrapes}", series.len()), scrapes };
+        run.texts();
+        run.labels();
+        run.samples();
+    }
+}
+
+struct Run {
+    db: Arc<Db>,
+    name: String,
+    scrapes: usize,
+}
+
+impl Run {
+    fn texts(&self) {
+        let querier = self.db.querier(TimeRange::ALL);
+        let one = [Matcher::equal("__name__", "node_subsystem_7_operations_total")];
+        self.time("label_names", || ready(querier.label_names(&[], 0)).unwrap().len());
+        self.time("label_names_of_a_metric", || ready(querier.label_names(&one, 0)).unwrap().len());
+        for name in ["job", "__name__", "pod"] {
+            self.time(&format!("label_values_{name}"), || ready(querier.label_values(name, &[], 0)).unwrap().len());
+        }
+        self.time("label_values_pod_of_a_metric", || ready(querier.label_values("pod", &one, 0)).unwrap().len());
+        self.time("series_of_a_metric", || self.walk(&*querier, &one, SelectHints::series_only(TimeRange::ALL)).0);
+    }
+
+    /// Selections of labels alone: matching, sorting, and the labels of what is found.
+    fn labels(&self) {
+        use MatchOp::{Equal, NotEqual, NotRegex, Regex};
+        let querier = self.db.querier(TimeRange::ALL);
+        type Row = (&'static str, &'static [(&'static str, MatchOp, &'static str)]);
+        let rows: &[Row] = &[
+            (
+                "equal_3",
+                &[
+                    ("__name__", Equal, "node_subsystem_7_operations_total"),
+                    ("job", Equal, "node-exporter"),
+                    ("cpu", Equal, "1"),
+                ],
+            ),
+            (
+                "one_series",
+                &[
+                    ("__name__", Equal, "node_subsystem_7_operations_total"),
+                    ("host", Equal, "host-3.example.internal"),
+                    ("cpu", Equal, "1"),
+                ],
+            ),
+            (
+                "alternation",
+                &[("__name__", Regex, "node_subsystem_7_operations_total|node_subsystem_9_operations_total|none")],
+            ),
+            ("prefix", &[("__name__", Regex, "node_subsystem_11.*")]),
+            ("prefix_of_many_values", &[("pod", Regex, "node-exporter-3c.*")]),
+            ("contains", &[("pod", Regex, ".*3c6e.*")]),
+            ("automaton", &[("pod", Regex, "node-exporter-[0-9]c[a-f].*e")]),
+            (
+                "not_regex",
+                &[("__name__", Equal, "node_subsystem_7_operations_total"), ("pod", NotRegex, "node-exporter-[0-7].*")],
+            ),
+            ("not_equal", &[("__name__", Equal, "node_subsystem_7_operations_total"), ("mode", NotEqual, "user")]),
+            ("nothing", &[("__name__", Equal, "none")]),
+            ("all", &[("__name__", Regex, ".+")]),
+        ];
+        for (name, matchers) in rows {
+            let matchers: Vec<_> =
+                matchers.iter().map(|(name, op, value)| Matcher::new(*op, name, value).unwrap()).collect();
+            let hints = SelectHints::series_only(TimeRange::ALL);
+            self.time(&format!("labels_{name}"), || self.walk(&*querier, &matchers, hints.clone()).0);
+        }
+    }
+
+    fn samples(&self) {
+        let metric = [Matcher::equal("__name__", "node_subsystem_7_operations_total")];
+        let all = [Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap()];
+        let end = TimestampMs(START_MS + self.scrapes as i64 * STEP_MS);
+        let instant = TimeRange { start: end.plus(-300_000), end };
+        for (name, matchers, range) in [
+            ("instant_of_a_metric", &metric[..], instant),
+            ("instant_of_all", &all[..], instant),
+            ("range_of_a_metric", &metric[..], TimeRange::ALL),
+            ("range_of_all", &all[..], TimeRange::ALL),
+        ] {
+            let querier = self.db.querier(range);
+            let hints = SelectHints::samples(range);
+            let (series, samples) = self.walk(&*querier, matchers, hints.clone());
+            let time = self.time(name, || self.walk(&*querier, matchers, hints.clone()).0);
+            let nanos = time.as_nanos() as f64;
+            println!("  {:.0} ns a series, {:.1} ns a sample", nanos / series as f64, nanos / samples as f64);
+        }
+    }
+
+    /// Series and samples of a selection, all of them looked at.
+    fn walk(&self, querier: &dyn Querier, matchers: &[Matcher], hints: SelectHints) -> (usize, usize) {
+        let labels_only = hints.series_only;
+        let mut set = ready(querier.select(matchers, hints)).unwrap();
+        let (mut series, mut samples, mut batch, mut sum) = (0, 0, Batch::default(), 0.0);
+        while let Some(mut one) = set.next().unwrap() {
+            series += 1;
+            while !labels_only && one.samples.next_batch(&mut batch).unwrap() {
+                samples += batch.len();
+                sum += batch.floats.iter().sum::<f64>();
+            }
+        }
+        std::hint::black_box(sum);
+        (series, samples)
+    }
+
+    fn time(&self, what: &str, mut act: impl FnMut() -> usize) -> Duration {
+        let (mut best, begin, mut runs, mut found) = (Duration::MAX, Instant::now(), 0, 0);
+        while runs < 3 || (begin.elapsed() < Duration::from_millis(400) && runs < 2000) {
+            let start = Instant::now();
+            found = std::hint::black_box(act());
+            best = best.min(start.elapsed());
+            runs += 1;
+        }
+        println!("{}/{what}: {:.3} ms ({found})", self.name, best.as_secs_f64() * 1e3);
+        best
+    }
+}
+
+fn labels(number: usize) -> Labels {
+    let (target, metric) = (number / 500, number % 500);
+    let labels = Labels::from_pairs([
+        ("__name__", format!("node_subsystem_{}_operations_total", metric / 4)),
+        ("cluster", "production-west-europe".into()),
+        ("container", "node-exporter".into()),
+        ("cpu", format!("{}", metric % 4)),
+        ("endpoint", "metrics".into()),
+        ("environment", "production".into()),
+        ("host", format!("host-{target}.example.internal")),
+        ("instance", format!("10.1.{}.{}:9100", target / 250, target % 250)),
+        ("job", "node-exporter".into()),
+        ("mode", ["user", "system", "idle", "iowait"][metric % 4].into()),
+        ("namespace", "monitoring".into()),
+        // Every series its own, so that a label has as many values as there are series.
+        ("pod", format!("node-exporter-{:08x}", number.wrapping_mul(2_654_435_761) as u32)),
+        ("region", "westeurope".into()),
+        ("service", "node-exporter".into()),
+        ("team", "platform".into()),
+    ]);
+    labels.unwrap()
+}
+
+fn value(number: usize, scrape: usize) -> f64 {
+    match number % 4 {
+        0 | 1 => (scrape * 150 + (scrape * number) % 37) as f64,
+        2 => 1.0,
+        _ => ((scrape * 7919 + number) % 1000) as f64 / 10.0,
+    }
+}
+
+fn append(engine: &Engine, db: &Db, series: &[Labels], scrape: usize) {
+    let at = TimestampMs(START_MS + scrape as i64 * STEP_MS);
+    for (request, some) in series.chunks(2000).enumerate() {
+        let mut appender = db.appender(at);
+        for (number, labels) in some.iter().enumerate() {
+            let key = labels.as_packed();
+            let series = appender.resolve(key).unwrap_or_else(|| appender.series(Some(key), labels).unwrap());
+            appender.append(series, at, value(request * 2000 + number, scrape)).unwrap();
+        }
+        let mut committing = pin!(appender.commit());
+        let committed = loop {
+            match committing.as_mut().poll(&mut Context::from_waker(Waker::noop())) {
+                Poll::Ready(committed) => break committed.unwrap(),
+                Poll::Pending => assert!(engine.run_pending()),
+            }
+        };
+        assert_eq!(committed.samples as usize, some.len());
+    }
+}
+
+fn write_block(disk: &MemoryDisk, directory: &Path, series: &[Labels], scrapes: usize) {
+    let disk: Arc<dyn Disk> = Arc::new(disk.clone());
+    let mut writer = BlockWriter::create(&disk, directory, Ulid::new(1, 0)).unwrap();
+    let mut order: Vec<usize> = (0..series.len()).collect();
+    order.sort_by(|left, right| series[*left].cmp(&series[*right]));
+    for number in order {
+        let times: Vec<usize> = (0..scrapes).collect();
+        let chunks = times.chunks(120).map(|times| {
+            let sample = |scrape: usize| (TimestampMs(START_MS + scrape as i64 * STEP_MS), value(number, scrape));
+            let first = sample(times[0]);
+            let mut chunk = XorChunk::new(first.0, first.1);
+            times[1..].iter().map(|scrape| sample(*scrape)).for_each(|(at, value)| chunk.push(at, value));
+            chunk
+        });
+        let chunks: Vec<XorChunk> = chunks.collect();
+        let chunks: Vec<BlockChunk<'_>> = chunks
+            .iter()
+            .map(|chunk| BlockChunk {
+                start: chunk.start(),
+                end: chunk.newest().0,
+                encoding: ChunkEncoding::Xor,
+                data: chunk.data(),
+            })
+            .collect();
+        writer.push(&series[number], &chunks).unwrap();
+    }
+    writer.finish(Origin::new_samples(), START_MS..START_MS + scrapes as i64 * STEP_MS).unwrap();
+}
+
+/// The outcome of a future that never waits here: the log has been read, and blocks are near.
+fn ready<T>(future: impl Future<Output = T>) -> T {
+    match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
+        Poll::Ready(value) => value,
+        Poll::Pending => unreachable!("nothing to wait for"),
+    }
+}
+
+const START_MS: i64 = 1_700_006_400_000;
+const STEP_MS: i64 = 15_000;
