@@ -29,7 +29,7 @@ use crate::stats::Stats;
 /// Owns its directory: a lock in it keeps others out until [`Db::close`], or until it is dropped. What is to be done for it is
 /// done by its engine's threads.
 pub struct Db {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     engine: Arc<Engine>,
     /// `None` once it is closed.
     lock: Mutex<Option<Box<dyn DiskLock>>>,

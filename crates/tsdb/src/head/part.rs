@@ -25,7 +25,8 @@ impl HeadPart {
     /// What is in memory from now on. Must be made before the list of blocks is looked at: samples move from here to
     /// there.
     pub(crate) fn new(shared: &Arc<Shared>) -> Self {
-        Self { ooo: Some(shared.ooo.view()), ..Self::in_order(shared) }
+        let part = Self::in_order(shared);
+        Self { ooo: Some(shared.ooo.view()), ..part }
     }
 
     /// The same without samples out of order.

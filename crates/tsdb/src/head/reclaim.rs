@@ -48,7 +48,8 @@ impl Shared {
     /// Called under the lock of maintenance.
     pub(crate) fn reclaim(&self) {
         let head = &self.head;
-        for _ in 0..head.slots.lock().deaths() {
+        let deaths = head.slots.lock().deaths();
+        for _ in 0..deaths {
             let Some((era, slots)) = head.slots.lock().next_dead(|era| head.is_over(era)) else { break };
             let (named, slots): (Vec<_>, Vec<_>) = {
                 let exemplars = head.exemplars.lock();
@@ -156,3 +157,6 @@ impl SlotSet {
         self.0.get(slot as usize / 64).is_some_and(|word| word >> (slot % 64) & 1 == 1)
     }
 }
+
+#[cfg(test)]
+mod tests;
