@@ -78,7 +78,9 @@ fn run_export(world: &World, arguments: &Export, out: &mut dyn Write) -> anyhow:
 fn open(world: &World, directory: &std::path::Path, selection: &Selection) -> anyhow::Result<Offline> {
     let logs = if selection.blocks_only { Logs::Leave } else { Logs::Read };
     match Offline::open(&world.disk, &world.clock, directory, logs) {
-        Err(error @ OfflineError::InUse(_)) => Err(error).context("samples that are in no block yet are being written; --blocks-only leaves them out"),
+        Err(error @ OfflineError::InUse(_)) => {
+            Err(error).context("samples that are in no block yet are being written; --blocks-only leaves them out")
+        }
         opened => Ok(opened?),
     }
 }
@@ -89,7 +91,13 @@ fn tell_damage(offline: &Offline) -> ExitCode {
         note(&format!("left out {}: {reason}", path.display()));
     }
     for damage in &offline.recovery().damage {
-        note(&format!("left out {} bytes at {} of {}: {}", damage.bytes, damage.offset, damage.file.display(), damage.what));
+        note(&format!(
+            "left out {} bytes at {} of {}: {}",
+            damage.bytes,
+            damage.offset,
+            damage.file.display(),
+            damage.what
+        ));
     }
     if offline.left_out() > 0 {
         note(&format!("left out {} damaged chunks or series; `remora tsdb verify` says where", offline.left_out()));

@@ -71,7 +71,11 @@ fn write_series(labels: &Labels, out: &mut String) {
         if !std::mem::take(&mut first) {
             out.push(',');
         }
-        if is_plain(name) { out.push_str(name) } else { write_escaped(name, out) }
+        if is_plain(name) {
+            out.push_str(name)
+        } else {
+            write_escaped(name, out)
+        }
         out.push('=');
         write_escaped(value, out);
     }

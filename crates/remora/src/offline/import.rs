@@ -23,7 +23,12 @@ pub(super) fn run(world: &World, arguments: &Import) -> anyhow::Result<ExitCode>
     let mut code = ExitCode::SUCCESS;
     if let Some(from) = &arguments.prometheus {
         let imported = import_directory(&mut importer, &world.clock, from, &bars)?;
-        note(&format!("{} blocks copied, with {} samples; {} were here", imported.copied.len(), imported.samples, imported.known));
+        note(&format!(
+            "{} blocks copied, with {} samples; {} were here",
+            imported.copied.len(),
+            imported.samples,
+            imported.known
+        ));
         for finding in &imported.damaged {
             note(&format!("left out, damaged: {}: {}", finding.file.display(), finding.what));
             code = ExitCode::FAILURE;
@@ -45,7 +50,10 @@ pub(super) fn run(world: &World, arguments: &Import) -> anyhow::Result<ExitCode>
         report.conflicts
     ));
     if report.expired > 0 {
-        note(&format!("{} samples are older than the default retention: set a longer one, or they will be removed", report.expired));
+        note(&format!(
+            "{} samples are older than the default retention: set a longer one, or they will be removed",
+            report.expired
+        ));
     }
     Ok(code)
 }

@@ -65,6 +65,15 @@ fn table(found: &[FoundBlock], human_readable: bool) -> Table {
 
 /// Those of promtool, and what is of interest beside.
 const COLUMNS: [&str; 11] = [
-    "BLOCK ULID", "MIN TIME", "MAX TIME", "DURATION", "NUM SAMPLES", "NUM CHUNKS", "NUM SERIES", "SIZE", "LEVEL",
-    "TOMBSTONES", "HINTS",
+    "BLOCK ULID",
+    "MIN TIME",
+    "MAX TIME",
+    "DURATION",
+    "NUM SAMPLES",
+    "NUM CHUNKS",
+    "NUM SERIES",
+    "SIZE",
+    "LEVEL",
+    "TOMBSTONES",
+    "HINTS",
 ];

@@ -34,8 +34,10 @@ fn find(data: &std::path::Path, name: &str) -> anyhow::Result<AccountId> {
     runtime.block_on(async {
         let opened = Store::open(&file, Arc::new(HostClock::new()), Arc::new(HostRng), StoreSettings::default()).await;
         let store = opened.with_context(|| {
-            format!("cannot look up the workspace {name:?}; beside a running service name it by its accountId, which \
-                     `remora workspace show {name}` prints")
+            format!(
+                "cannot look up the workspace {name:?}; beside a running service name it by its accountId, which \
+                     `remora workspace show {name}` prints"
+            )
         })?;
         let found = store.catalog().snapshot().workspace(name).map(|workspace| workspace.account_id);
         store.close().await;

@@ -65,7 +65,8 @@ pub(super) fn write_quoted(text: &str, out: &mut String) {
 
 /// Milliseconds as a date.
 pub(super) fn date(ms: i64) -> String {
-    Timestamp::from_millisecond(ms).map_or_else(|_| ms.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
+    Timestamp::from_millisecond(ms)
+        .map_or_else(|_| ms.to_string(), |time| time.strftime("%Y-%m-%d %H:%M:%S").to_string())
 }
 
 /// Bytes with a unit.

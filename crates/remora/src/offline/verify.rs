@@ -48,9 +48,7 @@ fn tell(verified: &Verified, out: &mut dyn Write) -> std::io::Result<()> {
 }
 
 fn as_json(verified: &Verified) -> serde_json::Value {
-    let finding = |finding: &Finding| {
-        json!({ "file": finding.file.display().to_string(), "offset": finding.offset, "what": finding.what })
-    };
+    let finding = |finding: &Finding| json!({ "file": finding.file.display().to_string(), "offset": finding.offset, "what": finding.what });
     json!({
         "blocks": verified.blocks,
         "series": verified.series,

@@ -59,7 +59,7 @@ impl Offline {
         if found.is_empty() && !has_log {
             return Err(OfflineError::NoDatabase(directory.to_path_buf()));
         }
-        let lock = if logs == Logs::Read { lock(&**disk, directory)? } else { None };
+        let lock = if logs == Logs::Read { lock_to_read(&**disk, directory)? } else { None };
         let set = Blocks::without_any(Arc::clone(disk), directory);
         let (mut blocks, mut unreadable) = (Vec::new(), Vec::new());
         for one in found {
@@ -179,6 +179,14 @@ fn replay(shared: &Arc<Shared>, clock: &dyn Clock) -> Result<Recovery, crate::Op
         mend: Mend::No,
     };
     Ok(replaying.run()?.recovery)
+}
+
+/// Takes the lock of a database if it has one: whoever has it open has made it.
+fn lock_to_read(disk: &dyn Disk, directory: &Path) -> Result<Option<Box<dyn DiskLock>>, OfflineError> {
+    match disk.open_read(&directory.join("lock")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        _ => lock(disk, directory),
+    }
 }
 
 /// Takes the lock of a database. On a disk that takes no writes nobody can have it open.
