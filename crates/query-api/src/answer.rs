@@ -39,6 +39,15 @@ pub(crate) fn label_sets(sets: &[Labels], truncated: bool) -> Vec<u8> {
     out
 }
 
+/// A success whose data are a name.
+pub(crate) fn name(name: &str) -> Vec<u8> {
+    let mut out = begin_success();
+    out.extend_from_slice(b"{\"name\":");
+    json::write_string(&mut out, name);
+    out.extend_from_slice(b"}}");
+    out
+}
+
 /// `{"status":"error",…}`.
 pub(crate) fn error(error_type: &str, text: &str) -> Vec<u8> {
     let mut out = Vec::from(&b"{\"status\":\"error\",\"errorType\":"[..]);

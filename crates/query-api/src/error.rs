@@ -7,7 +7,7 @@ use http_serving::{AzureError, Body, Peer, PrincipalForLog, Response, status_of,
 use model::{ErrorKind, Kinded};
 use promql::EvalError;
 use promql_syntax::ParseError;
-use storage::{NoStorage, QueryError};
+use storage::{AdministerError, NoStorage, QueryError};
 
 use crate::answer;
 use crate::params::ParamError;
@@ -25,7 +25,21 @@ pub(crate) enum ApiError {
         principal: String,
         /// Whether several workspaces were named; which of them is not said.
         several: bool,
+        /// Whether it was asked to read, and nothing else.
+        reads: bool,
     },
+    /// Several workspaces where only one can be.
+    #[error("{named} workspaces are named; this call takes one")]
+    OneWorkspace { named: usize },
+    /// The storage has no such thing.
+    #[error("the storage of this workspace can neither delete nor copy samples")]
+    NotAdministered,
+    /// Deleting or copying.
+    #[error(transparent)]
+    Administer(#[from] AdministerError),
+    /// Nobody would know who did it.
+    #[error("nothing was done, since the audit log could not be written: {0}")]
+    Unaudited(String),
     /// More workspaces than a call may name.
     #[error("{named} workspaces are named; a call may name {WORKSPACES_MAX}")]
     TooManyWorkspaces { named: usize },
@@ -79,7 +93,10 @@ impl Kinded for ApiError {
             Self::Forbidden { .. } | Self::NoPublicAccess(_) => ErrorKind::Forbidden,
             Self::NoWorkspace(_) | Self::NoEndpoint(_) => ErrorKind::NotFound,
             Self::Method(_) => ErrorKind::MethodNotAllowed,
-            Self::TooManyWorkspaces { .. } => ErrorKind::Invalid,
+            Self::TooManyWorkspaces { .. } | Self::OneWorkspace { .. } => ErrorKind::Invalid,
+            Self::NotAdministered => ErrorKind::NotFound,
+            Self::Administer(error) => error.kind(),
+            Self::Unaudited(_) => ErrorKind::Unavailable,
             Self::Param(_) | Self::Parse { .. } | Self::Times { .. } | Self::Form(_) => ErrorKind::Invalid,
             Self::Eval(error) => error.kind(),
             Self::Storage(error) => error.kind(),
@@ -95,10 +112,11 @@ impl ApiError {
         let azure = |code| AzureError::new(self.kind(), code, self.to_string());
         match self {
             Self::Token(refused) => token_refused(refused, peer, authorization_uri),
-            Self::Forbidden { principal, several } => {
-                let reason = match several {
-                    false => "User does not have access to read metrics for this resource",
-                    true => {
+            Self::Forbidden { principal, several, reads } => {
+                let reason = match (several, reads) {
+                    (_, false) => "User does not have access to delete or copy metrics of this resource",
+                    (false, true) => "User does not have access to read metrics for this resource",
+                    (true, true) => {
                         "User does not have access to read metrics for all of these resources, or one does not exist"
                     }
                 };
@@ -148,7 +166,7 @@ mod tests {
         let address = ([127, 0, 0, 1], 1).into();
         let request_id = RequestId(uuid::Uuid::nil());
         let peer = Peer { addr: address, local_addr: address, tls: false, request_id };
-        let error = ApiError::Forbidden { principal: "6f4c0ae8".to_owned(), several: false };
+        let error = ApiError::Forbidden { principal: "6f4c0ae8".to_owned(), several: false, reads: true };
         let response = error.response(&peer, "https://authority/tenant");
         assert_eq!(response.status(), StatusCode::FORBIDDEN);
         assert_eq!(response.headers()["x-ms-error-code"], "InsufficientAccessError");

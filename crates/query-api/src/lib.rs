@@ -7,8 +7,10 @@
 //! Over several workspaces a series that more than one has is one series, its samples merged by time; where they differ at
 //! one time, the workspace that was named first counts. With the parameter `workspace_label=true` (or the name of a label)
 //! each series carries the handle of its workspace instead, and a label of that name of its own is shown as `exported_…`.
+//! Deleting samples and snapshots ([`administration`]) are of one workspace, and ask for another right.
 //! Not here: the language (`promql-syntax`, `promql`), samples (`storage`).
 
+mod administration;
 mod answer;
 mod error;
 mod evaluation;
@@ -23,7 +25,7 @@ mod scope;
 use std::sync::Arc;
 use std::time::Duration;
 
-use access::{Policies, Verifier};
+use access::{Policies, Principal, READ_METRICS, Verifier};
 use catalog::Catalog;
 use environment::Clock;
 use http::header::{ALLOW, CONTENT_TYPE};
@@ -35,11 +37,14 @@ use promql::Engine;
 use storage::{Queryable, Workspaces};
 use tokio::sync::Semaphore;
 
+use crate::administration::ADMINISTERING_MAX;
 use crate::error::{ApiError, json_response};
 use crate::metrics::Metrics;
 use crate::params::Params;
 use crate::route::{Endpoint, Route};
 use crate::scope::Scope;
+
+pub use crate::administration::{ADMINISTER, Audit};
 
 /// What the query API works with; shared with other edges.
 #[derive(Clone)]
@@ -52,6 +57,8 @@ pub struct Parts {
     pub policies: Arc<Policies>,
     /// Where samples are.
     pub workspaces: Arc<dyn Workspaces>,
+    /// Where it is written down who deleted what.
+    pub audit: Arc<dyn Audit>,
     /// Time.
     pub clock: Arc<dyn Clock>,
 }
@@ -94,6 +101,7 @@ pub struct QueryApi {
     slots: Arc<Semaphore>,
     /// Those that run and those that wait.
     admitted: Arc<Semaphore>,
+    administering: Arc<Semaphore>,
     metrics: Metrics,
 }
 
@@ -102,7 +110,8 @@ impl QueryApi {
     pub fn new(parts: Parts, settings: Settings, engine: Engine) -> Self {
         let slots = Arc::new(Semaphore::new(settings.concurrency));
         let admitted = Arc::new(Semaphore::new(settings.concurrency + settings.waiting_max));
-        Self { parts, settings, engine: Arc::new(engine), slots, admitted, metrics: Metrics::new() }
+        let administering = Arc::new(Semaphore::new(ADMINISTERING_MAX));
+        Self { parts, settings, engine: Arc::new(engine), slots, admitted, administering, metrics: Metrics::new() }
     }
 
     /// Whether a path belongs to this API, whatever the host.
@@ -130,10 +139,11 @@ impl QueryApi {
             None => Route { workspaces: String::new(), endpoint: Endpoint::Unknown },
         });
         let endpoint = route.endpoint.name();
-        let response = match self.answer(request, route).await {
+        let allowed = if route.endpoint.is_administration() { "POST, PUT" } else { "GET, POST" };
+        let response = match self.answer(request, route, &peer).await {
             Ok(response) => response,
             Err(error @ ApiError::Method(_)) => {
-                with_header(error.response(&peer, &self.settings.authorization_uri), ALLOW, "GET, POST")
+                with_header(error.response(&peer, &self.settings.authorization_uri), ALLOW, allowed)
             }
             Err(error) => error.response(&peer, &self.settings.authorization_uri),
         };
@@ -141,26 +151,30 @@ impl QueryApi {
         response
     }
 
-    async fn answer(&self, request: Request, route: Route) -> Result<Response, ApiError> {
+    async fn answer(&self, request: Request, route: Route, peer: &Peer) -> Result<Response, ApiError> {
         let (scope, principal) = self.admit(request.headers(), &route).await?;
         if route.endpoint == Endpoint::Unknown {
             return Err(ApiError::NoEndpoint(request.uri().path().to_owned()));
         }
-        let params = read_params(request, &route.endpoint).await?;
-        let view = scope.view(&self.parts, &params).await?;
-        let body = self.call(&route.endpoint, &params, view).await?;
-        let mut response = json_response(StatusCode::OK, body);
-        response.extensions_mut().insert(principal);
+        let mut response = if route.endpoint.is_administration() {
+            self.administer(&route.endpoint, request, &scope, &principal, peer).await?
+        } else {
+            let params = read_params(request, &route.endpoint).await?;
+            let view = scope.view(&self.parts, &params).await?;
+            json_response(StatusCode::OK, self.call(&route.endpoint, &params, view).await?)
+        };
+        response.extensions_mut().insert(PrincipalForLog(principal.object_id.as_str().into()));
         Ok(response)
     }
 
     /// Who asks, and whether they may.
-    async fn admit(&self, headers: &HeaderMap, route: &Route) -> Result<(Scope, PrincipalForLog), ApiError> {
+    async fn admit(&self, headers: &HeaderMap, route: &Route) -> Result<(Scope, Arc<Principal>), ApiError> {
         let verified = authenticate(headers, &self.parts.verifier, &self.settings.audiences).await;
         let principal = verified.map_err(ApiError::Token)?;
         let snapshot = self.parts.catalog.snapshot();
-        let scope = Scope::new(&self.parts, &snapshot, &route.workspaces, &principal)?;
-        Ok((scope, PrincipalForLog(principal.object_id.as_str().into())))
+        let action = if route.endpoint.is_administration() { ADMINISTER } else { READ_METRICS };
+        let scope = Scope::new(&self.parts, &snapshot, &route.workspaces, &principal, action)?;
+        Ok((scope, principal))
     }
 
     /// The handle that the host of a request stands for.
@@ -179,7 +193,9 @@ impl QueryApi {
             Endpoint::Series => listing::series(params, &*view).await,
             Endpoint::Labels => listing::label_names(params, &*view).await,
             Endpoint::LabelValues(name) => listing::label_values(name, params, &*view).await,
-            Endpoint::Unknown => Err(ApiError::NoEndpoint(String::new())),
+            Endpoint::DeleteSeries | Endpoint::CleanTombstones | Endpoint::Snapshot | Endpoint::Unknown => {
+                Err(ApiError::NoEndpoint(String::new()))
+            }
         }
     }
 
@@ -191,8 +207,8 @@ impl QueryApi {
 async fn read_params(request: Request, endpoint: &Endpoint) -> Result<Params, ApiError> {
     let (head, mut body) = request.into_parts();
     let form = match head.method {
-        Method::GET => Default::default(),
-        Method::POST if endpoint.takes_post() => {
+        Method::GET if !endpoint.is_administration() => Default::default(),
+        Method::POST | Method::PUT if endpoint.takes_form(&head.method) => {
             let read = read_body(&mut body, FORM_BYTES_MAX, FORM_TIMEOUT).await;
             let bytes = read.map_err(|error| ApiError::Form(error.to_string()))?;
             let content_type = head.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");

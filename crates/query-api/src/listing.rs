@@ -77,7 +77,7 @@ fn selectors_or_all(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
     Ok(if selectors.is_empty() { vec![Vec::new()] } else { selectors })
 }
 
-fn selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
+pub(crate) fn selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
     let parse = |text| {
         let parsed = parse_metric_selector(text);
         let matchers = parsed.map_err(|source| ApiError::Parse { parameter: "match[]", source })?;
@@ -90,7 +90,7 @@ fn selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
     params.all("match[]").map(parse).collect()
 }
 
-fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
+pub(crate) fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
     let start = params.time("start", TimestampMs::MIN)?;
     let end = params.time("end", TimestampMs::MAX)?;
     if end < start {

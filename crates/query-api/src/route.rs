@@ -1,5 +1,6 @@
 //! Paths of the query API.
 
+use http::Method;
 use percent_encoding::percent_decode_str;
 
 /// What is asked, of which workspaces.
@@ -19,6 +20,9 @@ pub(crate) enum Endpoint {
     Labels,
     /// Values of the label of this name.
     LabelValues(String),
+    DeleteSeries,
+    CleanTombstones,
+    Snapshot,
     /// Nothing that is served.
     Unknown,
 }
@@ -55,6 +59,9 @@ impl Endpoint {
             ["api", "v1", "series"] => Self::Series,
             ["api", "v1", "labels"] => Self::Labels,
             ["api", "v1", "label", name, "values"] => Self::LabelValues(unescape(name)),
+            ["api", "v1", "admin", "tsdb", "delete_series"] => Self::DeleteSeries,
+            ["api", "v1", "admin", "tsdb", "clean_tombstones"] => Self::CleanTombstones,
+            ["api", "v1", "admin", "tsdb", "snapshot"] => Self::Snapshot,
             _ => Self::Unknown,
         }
     }
@@ -67,13 +74,25 @@ impl Endpoint {
             Self::Series => "series",
             Self::Labels => "labels",
             Self::LabelValues(_) => "label_values",
+            Self::DeleteSeries => "delete_series",
+            Self::CleanTombstones => "clean_tombstones",
+            Self::Snapshot => "snapshot",
             Self::Unknown => "unknown",
         }
     }
 
-    /// Whether a POST with a form is understood besides GET.
-    pub(crate) const fn takes_post(&self) -> bool {
-        !matches!(self, Self::LabelValues(_))
+    /// Whether it changes or copies what is stored.
+    pub(crate) const fn is_administration(&self) -> bool {
+        matches!(self, Self::DeleteSeries | Self::CleanTombstones | Self::Snapshot)
+    }
+
+    /// Whether a form with this method is understood.
+    pub(crate) fn takes_form(&self, method: &Method) -> bool {
+        match *method {
+            Method::POST => !matches!(self, Self::LabelValues(_)),
+            Method::PUT => self.is_administration(),
+            _ => false,
+        }
     }
 }
 
@@ -121,6 +140,10 @@ mod tests {
             ("/workspaces/a/api/v1/label/k%C3%A4se/values", Some(("a", Endpoint::LabelValues("käse".into())))),
             ("/workspaces/a/api/v1/label/U__a_2e_b__c/values", Some(("a", Endpoint::LabelValues("a.b_c".into())))),
             ("/workspaces/a/api/v1/label/U__a_zz_/values", Some(("a", Endpoint::LabelValues("U__a_zz_".into())))),
+            ("/workspaces/a/api/v1/admin/tsdb/delete_series", Some(("a", Endpoint::DeleteSeries))),
+            ("/workspaces/a/api/v1/admin/tsdb/clean_tombstones", Some(("a", Endpoint::CleanTombstones))),
+            ("/workspaces/a/api/v1/admin/tsdb/snapshot", Some(("a", Endpoint::Snapshot))),
+            ("/workspaces/a/api/v1/admin/tsdb", Some(("a", Endpoint::Unknown))),
             ("/workspaces/a/api/v1/query/", Some(("a", Endpoint::Unknown))),
             ("/workspaces/a", Some(("a", Endpoint::Unknown))),
             ("/workspaces/a,b%2CC/api/v1/query", Some(("a,b,C", Endpoint::Query))),

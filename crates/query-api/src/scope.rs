@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use access::{Principal, Propagation, READ_METRICS};
+use access::{Action, Principal, Propagation, READ_METRICS};
 use catalog::{Profile, Snapshot, Workspace};
 use storage::{Labelled, Merged, Purpose, Queryable};
 
@@ -17,7 +17,7 @@ pub(crate) struct Scope {
 }
 
 impl Scope {
-    /// The workspaces that `names` (identities or handles with commas between) stand for, if the principal may read all.
+    /// The workspaces that `names` (identities or handles with commas between) stand for, if the principal may do this with all.
     ///
     /// Of a single name it is said whether it exists. Of several nothing is said but that something is missing: who may not
     /// read a workspace does not learn of it either.
@@ -26,12 +26,14 @@ impl Scope {
         snapshot: &Snapshot,
         names: &str,
         principal: &Principal,
+        action: Action<'_>,
     ) -> Result<Self, ApiError> {
         let named = names.split(',').count();
         if named > WORKSPACES_MAX {
             return Err(ApiError::TooManyWorkspaces { named });
         }
-        let forbidden = || ApiError::Forbidden { principal: principal.object_id.clone(), several: named > 1 };
+        let reads = action == READ_METRICS;
+        let forbidden = || ApiError::Forbidden { principal: principal.object_id.clone(), several: named > 1, reads };
         let mut workspaces: Vec<Arc<Workspace>> = Vec::with_capacity(named);
         for name in names.split(',') {
             let workspace = match snapshot.workspace(name) {
@@ -40,7 +42,7 @@ impl Scope {
                 None => return Err(forbidden()),
             };
             let policy = parts.policies.of(propagation(workspace));
-            if !policy.allows(principal, READ_METRICS, &workspace.envelope.id).is_allowed() {
+            if !policy.allows(principal, action, &workspace.envelope.id).is_allowed() {
                 return Err(forbidden());
             }
             if !workspaces.iter().any(|known| known.account_id == workspace.account_id) {
@@ -50,6 +52,14 @@ impl Scope {
         match workspaces.iter().find(|workspace| !workspace.public_network_access) {
             Some(workspace) => Err(ApiError::NoPublicAccess(workspace.handle.clone())),
             None => Ok(Self { workspaces }),
+        }
+    }
+
+    /// The workspace, of a call that is about one.
+    pub(crate) fn only_one(&self) -> Result<&Workspace, ApiError> {
+        match self.workspaces.as_slice() {
+            [workspace] => Ok(workspace),
+            several => Err(ApiError::OneWorkspace { named: several.len() }),
         }
     }
 

@@ -8,19 +8,23 @@ mod issuer;
 use std::collections::HashMap;
 use std::future::ready;
 use std::net::SocketAddr;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use access::{Issuer, KeySet, Policies, Policy, Propagation, RoleAssignment, Verifier, roles};
-use catalog::{Catalog, Envelope, Profile, Snapshot, Workspace, WorkspaceLimits, WorkspaceStorage};
+use catalog::{Actor, Catalog, Envelope, Profile, Snapshot, Workspace, WorkspaceLimits, WorkspaceStorage};
 use environment::HttpClient as _;
 use host::{HostClock, HostHttp, HostRng};
 use http_serving::{PlainHttp, Server, bind};
 use issuer::LocalIssuer;
-use model::{AccountId, EndpointDomain, ResourceId};
+use model::{AccountId, EndpointDomain, Matcher, ResourceId, TimestampMs};
 use promql::Engine;
-use query_api::{Parts, QueryApi, Settings};
-use storage::{BoxFuture, NoStorage, Purpose, Storage, Workspaces};
+use query_api::{Audit, Parts, QueryApi, Settings};
+use storage::{
+    Administer, AdministerError, Appender, BoxFuture, NoStorage, Purpose, Querier, Queryable, Storage, TimeRange,
+    Workspaces,
+};
 use testkit::series_store::SeriesStore;
 
 const ISSUER: &str = "http://127.0.0.1/issuer";
@@ -31,6 +35,9 @@ const READER: &str = "6f4c0ae8-0d4e-4a1e-9a5c-0a1b2c3d4e5f";
 const HALF: &str = "6f4c0ae8-0d4e-4a1e-9a5c-0a1b2c3d4e60";
 /// May read everything.
 const ALL: &str = "6f4c0ae8-0d4e-4a1e-9a5c-0a1b2c3d4e61";
+
+/// Manages everything, and reads nothing.
+const OWNER: &str = "6f4c0ae8-0d4e-4a1e-9a5c-0a1b2c3d4e62";
 
 /// Workspaces by handle: what is in them, samples every ten seconds from 0.
 const CONTENTS: [(&str, &str); 5] = [
@@ -47,6 +54,74 @@ struct Api {
     http: HostHttp,
     open: Arc<Open>,
     policies: Arc<Policies>,
+    audited: Arc<Audited>,
+}
+
+/// Lines of the audit log; none can be written once it is full.
+#[derive(Default)]
+struct Audited {
+    lines: Mutex<Vec<String>>,
+    full: AtomicBool,
+}
+
+impl Audit for Audited {
+    fn note<'a>(
+        &'a self,
+        actor: &'a Actor,
+        operation: &'static str,
+        target: &'a ResourceId,
+        detail: serde_json::Value,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        let noted = match self.full.load(Ordering::Relaxed) {
+            true => Err("disk full".to_owned()),
+            false => {
+                let line = format!("{} {operation} {} {detail}", actor.id, target.name());
+                self.lines.lock().unwrap().push(line);
+                Ok(())
+            }
+        };
+        Box::pin(ready(noted))
+    }
+}
+
+/// Remembers what was done to it.
+#[derive(Clone)]
+struct Administered {
+    store: SeriesStore,
+    done: Arc<Mutex<Vec<String>>>,
+}
+
+impl Storage for Administered {
+    fn appender(&self, now: TimestampMs) -> Box<dyn Appender> {
+        self.store.appender(now)
+    }
+
+    fn administration(&self) -> Option<&dyn Administer> {
+        Some(self)
+    }
+}
+
+impl Queryable for Administered {
+    fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
+        self.store.querier(range)
+    }
+}
+
+impl Administer for Administered {
+    fn delete(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Result<(), AdministerError> {
+        let texts: Vec<String> =
+            selectors.iter().flatten().map(|matcher| format!("{}={}", matcher.name(), matcher.value())).collect();
+        self.done.lock().unwrap().push(format!("delete {texts:?} {}..{}", range.start.0, range.end.0));
+        Ok(())
+    }
+
+    fn clean_tombstones(&self) -> Result<(), AdministerError> {
+        Err(AdministerError::unavailable("the disk is full"))
+    }
+
+    fn snapshot(&self, skip_head: bool) -> Result<String, AdministerError> {
+        Ok(format!("copy-{skip_head}"))
+    }
 }
 
 struct Open(Mutex<HashMap<AccountId, Arc<dyn Storage>>>);
@@ -95,6 +170,10 @@ fn assignments() -> Vec<RoleAssignment> {
         reader(READER, resource("us")),
         reader(HALF, resource("eu")),
         reader(ALL, "/subscriptions/s".parse().unwrap()),
+        RoleAssignment {
+            role_definition_id: roles::CONTRIBUTOR.to_owned(),
+            ..reader(OWNER, "/subscriptions/s".parse().unwrap())
+        },
     ]
 }
 
@@ -114,11 +193,13 @@ impl Api {
         let open = Arc::new(Open(Mutex::new(open)));
         let workspaces = CONTENTS.iter().enumerate().map(|(index, (handle, _))| workspace(index, handle));
         let policies = Arc::new(Policies::fixed(Policy::new(assignments()).unwrap()));
+        let audited = Arc::new(Audited::default());
         let parts = Parts {
             catalog: Arc::new(Catalog::new(Snapshot::new(workspaces, [], []).unwrap())),
             verifier: Arc::new(verifier),
             policies: policies.clone(),
             workspaces: open.clone(),
+            audit: audited.clone(),
             clock,
         };
         let settings =
@@ -129,12 +210,18 @@ impl Api {
         let server = Server::new("query", Taken(api), &HostRng).with_plain(PlainHttp::LoopbackOnly);
         tokio::spawn(server.serve(listener, std::future::pending()));
         let http = HostHttp::new(host::tls::roots(None).unwrap(), None);
-        Self { address, issuer, http, open, policies }
+        Self { address, issuer, http, open, policies, audited }
     }
 
     async fn get(&self, principal: &str, host: Option<&str>, path: &str) -> (u16, String) {
+        self.ask("GET", principal, host, path).await
+    }
+
+    async fn ask(&self, method: &str, principal: &str, host: Option<&str>, path: &str) -> (u16, String) {
         let token = self.issuer.token(ISSUER, AUDIENCE, principal);
-        let mut request = http::Request::get(format!("http://{}{path}", self.address))
+        let mut request = http::Request::builder()
+            .method(method)
+            .uri(format!("http://{}{path}", self.address))
             .header("authorization", format!("Bearer {token}"));
         if let Some(host) = host {
             request = request.header("host", host);
@@ -307,4 +394,67 @@ async fn changes_of_rights_reach_azure_workspaces_later() {
         let (found, body) = api.get(ALL, None, &format!("/workspaces/{name}/api/v1/labels")).await;
         assert_eq!(found, status, "{name}: {body}");
     }
+}
+
+#[tokio::test]
+async fn samples_are_deleted_by_those_who_may_and_everybody_can_see_who_did() {
+    let api = Api::start();
+    let done: Arc<Mutex<Vec<String>>> = Arc::default();
+    let storage = Administered { store: SeriesStore::new(), done: Arc::clone(&done) };
+    api.open.0.lock().unwrap().insert(account(0), Arc::new(storage));
+    let admin = |call: &str| format!("/workspaces/eu/api/v1/admin/tsdb/{call}");
+    // Who reads may not delete, and learns nothing else.
+    for principal in [READER, HALF, ALL] {
+        for call in ["delete_series?match[]=up", "clean_tombstones", "snapshot"] {
+            let (status, body) = api.ask("POST", principal, None, &admin(call)).await;
+            assert!(
+                status == 403 && body.contains("does not have access to delete or copy"),
+                "{call}: {status} {body}"
+            );
+        }
+    }
+    assert_eq!(api.get(OWNER, None, "/workspaces/eu/api/v1/labels").await.0, 403);
+    assert!(api.audited.lines.lock().unwrap().is_empty());
+    for (method, call, status, text) in [
+        ("POST", "delete_series?match[]=up{job=\"a\"}&match[]=lone&start=10&end=20.5", 204, ""),
+        ("PUT", "delete_series?match[]=up", 204, ""),
+        ("POST", "snapshot", 200, r#"{"status":"success","data":{"name":"copy-false"}}"#),
+        ("PUT", "snapshot?skip_head=true", 200, "copy-true"),
+        ("POST", "clean_tombstones", 503, "the disk is full"),
+        ("POST", "delete_series", 400, "no match[] parameter provided"),
+        ("POST", "delete_series?match[]=up{", 400, "bad_data"),
+        ("POST", "delete_series?match[]={job=~\".*\"}", 400, "at least one non-empty matcher"),
+        ("POST", "delete_series?match[]=up&start=2&end=1", 400, "end timestamp must not be before start time"),
+        ("POST", "snapshot?skip_head=perhaps", 400, "skip_head"),
+        ("GET", "delete_series?match[]=up", 405, "not allowed"),
+        ("DELETE", "clean_tombstones", 405, "not allowed"),
+        ("POST", "nothing", 403, ""),
+    ] {
+        let path = admin(call).replace('"', "%22").replace('{', "%7B").replace('}', "%7D").replace('*', "%2A");
+        let (found, body) = api.ask(method, OWNER, None, &path).await;
+        assert!(found == status && body.contains(text), "{method} {call}: {found} {body}");
+    }
+    let lines = api.audited.lines.lock().unwrap().clone();
+    let operation = "Microsoft.Monitor/accounts/data/metrics/delete";
+    let expected =
+        format!(r#"{OWNER} {operation} eu {{"end":20500,"match":["up{{job=\"a\"}}","lone"],"start":10000}}"#);
+    assert_eq!((lines.len(), &lines[0]), (5, &expected));
+    let all_of_time = format!("{}..{}", i64::MIN, i64::MAX);
+    assert_eq!(
+        *done.lock().unwrap(),
+        [
+            r#"delete ["__name__=up", "job=a", "__name__=lone"] 10000..20500"#.to_owned(),
+            format!(r#"delete ["__name__=up"] {all_of_time}"#)
+        ]
+    );
+    // Of one workspace at a time, and of storages that can.
+    let (status, body) = api.ask("POST", OWNER, None, "/workspaces/eu,us/api/v1/admin/tsdb/snapshot").await;
+    assert!(status == 400 && body.contains("this call takes one"), "{body}");
+    let (status, body) = api.ask("POST", OWNER, None, "/workspaces/us/api/v1/admin/tsdb/snapshot").await;
+    assert!(status == 404 && body.contains("can neither delete nor copy"), "{body}");
+    // Nothing is deleted of which nobody would know.
+    api.audited.full.store(true, Ordering::Relaxed);
+    let (status, body) = api.ask("POST", OWNER, None, &admin("delete_series?match[]=up")).await;
+    assert!(status == 503 && body.contains("audit log could not be written: disk full"), "{body}");
+    assert_eq!(done.lock().unwrap().len(), 2);
 }

@@ -4,7 +4,7 @@
 //! <backup directory>/<name>/
 //!   backup.json                 what it is; written last
 //!   catalog/catalog.db          consistent in itself
-//!   workspaces/<accountId>/     copied while they are written: a torn end of a log is what opening mends
+//!   workspaces/<accountId>/     a snapshot of each, which shares blocks with the database where the file system can
 //!   installation.json, secrets/, authority/      of an installation or a local authority, if there is one
 //! ```
 //!
@@ -14,6 +14,7 @@
 mod copy;
 mod restore;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -21,14 +22,16 @@ use std::sync::Arc;
 use anyhow::Context;
 use arm_api::{Administration, AdministrationError, Backup};
 use catalog::{Snapshot, Store};
-use copy::{copy_tree, sync_parents};
+use copy::{bytes_below, copy_tree, sync_parents};
 use environment::{BoxFuture, Clock, Disk, FileKind};
+use model::AccountId;
 use serde::{Deserialize, Serialize};
 use tokio::sync::Mutex;
 
 pub(crate) use restore::restore;
 
 use crate::data_directory::DataDirectory;
+use crate::databases::{Databases, Snapshotted};
 use crate::private_file;
 
 /// Makes backups, one at a time.
@@ -36,6 +39,7 @@ pub(crate) struct Backups {
     directory: PathBuf,
     store: Arc<Store>,
     data: Arc<DataDirectory>,
+    databases: Arc<Databases>,
     disk: Arc<dyn Disk>,
     clock: Arc<dyn Clock>,
     making: Mutex<()>,
@@ -61,10 +65,11 @@ impl Backups {
         directory: PathBuf,
         store: Arc<Store>,
         data: Arc<DataDirectory>,
+        databases: Arc<Databases>,
         disk: Arc<dyn Disk>,
         clock: Arc<dyn Clock>,
     ) -> Self {
-        Self { directory, store, data, disk, clock, making: Mutex::new(()) }
+        Self { directory, store, data, databases, disk, clock, making: Mutex::new(()) }
     }
 
     async fn make(&self, name: &str) -> Result<Backup, AdministrationError> {
@@ -98,10 +103,11 @@ impl Backups {
         self.store.backup(&catalog.join("catalog.db")).await?;
         // At least those that the copy of the catalogue holds: it was made before, and data of what is deleted are kept.
         let snapshot = self.store.catalog().snapshot();
+        let snapshots = self.snapshots(&snapshot, scratch).await?;
         let (name, scratch, place) = (name.to_owned(), scratch.to_owned(), place.to_owned());
         let (data, disk) = (Arc::clone(&self.data), Arc::clone(&self.disk));
         let copied = tokio::task::spawn_blocking(move || {
-            let (bytes, workspaces) = copy_data(&snapshot, &data, &*disk, &scratch)?;
+            let (bytes, workspaces) = copy_data(&snapshot, &snapshots, &data, &*disk, &scratch)?;
             let program = concat!("remora ", env!("CARGO_PKG_VERSION")).to_owned();
             let manifest = Manifest { version: VERSION, name, program, created_ms, bytes, workspaces };
             let text = serde_json::to_vec_pretty(&manifest).context("a manifest is plain data")?;
@@ -111,6 +117,24 @@ impl Backups {
             anyhow::Ok(manifest)
         });
         Ok(describe(copied.await.context("copying panicked")??, &self.directory))
+    }
+
+    /// Takes snapshots of all workspaces that have data and are not deleted; which ones those are. What cannot be opened is
+    /// left to be copied as it lies there.
+    async fn snapshots(&self, snapshot: &Snapshot, scratch: &Path) -> anyhow::Result<BTreeSet<AccountId>> {
+        let workspaces = scratch.join("workspaces");
+        self.disk.create_directory(&workspaces).with_context(|| format!("cannot make {}", workspaces.display()))?;
+        let mut taken = BTreeSet::new();
+        for account in snapshot.workspaces().values().map(|workspace| workspace.account_id) {
+            match self.databases.snapshot(account, &workspaces.join(account.to_string())).await? {
+                Snapshotted::Yes => drop(taken.insert(account)),
+                Snapshotted::Empty => {}
+                Snapshotted::NotOpen(reason) => {
+                    tracing::warn!(workspace = %account, %reason, "A workspace that is not open is backed up as it lies there");
+                }
+            }
+        }
+        Ok(taken)
     }
 
     fn list(&self) -> anyhow::Result<Vec<Backup>> {
@@ -152,14 +176,25 @@ impl Manifest {
     }
 }
 
-/// Copies the workspaces of `snapshot`, deleted ones too, and the files of an installation; bytes and workspaces.
-fn copy_data(snapshot: &Snapshot, data: &DataDirectory, disk: &dyn Disk, to: &Path) -> anyhow::Result<(u64, u64)> {
+/// Copies the workspaces of `snapshot` that are not there as `snapshots`, deleted ones too, and the files of an installation; how
+/// many bytes and workspaces there are then.
+fn copy_data(
+    snapshot: &Snapshot,
+    snapshots: &BTreeSet<AccountId>,
+    data: &DataDirectory,
+    disk: &dyn Disk,
+    to: &Path,
+) -> anyhow::Result<(u64, u64)> {
     let live = snapshot.workspaces().values().map(|workspace| workspace.account_id);
     let accounts = live.chain(snapshot.deleted_workspaces().keys().copied());
     let (mut bytes, mut workspaces) = (disk.open_read(&to.join("catalog/catalog.db"))?.len()?, 0);
     for account in accounts {
-        // One that was purged this moment is gone, as it should be.
-        bytes += copy_tree(disk, &data.workspace(account), &to.join("workspaces").join(account.to_string()))?;
+        let copy = to.join("workspaces").join(account.to_string());
+        bytes += match snapshots.contains(&account) {
+            true => bytes_below(disk, &copy)?,
+            // One that was purged this moment is gone, as it should be.
+            false => copy_tree(disk, &data.workspace(account), &copy)?,
+        };
         workspaces += 1;
     }
     for directory in INSTALLATION_DIRECTORIES {

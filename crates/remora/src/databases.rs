@@ -12,6 +12,7 @@ mod place;
 mod rest;
 
 use std::collections::HashMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -182,6 +183,24 @@ impl Databases {
         Err(Missing::Until(Box::pin(changed)))
     }
 
+    /// Copies a workspace's database to a directory that does not exist yet, while it is in use.
+    ///
+    /// # Errors
+    /// When it cannot be copied though it is open.
+    pub(crate) async fn snapshot(self: &Arc<Self>, account: AccountId, to: &Path) -> anyhow::Result<Snapshotted> {
+        if self.opener.is_new(account) {
+            return Ok(Snapshotted::Empty);
+        }
+        let open = match self.find(account, Purpose::Write).await {
+            Ok(open) => open,
+            Err(reason) => return Ok(Snapshotted::NotOpen(reason)),
+        };
+        let to = to.to_owned();
+        let copied = spawn_blocking(move || open.db.snapshot(&to)).await.context("copying panicked")?;
+        copied.with_context(|| format!("the workspace {account}"))?;
+        Ok(Snapshotted::Yes)
+    }
+
     fn want(self: &Arc<Self>, account: AccountId, wanted: Wanted) {
         let mut places = self.places.lock();
         let place = places.by_account.entry(account).or_insert_with(|| Place::new(wanted));
@@ -313,6 +332,14 @@ impl Databases {
             place.tell();
         }
     }
+}
+
+/// What became of a snapshot.
+pub(crate) enum Snapshotted {
+    Yes,
+    /// The workspace has no data yet.
+    Empty,
+    NotOpen(NoStorage),
 }
 
 /// Why there is no database now.

@@ -119,6 +119,7 @@ impl Managed {
             settings.backup_directory.unwrap_or_else(|| directory.path().join("backups")),
             Arc::clone(&store),
             Arc::clone(&directory),
+            Arc::clone(&databases),
             Arc::clone(&world.disk),
             Arc::clone(clock),
         );

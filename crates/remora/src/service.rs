@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use access::{Policies, Verifier};
 use arm_api::{Administration, ArmApi};
-use catalog::Store;
-use environment::{Clock, Rng};
+use catalog::{Actor, Store};
+use environment::{BoxFuture, Clock, Rng};
 use http::{Method, StatusCode};
 use http_serving::metrics::{ConnectionMetrics, exposition};
 use http_serving::{AzureError, Handler, Peer, Request, Response, empty, text};
 use ingest::Ingest;
-use model::ErrorKind;
+use model::{ErrorKind, ResourceId};
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
@@ -88,6 +88,7 @@ impl Service {
             verifier: Arc::clone(&verifier),
             policies: Arc::clone(&policies),
             workspaces: Arc::new(OnDemand(Arc::clone(&databases))),
+            audit: Arc::new(AuditLog(Arc::clone(&store))),
             clock: Arc::clone(&clock),
         };
         let query_api = QueryApi::new(query_parts, query_settings, promql::Engine::default());
@@ -135,6 +136,21 @@ impl Handler for Service {
                 AzureError::new(ErrorKind::NotFound, "NotFound", format!("There is nothing at {path}.")).response(&peer)
             }
         }
+    }
+}
+
+/// The catalogue's audit log, as the query API writes it.
+struct AuditLog(Arc<Store>);
+
+impl query_api::Audit for AuditLog {
+    fn note<'a>(
+        &'a self,
+        actor: &'a Actor,
+        operation: &'static str,
+        target: &'a ResourceId,
+        detail: serde_json::Value,
+    ) -> BoxFuture<'a, Result<(), String>> {
+        Box::pin(async move { self.0.note(actor, operation, target, detail).await.map_err(|error| error.to_string()) })
     }
 }
 

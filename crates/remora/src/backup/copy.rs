@@ -30,6 +30,23 @@ pub(super) fn copy_tree(disk: &dyn Disk, from: &Path, to: &Path) -> anyhow::Resu
     Ok(bytes)
 }
 
+/// Bytes of all files in a directory and below.
+pub(super) fn bytes_below(disk: &dyn Disk, directory: &Path) -> anyhow::Result<u64> {
+    let entries = disk.list(directory).with_context(|| format!("cannot read {}", directory.display()))?;
+    let mut bytes = 0;
+    for (path, kind) in entries {
+        bytes += match kind {
+            FileKind::Directory => bytes_below(disk, &path)?,
+            FileKind::File => {
+                let length = disk.open_read(&path).and_then(|file| file.len());
+                length.with_context(|| format!("cannot read {}", path.display()))?
+            }
+            FileKind::Other => 0,
+        };
+    }
+    Ok(bytes)
+}
+
 /// Syncs the directory that `path` lies in, so that it is found after a power cut.
 pub(super) fn sync_parents(disk: &dyn Disk, path: &Path) -> anyhow::Result<()> {
     let Some(parent) = path.parent() else { return Ok(()) };

@@ -2,8 +2,11 @@ use catalog::{Actor, StoreSettings};
 use host::{HostClock, HostDisk, HostRng};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tsdb::{Engine, EngineSettings};
 
 use super::*;
+use crate::databases::{FollowCatalog, Opener, Resting};
+use crate::settings::StorageSettings;
 
 /// A data directory with a catalogue, and a place for backups.
 struct Bench {
@@ -23,7 +26,20 @@ impl Bench {
         let actor = Actor::program("test");
         runtime.block_on(store.put_subscription(&actor, uuid::Uuid::nil(), "s")).unwrap();
         let place = directory.path().join("backups");
-        let backups = Backups::new(place, Arc::clone(&store), Arc::new(data), Arc::new(HostDisk), clock);
+        let data = Arc::new(data);
+        let opener = Opener {
+            directory: Arc::clone(&data),
+            disk: Arc::new(HostDisk),
+            engine: Engine::start(Arc::new(HostDisk), clock.clone(), EngineSettings::default()).unwrap(),
+            settings: StorageSettings::default(),
+            catalog: store.catalog(),
+            quotas: Arc::default(),
+            clock: clock.clone(),
+            runtime: runtime.handle().clone(),
+        };
+        let databases = Databases::new(&store.catalog().snapshot(), opener, Resting::default());
+        store.observe(Arc::new(FollowCatalog(Arc::clone(&databases))));
+        let backups = Backups::new(place, Arc::clone(&store), data, databases, Arc::new(HostDisk), clock);
         Self { runtime, directory, store, backups }
     }
 

@@ -1,11 +1,10 @@
 //! An open database as it is lent: whoever holds it keeps it open.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::TimestampMs;
-use storage::{Appender, Querier, Queryable, Storage, TimeRange};
+use storage::{Administer, Appender, Querier, Queryable, Storage, TimeRange};
 use tsdb::{Db, Settings};
 
 /// See the module's text.
@@ -13,14 +12,13 @@ pub(crate) struct Open {
     pub(crate) db: Arc<Db>,
     /// What was written before is known.
     writable: AtomicBool,
-    pub(super) directory: PathBuf,
     /// What it was opened with.
     pub(super) settings: Settings,
 }
 
 impl Open {
-    pub(super) fn new(db: Arc<Db>, directory: PathBuf, settings: Settings) -> Self {
-        Self { db, writable: AtomicBool::new(false), directory, settings }
+    pub(super) fn new(db: Arc<Db>, settings: Settings) -> Self {
+        Self { db, writable: AtomicBool::new(false), settings }
     }
 
     pub(super) fn is_writable(&self) -> bool {
@@ -35,6 +33,10 @@ impl Open {
 impl Storage for Open {
     fn appender(&self, now: TimestampMs) -> Box<dyn Appender> {
         self.db.appender(now)
+    }
+
+    fn administration(&self) -> Option<&dyn Administer> {
+        Some(&*self.db)
     }
 }
 

@@ -48,7 +48,7 @@ impl Opener {
     pub(super) fn open(&self, account: AccountId) -> anyhow::Result<Arc<Open>> {
         let (directory, settings) = (self.directory.workspace(account), self.settings(account));
         let db = Db::open(&self.engine, &directory, settings.clone())?;
-        Ok(Arc::new(Open::new(db, directory, settings)))
+        Ok(Arc::new(Open::new(db, settings)))
     }
 
     /// Settings of a workspace's database as they are now.
@@ -70,6 +70,15 @@ impl Opener {
             tracing::warn!(workspace = %account, %error, "Active series are not known; they count as new");
         }
         Ok(())
+    }
+
+    /// Does what is due for a database.
+    pub(super) async fn maintain(&self, account: AccountId, open: Arc<Open>) {
+        let now = self.clock.now();
+        // What failed of it the database tells itself.
+        if let Ok(Err(error)) = spawn_blocking(move || open.db.maintain(now)).await {
+            tracing::debug!(workspace = %account, %error, "A workspace at rest was not seen to");
+        }
     }
 
     /// Closes all of these, several at a time: closing waits for the disk. Blocks.

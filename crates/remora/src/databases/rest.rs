@@ -85,7 +85,7 @@ impl Databases {
         }
         match self.find(account, Purpose::Write).await {
             Ok(open) => {
-                drop(open);
+                self.opener.maintain(account, open).await;
                 self.counts.visits.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
             }
             Err(reason) => tracing::debug!(workspace = %account, %reason, "A workspace at rest was not seen to"),
