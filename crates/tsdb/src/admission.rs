@@ -193,6 +193,9 @@ impl Admission {
     /// Changes the out-of-order store as was judged. Before [`Admission::apply`].
     pub(crate) fn apply_late(&mut self, ooo: &Ooo, counters: &Counters, now: Monotonic) {
         let late = self.late.samples();
+        if late.is_empty() {
+            return;
+        }
         ooo.append(late, self.late.histograms(), now);
         let histograms = self.late.histograms().len() as u64;
         counters.samples_appended.add(late.len() as u64 - histograms);
@@ -344,8 +347,7 @@ impl Admission {
     fn admit_sample(&mut self, bench: &mut Bench<'_>, batch: &Batch, sample: &BatchSample) -> Result<(), AppendError> {
         let at = sample.timestamp;
         if at < self.late.floor()
-            && let Known::New(index) = sample.series.known()
-            && self.born[index] == UNBORN
+            && self.has_nothing(sample.series)
             && let Some(refusal) = self.late.refusal(at, None)
         {
             return Err(refusal);
@@ -365,6 +367,14 @@ impl Admission {
             return Ok(());
         }
         self.admit_late(bench, slot, at, value, newest)
+    }
+
+    /// Whether the series has to come to be, or back, before it can have a sample.
+    fn has_nothing(&self, series: BatchSeries) -> bool {
+        match series.known() {
+            Known::Head(slot) => self.marks[slot as usize] == DEAD,
+            Known::New(index) => self.born[index] == UNBORN,
+        }
     }
 
     /// Judges a sample that does not belong to the end of its series in the head.
@@ -467,6 +477,7 @@ impl Admission {
             self.records.flush(|record| log.push(record));
         }
         self.records.sample(self.refs[slot as usize], at, &value);
+        log.cover(at);
         let (is_histogram, value) = match value {
             Value::Float(value) => (false, value.to_bits()),
             Value::Histogram(histogram) => {

@@ -1,6 +1,7 @@
 //! Collects the samples of one request. Touches the head only to look up series.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::{Exemplar, Labels, Metadata, NativeHistogram, TimestampMs};
@@ -19,6 +20,7 @@ pub(crate) struct BatchAppender {
     new: HashMap<Labels, BatchSeries>,
     lookup: Lookup,
     cursor: KeyCursor,
+    oldest_taken: TimestampMs,
     newest_taken: TimestampMs,
     hits: u64,
     misses: u64,
@@ -26,13 +28,15 @@ pub(crate) struct BatchAppender {
 
 impl BatchAppender {
     pub(crate) fn new(shared: Arc<Shared>, now: TimestampMs) -> Self {
-        let ahead = i64::try_from(shared.settings.future_max.as_millis()).unwrap_or(i64::MAX);
+        let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        let (retention, ahead) = (millis(shared.settings.retention), millis(shared.settings.future_max));
         Self {
             batch: shared.pool.take(shared.head.generation()),
             shared,
             new: HashMap::new(),
             lookup: Lookup::default(),
             cursor: KeyCursor::default(),
+            oldest_taken: now.plus(-retention),
             newest_taken: now.plus(ahead),
             hits: 0,
             misses: 0,
@@ -64,10 +68,13 @@ impl BatchAppender {
     }
 
     fn check_time(&self, at: TimestampMs) -> Result<(), AppendError> {
-        if at <= self.newest_taken {
+        let error = if at > self.newest_taken {
+            AppendError::TooFarAhead { at, newest: self.newest_taken }
+        } else if at < self.oldest_taken {
+            AppendError::TooOld { at, oldest: self.oldest_taken }
+        } else {
             return Ok(());
-        }
-        let error = AppendError::TooFarAhead { at, newest: self.newest_taken };
+        };
         self.shared.counters.rejected(&error);
         Err(error)
     }

@@ -28,10 +28,11 @@ use parking_lot::{Mutex, RwLock};
 use storage::TimeRange;
 
 use crate::compaction::BlockRanges;
-use crate::head::{HeadSample, Value};
-use crate::part::Chunk;
+use crate::head::{Head, HeadSample, Value};
+use crate::part::{Chunk, aligned};
 
 pub(crate) use half::Half;
+use half::Repeats;
 pub(crate) use open_ranges::OpenRanges;
 
 /// See the module's text.
@@ -107,8 +108,18 @@ impl Ooo {
         self.view.read().halves().find_map(|half| half.find(slot, at))
     }
 
+    /// Looks where the head stands; returns the time before which samples come here, however old their series are. As
+    /// Prometheus has it, that is half a block before the newest sample of all, so that the head can be written out behind it.
+    pub(crate) fn follow(&self, head: &Head) -> TimestampMs {
+        let range = self.ranges.smallest_ms();
+        let newest = head.time_range().map_or(TimestampMs::MIN, |range| range.end);
+        let floor = newest.plus(-range / 2).max(head.frozen_before());
+        self.complete_until(TimestampMs(aligned(floor, range).start));
+        floor
+    }
+
     /// Everything before `time` is complete but for what comes here. Never goes back.
-    pub(crate) fn complete_until(&self, time: TimestampMs) {
+    fn complete_until(&self, time: TimestampMs) {
         self.complete_until.fetch_max(time.0, Ordering::Relaxed);
     }
 
@@ -140,9 +151,21 @@ impl Ooo {
     pub(crate) fn append(&self, samples: &[HeadSample], histograms: &[Arc<NativeHistogram>], now: Monotonic) {
         if !samples.is_empty() {
             let active = Arc::clone(&self.view.read().active);
-            active.append(samples, histograms, |at| self.range_of(at));
+            active.append(samples, histograms, |at| self.range_of(at), Repeats::None);
             *self.last_append.lock() = Some(now);
         }
+    }
+
+    /// Takes in samples of a log, but for those whose time is here already; returns how many it took. Before anything is
+    /// written out.
+    pub(crate) fn append_new(
+        &self,
+        samples: &[HeadSample],
+        histograms: &[Arc<NativeHistogram>],
+        now: Monotonic,
+    ) -> u64 {
+        *self.last_append.lock() = Some(now);
+        self.view.read().active.append(samples, histograms, |at| self.range_of(at), Repeats::LeaveOut)
     }
 
     /// Whether the active half should be written out: it is large, in the way of a batch, spread widely, or at rest.

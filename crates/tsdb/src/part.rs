@@ -140,6 +140,6 @@ impl Chunk {
 
 /// Aligned ranges of time, as blocks have them: `start` belongs to it, `end` does not. Milliseconds.
 pub(crate) fn aligned(at: TimestampMs, width_ms: i64) -> Range<i64> {
-    let start = at.0.div_euclid(width_ms) * width_ms;
+    let start = at.0.div_euclid(width_ms).saturating_mul(width_ms);
     start..start.saturating_add(width_ms)
 }

@@ -12,7 +12,6 @@ use tsdb_format::wal::record::WalRef;
 use super::records::Records;
 use crate::head::{Head, HeadSample, Value};
 use crate::ooo::{Busy, Ooo, OpenRanges};
-use crate::part::aligned;
 use crate::settings::Settings;
 
 /// See the module's text.
@@ -48,21 +47,12 @@ impl Late {
 
     /// Looks where the head stands. Before each batch: it is cheap.
     pub(super) fn follow(&mut self, head: &Head, ooo: &Ooo, settings: &Settings) {
-        let range = settings.block_range_ms;
-        let newest = head.time_range().map(|range| range.end);
-        // As Prometheus: what is half a block older than the newest sample of all is not appended to its series' end any
-        // more, so that the head can be written out behind it.
-        let floor = newest.map_or(TimestampMs::MIN, |newest| newest.plus(-range / 2));
-        let floor = floor.max(head.frozen_before());
+        self.floor = ooo.follow(head);
         self.never = settings.out_of_order_window == Some(Duration::ZERO);
-        self.oldest = match settings.out_of_order_window {
-            Some(window) => newest.map_or(TimestampMs::MIN, |newest| newest.plus(-millis(window))),
-            None => TimestampMs::MIN,
+        self.oldest = match (settings.out_of_order_window, head.time_range()) {
+            (Some(window), Some(range)) => range.end.plus(-millis(window)),
+            _ => TimestampMs::MIN,
         };
-        if self.floor != floor {
-            self.floor = floor;
-            ooo.complete_until(TimestampMs(aligned(floor, range).start));
-        }
     }
 
     /// Samples older than this do not go to the head.
@@ -131,6 +121,7 @@ impl Late {
     /// Is ready for the next group.
     pub(super) fn forget(&mut self) {
         self.planned = None;
+        self.records.flush(|_| {});
         self.samples.clear();
         self.histograms.clear();
         self.taken.clear();

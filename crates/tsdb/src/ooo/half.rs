@@ -27,6 +27,14 @@ pub(crate) struct Half {
 /// Empty places cost eight bytes each.
 type Page = RwLock<Vec<Option<Box<OooSeries>>>>;
 
+/// Samples whose time their series has already.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Repeats {
+    /// There are none: somebody has looked.
+    None,
+    LeaveOut,
+}
+
 impl Half {
     pub(super) fn new() -> Self {
         Self {
@@ -92,22 +100,25 @@ impl Half {
         slots
     }
 
-    /// Takes in samples whose times their series do not have, opening the ranges they need.
+    /// Takes in samples, opening the ranges they need; returns how many.
     pub(super) fn append(
         &self,
         samples: &[HeadSample],
         histograms: &[Arc<NativeHistogram>],
         range_of: impl Fn(TimestampMs) -> Range<i64>,
-    ) {
+        repeats: Repeats,
+    ) -> u64 {
         let mut ranges = self.open_ranges.lock();
+        let mut taken = 0;
         for run in samples.chunk_by(|left, right| page_of(left.slot) == page_of(right.slot)) {
-            self.append_to_page(run, histograms, &mut ranges, &range_of);
+            taken += self.append_to_page(run, histograms, &mut ranges, &range_of, repeats);
         }
         if let (Some(start), Some(end)) = (samples.iter().map(|s| s.at.0).min(), samples.iter().map(|s| s.at.0).max()) {
             self.time_min.fetch_min(start, Ordering::Relaxed);
             self.time_max.fetch_max(end, Ordering::Relaxed);
         }
-        self.samples.fetch_add(samples.len() as u64, Ordering::Relaxed);
+        self.samples.fetch_add(taken, Ordering::Relaxed);
+        taken
     }
 
     /// Packs everything, so that no chunk crosses one of `ranges`, in which all samples lie. Readers may go on.
@@ -131,16 +142,18 @@ impl Half {
         histograms: &[Arc<NativeHistogram>],
         ranges: &mut OpenRanges,
         range_of: &impl Fn(TimestampMs) -> Range<i64>,
-    ) {
+        repeats: Repeats,
+    ) -> u64 {
         let page = self.page_or_new(run[0].slot);
         let mut page = page.write();
-        let (mut before, mut after) = (0, 0);
+        let (mut before, mut after, mut taken) = (0, 0, 0);
         for sample in run {
             if ranges.find(sample.at).is_none() {
                 ranges.open(range_of(sample.at));
             }
             let place = &mut page[sample.slot as usize % PAGE_SERIES];
             let series = match place {
+                Some(series) if repeats == Repeats::LeaveOut && series.find(sample.at).is_some() => continue,
                 Some(series) => {
                     before += series.bytes();
                     series
@@ -149,9 +162,11 @@ impl Half {
             };
             series.insert(sample.at, sample.value(histograms), ranges);
             after += series.bytes();
+            taken += 1;
         }
         drop(page);
         self.count_bytes(before, after);
+        taken
     }
 
     fn count_bytes(&self, before: usize, after: usize) {

@@ -6,5 +6,6 @@ mod support;
 mod appending;
 mod crashing;
 mod damage;
+mod late;
 mod model_check;
 mod selecting;

@@ -82,9 +82,9 @@ impl From<f64> for Value {
     }
 }
 
-/// Appends all samples in one batch and commits it.
+/// Appends all samples in one batch and commits it, at the time of the newest.
 pub(crate) fn commit(db: &Db, samples: &[(&Labels, i64, Value)]) -> Result<Committed, CommitError> {
-    let mut appender = db.appender(TimestampMs(i64::MAX / 2));
+    let mut appender = db.appender(TimestampMs(samples.iter().map(|(_, at, _)| *at).max().unwrap_or_default()));
     for (labels, at, value) in samples {
         let key = labels.as_packed();
         let series = match appender.resolve(key) {

@@ -95,6 +95,9 @@ impl<'a, 's> Records<'a, 's> {
     /// The log of what comes in order has been read.
     pub(super) fn finish_in_order(&mut self) {
         self.sink.settle();
+        if let Some(late) = self.late {
+            late.ooo.follow(self.head);
+        }
     }
 
     pub(super) fn finish(mut self, next_segment: u64, next_late_segment: u64, closed: Vec<ClosedSegment>) -> Replayed {
@@ -154,8 +157,9 @@ impl<'a, 's> Records<'a, 's> {
         let taken = self.gather_late(record);
         let LateSamples { samples, histograms } = &mut self.late_samples;
         if let Some(late) = self.late {
-            late.ooo.append(samples, histograms, late.now);
-            self.recovery.out_of_order += samples.len() as u64;
+            let new = late.ooo.append_new(samples, histograms, late.now);
+            self.recovery.out_of_order += new;
+            self.recovery.repeated += samples.len() as u64 - new;
         }
         samples.clear();
         histograms.clear();
@@ -167,7 +171,7 @@ impl<'a, 's> Records<'a, 's> {
             Record::Samples(samples) => {
                 for sample in samples {
                     let sample = sample?;
-                    if let Some(slot) = self.slot_late(sample.series, sample.timestamp) {
+                    if let Some(slot) = self.slot_late(sample.series) {
                         let value = sample.value.to_bits();
                         let sample = HeadSample { slot, is_histogram: false, at: sample.timestamp, value };
                         self.late_samples.samples.push(sample);
@@ -178,7 +182,7 @@ impl<'a, 's> Records<'a, 's> {
             Record::Histograms(histograms) => {
                 for sample in histograms {
                     let sample = sample?;
-                    if let Some(slot) = self.slot_late(sample.series, sample.timestamp) {
+                    if let Some(slot) = self.slot_late(sample.series) {
                         let LateSamples { samples, histograms } = &mut self.late_samples;
                         let value = histograms.len() as u64;
                         samples.push(HeadSample { slot, is_histogram: true, at: sample.timestamp, value });
@@ -224,17 +228,10 @@ impl<'a, 's> Records<'a, 's> {
         self.slot(series)
     }
 
-    /// The slot of a series that has a sample out of order, unless it is there already.
-    fn slot_late(&mut self, series: WalRef, at: TimestampMs) -> Option<u32> {
+    /// The slot of a series that has a sample out of order.
+    fn slot_late(&mut self, series: WalRef) -> Option<u32> {
         self.count(series);
-        let slot = self.slot(series)?;
-        let is_there = self.late.is_none_or(|late| late.ooo.find(slot, at).is_some())
-            || self.late_samples.samples.iter().rev().any(|sample| sample.slot == slot && sample.at == at);
-        if is_there {
-            self.recovery.repeated += 1;
-            return None;
-        }
-        Some(slot)
+        self.slot(series)
     }
 
     #[inline]
