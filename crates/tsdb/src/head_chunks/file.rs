@@ -87,16 +87,16 @@ impl ChunkFile {
         TimestampMs(self.newest.load(Ordering::Relaxed))
     }
 
-    fn read_mapped(map: &Bytes, offset: usize) -> Result<(ChunkEncoding, Bytes), String> {
+    fn read_mapped(map: &Bytes, offset: usize) -> Result<(ChunkEncoding, Bytes), Unreadable> {
         let bytes = map.get(offset..).unwrap_or_default();
         let chunk = whole(head_chunk::next_chunk(bytes))?;
         Ok((encoding(&chunk)?, map.slice_ref(chunk.data)))
     }
 
-    fn read_at(reader: &dyn DiskRead, offset: u64) -> Result<(ChunkEncoding, Bytes), String> {
+    fn read_at(reader: &dyn DiskRead, offset: u64) -> Result<(ChunkEncoding, Bytes), Unreadable> {
         let mut buffer = vec![0; USUAL_BYTES];
         loop {
-            let read = reader.read_at(&mut buffer, offset).map_err(|error| error.to_string())?;
+            let read = reader.read_at(&mut buffer, offset).map_err(Unreadable::Now)?;
             let is_all = read < buffer.len();
             match head_chunk::next_chunk(&buffer[..read]) {
                 // Not more than the largest chunk.
@@ -108,6 +108,20 @@ impl ChunkFile {
                 }
             }
         }
+    }
+}
+
+/// Why a chunk could not be read.
+enum Unreadable {
+    /// Its bytes are not what was written.
+    Damaged(String),
+    /// The disk did not do its part this time: the chunk is not to be given up for it.
+    Now(io::Error),
+}
+
+impl From<String> for Unreadable {
+    fn from(what: String) -> Self {
+        Self::Damaged(what)
     }
 }
 
@@ -133,12 +147,17 @@ impl ChunkStore for ChunkFile {
             Some(Finished::Read(reader)) => Self::read_at(&**reader, offset),
             None => Self::read_at(&*self.reader, offset),
         };
-        read.map_err(|what| {
-            tracing::error!(
-                file = %self.path.display(), offset, what,
-                "a chunk of the head is damaged; the next start builds it from the write-ahead log"
-            );
-            QueryError::Corrupt(format!("{} at byte {offset}: {what}", self.path.display()).into())
+        read.map_err(|unreadable| match unreadable {
+            Unreadable::Damaged(what) => {
+                tracing::error!(
+                    file = %self.path.display(), offset, what,
+                    "a chunk of the head is damaged; the next start builds it from the write-ahead log"
+                );
+                QueryError::Corrupt(format!("{} at byte {offset}: {what}", self.path.display()).into())
+            }
+            Unreadable::Now(error) => {
+                QueryError::Unavailable(format!("{} at byte {offset}: {error}", self.path.display()).into())
+            }
         })
     }
 }

@@ -178,6 +178,17 @@ fn a_damaged_file_and_those_behind_it_are_left_out() {
 }
 
 #[test]
+fn a_disk_that_fails_once_has_damaged_nothing() {
+    let disk = MemoryDisk::new();
+    let (chunks, _) = open(&disk, i64::MIN);
+    let place = append(&chunks, &[(7, 0)]).remove(0);
+    disk.inject_read(Fault { at: disk.reads(), error: io::ErrorKind::Other, torn: 0, lasting: false });
+    let error = place.load().unwrap_err();
+    assert!(matches!(error, storage::QueryError::Unavailable(_)), "a damaged chunk would be left out of blocks: {error}");
+    check(&place, 7, 0);
+}
+
+#[test]
 fn what_prometheus_leaves_is_used_as_far_as_it_fits() {
     let disk = MemoryDisk::new();
     let (chunks, _) = open(&disk, i64::MIN);
