@@ -1,7 +1,7 @@
 //! What queries cost inside the database: matching labels, listing names and values, walking series and samples; of a head
 //! and of a block with the same series.
 //!
-//! `cargo bench -p tsdb --bench select [-- SERIES SCRAPES]`. 15 labels a series, a sample each 15 s, one thread. The best of many runs: others use
+//! `cargo bench -p tsdb --bench select [-- SERIES SCRAPES [ROWS]]`; the last is a part of the names of rows to run. 15 labels a series, a sample each 15 s, one thread. The best of many runs: others use
 //! the machine, too.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 #![expect(clippy::disallowed_methods, reason = "real time is what is measured")]
@@ -42,7 +42,14 @@ fn main() {
         if kind == "head" {
             (0..scrapes).for_each(|scrape| append(&engine, &db, &series, scrape));
         }
-        let run = Run { db, name: format!("select/{kind}_{}_series_x_{scrapes}", series.len()), scrapes };
+        let rows =
+            std::env::args().skip(1).filter(|argument| argument.parse::<usize>().is_err() && argument != "--bench");
+        let run = Run {
+            db,
+            rows: rows.last().unwrap_or_default(),
+            name: format!("select/{kind}_{}_series_x_{scrapes}", series.len()),
+            scrapes,
+        };
         run.texts();
         run.labels();
         run.samples();
@@ -53,6 +60,7 @@ struct Run {
     db: Arc<Db>,
     name: String,
     scrapes: usize,
+    rows: String,
 }
 
 impl Run {
@@ -129,6 +137,9 @@ impl Run {
             let hints = SelectHints::samples(range);
             let (series, samples) = self.walk(&*querier, matchers, hints.clone());
             let time = self.time(name, || self.walk(&*querier, matchers, hints.clone()).0);
+            if time.is_zero() {
+                continue;
+            }
             let nanos = time.as_nanos() as f64;
             println!("  {:.0} ns a series, {:.1} ns a sample", nanos / series as f64, nanos / samples as f64);
         }
@@ -151,6 +162,9 @@ impl Run {
     }
 
     fn time(&self, what: &str, mut act: impl FnMut() -> usize) -> Duration {
+        if !format!("{}/{what}", self.name).contains(&self.rows) {
+            return Duration::ZERO;
+        }
         let (mut best, begin, mut runs, mut found) = (Duration::MAX, Instant::now(), 0, 0);
         while runs < 3 || (begin.elapsed() < Duration::from_millis(400) && runs < 2000) {
             let start = Instant::now();

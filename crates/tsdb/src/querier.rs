@@ -38,13 +38,18 @@ impl DbQuerier {
         if range.start > range.end {
             return Ok(Vec::new());
         }
-        let ready = Ready(Arc::clone(&self.shared)).await;
-        ready.map_err(|error| QueryError::Unavailable(error.to_string().into()))?;
+        // What is older than all the log holds is in blocks, and need not wait for the log to be read.
+        let has_been_read = self.shared.readiness.outcome().is_some();
+        let in_memory = has_been_read || self.shared.logged_from <= range.end;
+        if in_memory {
+            let ready = Ready(Arc::clone(&self.shared)).await;
+            ready.map_err(|error| QueryError::Unavailable(error.to_string().into()))?;
+        }
         // Before the list of blocks: samples move from memory to blocks, so this way none are missed.
         let head = HeadPart::new(&self.shared);
         let blocks = self.shared.blocks.in_range(range);
         let mut parts: Vec<Arc<dyn Part>> = blocks.into_iter().map(|block| block as Arc<dyn Part>).collect();
-        if head.overlaps(range) {
+        if in_memory && head.overlaps(range) {
             parts.push(Arc::new(head));
         }
         for part in &parts {

@@ -1,15 +1,21 @@
 //! Whether a database's log has been read, and waiting for it.
 
 use std::future::Future;
+use std::io;
+use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
+use environment::Disk;
+use model::TimestampMs;
 use parking_lot::{Condvar, Mutex};
 
+use crate::block::Blocks;
 use crate::committer::Shared;
 use crate::db::OpenError;
 use crate::engine::Work;
+use crate::log::in_order_end;
 
 /// Changes once.
 #[derive(Default)]
@@ -58,6 +64,17 @@ impl Readiness {
                 None => self.changed.wait(&mut state),
             }
         }
+    }
+}
+
+/// Before this time the logs in `directory` hold nothing that is not in blocks, too: reading those needs no waiting.
+pub(crate) fn logged_from(disk: &dyn Disk, directory: &Path, blocks: &Blocks) -> TimestampMs {
+    let is_empty = |path: &Path| disk.open_read(path).and_then(|file| file.is_empty()).unwrap_or(false);
+    match disk.list(&directory.join("wbl")) {
+        Ok(segments) if segments.iter().all(|(path, _)| is_empty(path)) => in_order_end(&blocks.all()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => in_order_end(&blocks.all()),
+        // Late samples are of any age.
+        _ => TimestampMs::MIN,
     }
 }
 

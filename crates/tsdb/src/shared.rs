@@ -6,6 +6,7 @@ use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use environment::{Clock, Disk};
+use model::TimestampMs;
 use parking_lot::Mutex;
 use storage::CommitError;
 
@@ -20,7 +21,7 @@ use crate::key_cache::KeyCache;
 use crate::log::{Recovery, Syncer, WriteError};
 use crate::maintenance::{self, Maintenance};
 use crate::ooo::Ooo;
-use crate::readiness::Readiness;
+use crate::readiness::{Readiness, logged_from};
 use crate::settings::{Settings, WalSync};
 use crate::stats::Counters;
 
@@ -43,6 +44,8 @@ pub(crate) struct Shared {
     pub(crate) queue: Queue,
     /// Whether the log has been read.
     pub(crate) readiness: Readiness,
+    /// Before it, the logs that are to be read hold nothing that is not in blocks.
+    pub(crate) logged_from: TimestampMs,
     pub(crate) recovery: OnceLock<Recovery>,
     /// Full chunks of the head on disk; there once the log has been read.
     pub(crate) head_chunks: OnceLock<HeadChunks>,
@@ -74,6 +77,7 @@ impl Shared {
             disk: Arc::clone(&work.disk),
             clock: Arc::clone(&work.clock),
             work: Arc::clone(work),
+            logged_from: logged_from(&*work.disk, directory, &blocks),
             head: Head::new(settings.exemplars_max, settings.block_range_ms),
             ooo: Ooo::new(BlockRanges::new(&settings), settings.out_of_order_bytes_max),
             blocks,

@@ -56,9 +56,10 @@ pub(crate) struct Lookup {
 
 pub(super) struct Name {
     text: Text,
+    /// Its pairs, as they came: so their texts lie one after the other.
     pairs: Vec<u32>,
-    /// So many of the pairs, from the first, are in order of their values; the others in that in which they came.
-    sorted: u32,
+    /// As many of them, from the first, in order of their values.
+    sorted: Vec<u32>,
 }
 
 pub(super) struct Pair {
@@ -190,7 +191,7 @@ impl Index {
     }
 
     fn add_name(&mut self, name: &str) -> u32 {
-        let added = Name { text: self.texts.push(name), pairs: Vec::new(), sorted: 0 };
+        let added = Name { text: self.texts.push(name), pairs: Vec::new(), sorted: Vec::new() };
         let id = put(&mut self.names, &mut self.free_names, added);
         let (seed, names, texts) = (self.seed, &self.names, &self.texts);
         let hash = |id: &u32| xxh3_64_with_seed(texts.get(names[*id as usize].text).as_bytes(), seed);

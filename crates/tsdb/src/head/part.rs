@@ -1,5 +1,6 @@
 //! The head as a part of its database: in-order and out-of-order samples of a series together.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use model::{LabelsBuilder, Matcher};
@@ -72,7 +73,8 @@ impl Part for HeadPart {
         self.shared.head.index.read().sort_by_labels(&mut slots);
         let part = self.clone();
         let (slots, late) = (slots.into_iter(), self.late(range).cloned());
-        Ok(Box::new(HeadSeries { part, slots, range, want, late, builder: LabelsBuilder::default() }))
+        let (builder, copied) = (LabelsBuilder::default(), VecDeque::new());
+        Ok(Box::new(HeadSeries { part, slots, range, want, late, builder, copied, at_once: 1 }))
     }
 
     fn label_names(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
@@ -89,7 +91,7 @@ impl Part for HeadPart {
     }
 }
 
-/// Series of a selection, copied out of the head one by one.
+/// Series of a selection, copied out of the head some at a time.
 struct HeadSeries {
     part: HeadPart,
     slots: std::vec::IntoIter<u32>,
@@ -98,35 +100,56 @@ struct HeadSeries {
     /// Out-of-order samples, if there were some of the range when the series were selected.
     late: Option<OooView>,
     builder: LabelsBuilder,
+    /// What comes next.
+    copied: VecDeque<PartSeries>,
+    at_once: usize,
 }
 
 impl SeriesSource for HeadSeries {
     fn next(&mut self) -> Result<Option<PartSeries>, QueryError> {
-        let head = &self.part.shared.head;
-        for slot in self.slots.by_ref() {
+        while self.copied.is_empty() && self.slots.len() > 0 {
+            self.copy_some();
+        }
+        Ok(self.copied.pop_front())
+    }
+}
+
+impl HeadSeries {
+    /// Copies the next series, those of them that have something in the range: their chunks first, then all labels under one
+    /// lock. One series at first, since some want no more.
+    fn copy_some(&mut self) {
+        let Self { part, slots, range, want, late, builder, copied, at_once } = self;
+        let head = &part.shared.head;
+        let mut found: Vec<(u32, Vec<Chunk>)> = Vec::with_capacity(*at_once);
+        for slot in slots.by_ref().take(*at_once) {
             let mut chunks = Vec::new();
-            let found = match self.want {
+            let is_found = match want {
                 Want::Samples => {
-                    let in_order = head.read(slot, |series| series.chunks(self.range));
+                    let in_order = head.read(slot, |series| series.chunks(*range));
                     chunks.extend(in_order.into_iter().map(Chunk::from));
-                    if let Some(late) = &self.late {
-                        late.chunks(slot, self.range, &mut chunks);
+                    if let Some(late) = late {
+                        late.chunks(slot, *range, &mut chunks);
                     }
                     !chunks.is_empty()
                 }
                 Want::Labels => {
-                    head.read(slot, |series| series.has_chunks(self.range))
-                        || self.late.as_ref().is_some_and(|late| late.has_chunks(slot, self.range))
+                    head.read(slot, |series| series.has_chunks(*range))
+                        || late.as_ref().is_some_and(|late| late.has_chunks(slot, *range))
                 }
             };
-            if found {
-                let labels = head.index.read().labels(slot, &mut self.builder);
-                return Ok(Some(PartSeries { labels, chunks }));
+            if is_found {
+                found.push((slot, chunks));
             }
         }
-        Ok(None)
+        let index = head.index.read();
+        copied
+            .extend(found.into_iter().map(|(slot, chunks)| PartSeries { labels: index.labels(slot, builder), chunks }));
+        *at_once = (*at_once * 2).min(COPIED_AT_ONCE);
     }
 }
+
+/// Few enough that their chunks stay small beside the answer, and a writer of the index does not wait long.
+const COPIED_AT_ONCE: usize = 64;
 
 impl From<MemChunk> for Chunk {
     fn from(chunk: MemChunk) -> Self {

@@ -134,7 +134,7 @@ fn ask_values(index: &mut RwLockReadGuard<'_, Index>, question: &Question<'_>) -
             return union.finish();
         }
         Values::Prefixed(prefix) => index.pairs_with_prefix(name, prefix).collect(),
-        Values::Any => index.pairs_with_prefix(name, "").collect(),
+        Values::Any => index.pairs_of_name(name).to_vec(),
     };
     for run in pairs.chunks(VALUES_PER_LOCK) {
         for pair in run {

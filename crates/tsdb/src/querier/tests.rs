@@ -198,6 +198,38 @@ fn a_damaged_chunk_is_left_out_and_counted() {
 }
 
 #[test]
+fn blocks_are_read_while_the_log_is() {
+    let disk = empty_disk();
+    let old = Content::from([(labels(0), [(3, 1)].into())]);
+    write_block(&disk, 1, &old);
+    for is_late in [false, true] {
+        let (engine, db) = opened(&disk);
+        // What is in order is newer than the block's end.
+        let at = if is_late { 5 } else { 2000 };
+        append(&engine, &db, &Content::from([(labels(1), [(at, 2)].into())]));
+        drop((engine, db));
+        let (engine, db) = opened(&disk);
+        for (start, end, waits) in [(0, 999, is_late), (0, 1000, true), (3000, 4000, true)] {
+            let range = TimeRange { start: TimestampMs(start), end: TimestampMs(end) };
+            let querier = db.querier(range);
+            let hints = SelectHints::samples(range);
+            let mut selecting = querier.select(&[], hints);
+            let polled = selecting.as_mut().poll(&mut Context::from_waker(Waker::noop()));
+            assert_eq!(polled.is_pending(), waits, "{start}..={end}, late: {is_late}");
+        }
+        let mut expected = Content::from([(labels(0), [(3, 1)].into()), (labels(1), [(2000, 2)].into())]);
+        if is_late {
+            expected.get_mut(&labels(1)).unwrap().insert(5, 2);
+        }
+        assert_eq!(select(&engine, &db, &[], TimeRange::ALL), expected);
+        assert_eq!(
+            select(&engine, &db, &[], TimeRange { start: TimestampMs(0), end: TimestampMs(999) }).len(),
+            1 + usize::from(is_late)
+        );
+    }
+}
+
+#[test]
 fn conflicts_are_counted() {
     let disk = empty_disk();
     write_block(&disk, 1, &Content::from([(labels(0), [(3, 1), (4, 1)].into())]));

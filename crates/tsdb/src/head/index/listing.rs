@@ -5,7 +5,7 @@
 
 use roaring::RoaringBitmap;
 
-use super::Index;
+use super::{Index, Name};
 
 /// A copy of a name's values, to be sorted without a lock.
 pub(crate) struct Unsorted {
@@ -64,6 +64,11 @@ impl Index {
         self.name_id(name).map_or(0, |id| self.names[id as usize].pairs.len())
     }
 
+    /// The pairs of a name.
+    pub(crate) fn pairs_of_name(&self, name: &str) -> &[u32] {
+        self.name_id(name).map_or(&[], |id| &self.names[id as usize].pairs)
+    }
+
     /// The pairs of a name whose values may begin with `prefix`, in no order.
     pub(crate) fn pairs_with_prefix(&self, name: &str, prefix: &str) -> impl Iterator<Item = u32> + use<'_> {
         let (sorted, tail) = self.name_id(name).map_or((&[][..], &[][..]), |id| self.parts_of(id));
@@ -95,16 +100,14 @@ impl Index {
     /// Keeps the order of values, unless some have gone meanwhile.
     pub(crate) fn set_order(&mut self, sorted: Unsorted) {
         if self.thinned == sorted.thinned {
-            let name = &mut self.names[sorted.name as usize];
-            name.pairs[..sorted.pairs.len()].copy_from_slice(&sorted.pairs);
-            name.sorted = sorted.pairs.len() as u32;
+            self.names[sorted.name as usize].sorted = sorted.pairs;
         }
     }
 
-    /// The pairs of a name that are in order, and the others.
+    /// The pairs of a name in order of their values, as far as they were sorted, and the others.
     fn parts_of(&self, name: u32) -> (&[u32], &[u32]) {
-        let name = &self.names[name as usize];
-        name.pairs.split_at(name.sorted as usize)
+        let Name { pairs, sorted, .. } = &self.names[name as usize];
+        (sorted, &pairs[sorted.len()..])
     }
 
     /// The pairs of a name in order of their values.

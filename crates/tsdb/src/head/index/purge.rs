@@ -97,7 +97,7 @@ impl Index {
     pub(crate) fn thin_name(&mut self, name: u32, purged: &mut Purged) {
         let is_gone = |pair: &u32| self.pairs[*pair as usize].postings.is_empty();
         let Name { pairs: of_name, sorted, .. } = &mut self.names[name as usize];
-        *sorted -= of_name[..*sorted as usize].iter().filter(|pair| is_gone(pair)).count() as u32;
+        sorted.retain(|pair| !is_gone(pair));
         of_name.retain(|pair| !is_gone(pair));
         self.thinned += 1;
         if of_name.len() < of_name.capacity() / 2 {
