@@ -443,7 +443,7 @@ async fn samples_are_deleted_by_those_who_may_and_everybody_can_see_who_did() {
     assert_eq!(
         *done.lock().unwrap(),
         [
-            r#"delete ["__name__=up", "job=a", "__name__=lone"] 10000..20500"#.to_owned(),
+            r#"delete ["job=a", "__name__=up", "__name__=lone"] 10000..20500"#.to_owned(),
             format!(r#"delete ["__name__=up"] {all_of_time}"#)
         ]
     );
