@@ -24,6 +24,30 @@ pub(crate) fn write_bits(bytes: &mut Vec<u8>, free: &mut u8, value: u64, count: 
     }
 }
 
+/// The same for up to 120 bits in one go; the other bits of `value` must be zero.
+#[inline]
+pub(crate) fn write_wide(bytes: &mut Vec<u8>, free: &mut u8, value: u128, count: u8) {
+    debug_assert!((1..=120).contains(&count) && value >> count == 0);
+    let mut word = value << (128 - count);
+    let mut total = count;
+    if *free > 0 {
+        let used = 8 - *free;
+        let last = bytes.pop().expect("free bits exist only in a last byte");
+        word = word >> used | u128::from(last) << 120;
+        total += used;
+    }
+    *free = total.wrapping_neg() & 7;
+    let (word, length) = (word.to_be_bytes(), usize::from(total).div_ceil(8));
+    if bytes.capacity() - bytes.len() >= word.len() {
+        // All of the word and then off with the rest: a copy of known length is two instructions.
+        let end = bytes.len() + length;
+        bytes.extend_from_slice(&word);
+        bytes.truncate(end);
+    } else {
+        bytes.extend_from_slice(&word[..length]);
+    }
+}
+
 fn low_mask(count: u8) -> u8 {
     (0xffu16 >> (8 - count)) as u8
 }
@@ -53,20 +77,39 @@ impl<'a> BitReader<'a> {
         self.bytes.len() * 8 - self.position
     }
 
+    /// Goes to a place, in bits from the start.
+    #[inline]
+    pub(crate) fn go_to(&mut self, position: usize) -> Result<(), OutOfBits> {
+        if position > self.bytes.len() * 8 {
+            return Err(OutOfBits);
+        }
+        self.position = position;
+        Ok(())
+    }
+
     /// The next bits, left-aligned; at least 57 of them count, and beyond the end of the stream they are zero.
     #[inline]
     pub(crate) fn peek(&self) -> u64 {
-        let byte = self.position >> 3;
-        let word = match self.bytes.get(byte..byte + 8) {
-            Some(word) => u64::from_be_bytes(word.try_into().expect("a slice of eight bytes")),
-            None => {
-                let tail = self.bytes.get(byte..).unwrap_or_default();
-                let mut word = [0; 8];
-                word[..tail.len()].copy_from_slice(tail);
-                u64::from_be_bytes(word)
-            }
+        self.peek_at(self.position)
+    }
+
+    /// The same from another place on.
+    #[inline]
+    pub(crate) fn peek_at(&self, position: usize) -> u64 {
+        let word = match self.bytes.get(position >> 3..).and_then(|rest| rest.first_chunk::<8>()) {
+            Some(word) => u64::from_be_bytes(*word),
+            None => self.last_word(position >> 3),
         };
-        word << (self.position & 7)
+        word << (position & 7)
+    }
+
+    /// The bytes from `start` on, which are fewer than eight, and zeroes.
+    #[cold]
+    fn last_word(&self, start: usize) -> u64 {
+        let tail = self.bytes.get(start..).unwrap_or_default();
+        let mut word = [0; 8];
+        word[..tail.len()].copy_from_slice(tail);
+        u64::from_be_bytes(word)
     }
 
     #[inline]
@@ -118,7 +161,12 @@ mod tests {
         fn what_is_written_is_read(fields in prop::collection::vec((any::<u64>(), 1u8..=64), 0..200)) {
             let (mut bytes, mut free) = (Vec::new(), 0);
             for (value, count) in &fields {
-                write_bits(&mut bytes, &mut free, *value, *count);
+                if value % 2 == 0 {
+                    write_bits(&mut bytes, &mut free, *value, *count);
+                } else {
+                    let value = u128::from(value & (u64::MAX >> (64 - count)));
+                    write_wide(&mut bytes, &mut free, value, *count);
+                }
             }
             let mut reader = BitReader::new(&bytes);
             for (value, count) in &fields {

@@ -44,12 +44,23 @@ pub(super) fn uint(reader: &mut BitReader<'_>) -> Result<u64, OutOfBits> {
 }
 
 fn field(reader: &mut BitReader<'_>) -> Result<Option<(u64, u8)>, OutOfBits> {
-    let ones = reader.peek().leading_ones().min(8) as usize;
-    reader.skip((ones + 1).min(8))?;
-    if ones == 0 {
+    let word = reader.peek();
+    let ones = word.leading_ones().min(8) as usize;
+    let prefix = (ones + 1).min(8);
+    let width = match ones {
+        0 => 0,
+        ones => WIDTHS[ones - 1],
+    };
+    if width == 0 {
+        reader.skip(1)?;
         return Ok(None);
     }
-    let width = WIDTHS[ones - 1];
+    // All but the two widest fit into the same word.
+    if width <= 25 {
+        reader.skip(prefix + usize::from(width))?;
+        return Ok(Some(((word << prefix) >> (64 - width), width)));
+    }
+    reader.skip(prefix)?;
     Ok(Some((reader.bits(width)?, width)))
 }
 

@@ -4,7 +4,7 @@ use model::TimestampMs;
 
 use super::xor_value::XorValue;
 use super::{CorruptChunk, increment_count, reserve, sample_count};
-use crate::bits::{BitReader, OutOfBits, write_bits};
+use crate::bits::{BitReader, OutOfBits, write_bits, write_wide};
 use crate::bytes::{unzigzag, zigzag};
 
 /// A chunk that still grows. Samples must come in order of time; this type does not check it.
@@ -38,10 +38,14 @@ impl XorChunk {
         let delta = timestamp.0.wrapping_sub(self.timestamp);
         if self.len() == 1 {
             crate::bytes::put_uvarint(&mut self.bytes, delta as u64);
+            self.value.write(&mut self.bytes, &mut self.free, value);
         } else {
-            self.write_delta_of_delta(delta.wrapping_sub(self.delta));
+            let (time, time_count) = self.time_field(delta.wrapping_sub(self.delta));
+            let (value, value_count) = self.value.field(value);
+            // At most 24 and 77 bits.
+            let field = u128::from(time) << value_count | value;
+            write_wide(&mut self.bytes, &mut self.free, field, time_count + value_count);
         }
-        self.value.write(&mut self.bytes, &mut self.free, value);
         self.timestamp = timestamp.0;
         self.delta = delta;
         increment_count(&mut self.bytes);
@@ -76,19 +80,20 @@ impl XorChunk {
         self.bytes.capacity()
     }
 
+    /// The bits that stand for a delta of deltas, and how many they are. The longest are written here; none are left then.
     #[inline]
-    fn write_delta_of_delta(&mut self, dod: i64) {
-        let (value, count) = match dod {
+    fn time_field(&mut self, dod: i64) -> (u32, u8) {
+        match dod {
             0 => (0b0, 1),
-            -0x1fff..=0x2000 => (0b10 << 14 | (dod as u64 & 0x3fff), 16),
-            -0xffff..=0x10000 => (0b110 << 17 | (dod as u64 & 0x1ffff), 20),
-            -0x7ffff..=0x80000 => (0b1110 << 20 | (dod as u64 & 0xfffff), 24),
+            -0x1fff..=0x2000 => (0b10 << 14 | (dod as u32 & 0x3fff), 16),
+            -0xffff..=0x10000 => (0b110 << 17 | (dod as u32 & 0x1ffff), 20),
+            -0x7ffff..=0x80000 => (0b1110 << 20 | (dod as u32 & 0xfffff), 24),
             _ => {
                 write_bits(&mut self.bytes, &mut self.free, 0b1111, 4);
-                (dod as u64, 64)
+                write_bits(&mut self.bytes, &mut self.free, dod as u64, 64);
+                (0, 0)
             }
-        };
-        write_bits(&mut self.bytes, &mut self.free, value, count);
+        }
     }
 }
 
@@ -131,12 +136,75 @@ impl<'a> XorDecoder<'a> {
         limit: usize,
     ) -> Result<usize, CorruptChunk> {
         let count = limit.min(self.remaining() as usize);
-        for _ in 0..count {
+        // No sample takes less than two bits, so what a wrong count asks for is bounded by the data.
+        let likely = count.min(self.reader.remaining() / 2 + 1);
+        timestamps.reserve(likely);
+        values.reserve(likely);
+        let mut read = 0;
+        while read < count {
+            if self.read >= 2 {
+                read += self.read_run(timestamps, values, count - read);
+                if read == count {
+                    break;
+                }
+            }
             let (timestamp, value) = self.sample()?;
             timestamps.push(timestamp);
             values.push(value);
+            read += 1;
+        }
+        if count > 0 && self.read == self.count {
+            self.check_rest()?;
         }
         Ok(count)
+    }
+
+    /// Reads samples as long as nothing is wrong with them, and no time is of the longest kind; returns how many. The state stands in local
+    /// variables meanwhile, and the end of the data is looked for once a sample.
+    #[inline]
+    fn read_run(&mut self, timestamps: &mut Vec<TimestampMs>, values: &mut Vec<f64>, limit: usize) -> usize {
+        let (mut timestamp, mut delta, mut value) = (self.timestamp, self.delta, self.value);
+        let mut read = 0;
+        while read < limit {
+            let start = self.reader.position();
+            let word = self.reader.peek_at(start);
+            let mut used = 1;
+            if word >> 63 != 0 {
+                let count = match word.leading_ones() {
+                    1 => 14,
+                    2 => 17,
+                    3 => 20,
+                    _ => break,
+                };
+                let prefix = word.leading_ones() + 1;
+                delta = delta.wrapping_add(shifted_field((word << prefix) >> (64 - count), count));
+                used = prefix + count;
+            }
+            let next = timestamp.wrapping_add(delta);
+            let mut place = start + used as usize;
+            let taken = value.read_word(word << used, WORD_BITS - used);
+            match taken.or_else(|| value.read_word(self.reader.peek_at(place), WORD_BITS)) {
+                Some(taken) => place += taken as usize,
+                // The rare long one.
+                None => {
+                    let mut rest = self.reader.clone();
+                    if rest.go_to(place).is_err() || !matches!(value.read(&mut rest), Ok(true)) {
+                        break;
+                    }
+                    place = rest.position();
+                }
+            }
+            if self.reader.go_to(place).is_err() {
+                break;
+            }
+            timestamp = next;
+            timestamps.push(TimestampMs(next));
+            values.push(value.value());
+            (self.timestamp, self.delta, self.value) = (timestamp, delta, value);
+            read += 1;
+        }
+        self.read += read as u16;
+        read
     }
 
     /// The next sample.
@@ -154,9 +222,6 @@ impl<'a> XorDecoder<'a> {
             }
         }?;
         self.read += 1;
-        if self.read == self.count {
-            self.check_rest()?;
-        }
         Ok((TimestampMs(self.timestamp), self.value.value()))
     }
 
@@ -195,10 +260,7 @@ impl<'a> XorDecoder<'a> {
             }
         };
         self.reader.skip(prefix + count)?;
-        let field = (next << prefix) >> (64 - count);
-        // The field's range is shifted by one: -(2^(n-1) - 1)..=2^(n-1).
-        let wraps = field > 1 << (count - 1);
-        Ok(field as i64 - if wraps { 1 << count } else { 0 })
+        Ok(shifted_field((next << prefix) >> (64 - count), count as u32))
     }
 
     fn uvarint(&mut self) -> Result<u64, CorruptChunk> {
@@ -221,6 +283,16 @@ impl<'a> XorDecoder<'a> {
         CorruptChunk { what, bit: self.reader.position(), sample: self.read }
     }
 }
+
+/// A field of `count` bits, whose range is shifted by one: -(2^(n-1) - 1)..=2^(n-1).
+#[inline]
+fn shifted_field(field: u64, count: u32) -> i64 {
+    let wraps = field > 1 << (count - 1);
+    field as i64 - if wraps { 1 << count } else { 0 }
+}
+
+/// Bits of a peeked word that count.
+const WORD_BITS: u32 = 57;
 
 const CUT: &str = "the data end inside a sample";
 
