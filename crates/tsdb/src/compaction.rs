@@ -5,6 +5,7 @@
 mod block_writer;
 mod chunk_cutter;
 mod from_parts;
+mod head_blocks;
 mod merge_blocks;
 mod plan;
 mod ranges;
@@ -18,6 +19,7 @@ mod ulid;
 pub use block_writer::{BlockChunk, BlockWriter, FROM_OUT_OF_ORDER, Origin, WriteBlockError};
 pub use chunk_cutter::ChunkCutter;
 pub(crate) use from_parts::{CompactionError, Extent};
+pub(crate) use head_blocks::HeadProgress;
 pub(crate) use merge_blocks::FailedMerges;
 pub(crate) use ranges::BlockRanges;
 pub(crate) use retention::{Kept, expired};

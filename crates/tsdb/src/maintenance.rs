@@ -15,7 +15,7 @@ use std::time::Duration;
 use environment::UnixTime;
 
 use crate::block::BlockError;
-use crate::compaction::{BlockRanges, CompactionError, FailedMerges, Kept, expired};
+use crate::compaction::{BlockRanges, CompactionError, FailedMerges, HeadProgress, Kept, expired};
 use crate::log::ShortenError;
 use crate::shared::Shared;
 use retry::Retries;
@@ -25,6 +25,7 @@ pub(crate) use retry::with_sources;
 #[derive(Default)]
 pub(crate) struct Maintenance {
     pub(crate) failed_merges: FailedMerges,
+    head: HeadProgress,
     retries: Retries,
 }
 
@@ -33,6 +34,8 @@ pub(crate) struct Maintenance {
 pub(crate) enum Step {
     /// Removing the files of blocks that were replaced.
     Remove,
+    /// Writing blocks of the head's old samples.
+    WriteHead,
     /// Moving full chunks out of memory, and letting go of segments of the log that blocks stand for.
     ShortenLogs,
     /// Removing blocks that are too old, or too much.
@@ -55,7 +58,7 @@ pub(crate) enum StepError {
 /// One round, under the lock of maintenance. Returns after how long the next one should begin, if nobody asks for it before.
 pub(crate) fn round(shared: &Arc<Shared>, state: &mut Maintenance, now: UnixTime) -> Duration {
     let ranges = BlockRanges::new(&shared.settings);
-    let Maintenance { failed_merges, retries } = state;
+    let Maintenance { failed_merges, head, retries } = state;
     let mut attempt = |step: Step, act: &mut dyn FnMut() -> Result<bool, StepError>| -> bool {
         !shared.is_stopping() && retries.attempt(shared, step, act)
     };
@@ -67,6 +70,10 @@ pub(crate) fn round(shared: &Arc<Shared>, state: &mut Maintenance, now: UnixTime
             waits = shared.blocks.remove_retired()? > 0;
             Ok(waits)
         });
+        waits |= shared.cut_written(head);
+        attempt(Step::WriteHead, &mut || Ok(shared.write_head(&ranges, head)?));
+        waits |= shared.cut_written(head);
+        shared.reclaim();
         attempt(Step::ShortenLogs, &mut || Ok(shared.shorten_logs()?));
         attempt(Step::Expire, &mut || Ok(shared.expire(now)?));
         // One merge at a time: what came into the head meanwhile goes before the next one.
@@ -91,7 +98,8 @@ impl Shared {
         let blocks = self.blocks.all();
         // A clock that went wrong must not empty the database: age counts from the newest sample at most.
         let newest_block = blocks.iter().map(|block| block.meta().max_time).max();
-        let newest = newest_block.unwrap_or(i64::MAX).min(now.as_millis());
+        let newest_sample = self.head.time_range().map(|range| range.end.0);
+        let newest = newest_block.max(newest_sample).unwrap_or(i64::MAX).min(now.as_millis());
         let kept = blocks.iter().map(|block| Kept {
             ulid: block.ulid(),
             end: block.range().end.0.saturating_add(1),

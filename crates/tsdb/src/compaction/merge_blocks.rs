@@ -14,6 +14,7 @@ use super::plan::{Candidate, plan};
 use super::ranges::BlockRanges;
 use super::synced_file::replace_file;
 use crate::block::Block;
+use crate::log::in_order_end;
 use crate::part::Part;
 use crate::shared::Shared;
 
@@ -31,7 +32,11 @@ impl Shared {
         failed: &mut FailedMerges,
     ) -> Result<bool, CompactionError> {
         let blocks = self.blocks.all();
-        let candidates = blocks.iter().map(|block| {
+        // Late samples of times of which the head still has others stay apart: a block that is not called late says that all
+        // of its time is in blocks, and the log before its end is let go of.
+        let written_until = in_order_end(&blocks).0;
+        let mergeable = blocks.iter().filter(|block| !block.is_late() || block.meta().max_time <= written_until);
+        let candidates = mergeable.map(|block| {
             let mut candidate = Candidate::new(block.ulid(), block.meta(), block.deletions().len());
             candidate.failed |= failed.contains(&block.ulid());
             candidate
@@ -109,6 +114,17 @@ impl Shared {
     }
 }
 
+impl Block {
+    /// Whether its samples came out of order, so that it says nothing of what else there is of its time.
+    fn is_late(&self) -> bool {
+        is_late(self.meta())
+    }
+}
+
+fn is_late(meta: &BlockMeta) -> bool {
+    meta.compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER)
+}
+
 /// What a merge is made of.
 fn origin(metas: &[&BlockMeta]) -> Origin {
     let sources: BTreeSet<&String> = metas.iter().flat_map(|meta| &meta.compaction.sources).collect();
@@ -118,7 +134,7 @@ fn origin(metas: &[&BlockMeta]) -> Origin {
         max_time: meta.max_time,
     });
     // With one block of samples that came in order, the merge says how far the head has been written out.
-    let all_late = metas.iter().all(|meta| meta.compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER));
+    let all_late = metas.iter().all(|meta| is_late(meta));
     Origin {
         level: metas.iter().map(|meta| meta.compaction.level).max().unwrap_or(0) + 1,
         sources: sources.into_iter().cloned().collect(),

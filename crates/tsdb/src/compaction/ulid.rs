@@ -8,7 +8,8 @@ use parking_lot::Mutex;
 use tsdb_format::block::Ulid;
 use xxhash_rust::xxh3::xxh3_128_with_seed;
 
-/// Makes names that rise: the next one is above all before it, also when the clock stands or steps back.
+/// Makes names that rise: the next one is above all before it and above those that are there, also when the clock stands or
+/// steps back.
 ///
 /// What makes them unique is no secret. It is drawn from where and when the source was made, so that a run under a test's
 /// clock and disk repeats, name by name.
@@ -19,11 +20,11 @@ pub(crate) struct UlidSource {
 }
 
 impl UlidSource {
-    /// A source for blocks in `directory`.
-    pub(crate) fn new(clock: Arc<dyn Clock>, directory: &Path) -> Self {
+    /// A source for blocks in `directory`, where the newest block is `newest`.
+    pub(crate) fn new(clock: Arc<dyn Clock>, directory: &Path, newest: Option<Ulid>) -> Self {
         let opened = clock.now().since_epoch().as_nanos();
         let seed = xxh3_128_with_seed(directory.as_os_str().as_encoded_bytes(), opened as u64) as u64;
-        Self { clock, seed, last: Mutex::new(Ulid::new(0, 0)) }
+        Self { clock, seed, last: Mutex::new(newest.unwrap_or(Ulid::new(0, 0))) }
     }
 
     pub(crate) fn next(&self) -> Ulid {
@@ -47,7 +48,7 @@ mod tests {
     #[test]
     fn names_rise_whatever_the_clock_does() {
         let clock = Arc::new(ManualClock::new(UnixTime::from_secs(1_700_000_000)));
-        let source = UlidSource::new(clock.clone(), Path::new("a"));
+        let source = UlidSource::new(clock.clone(), Path::new("a"), None);
         let (first, second) = (source.next(), source.next());
         assert_eq!(first.milliseconds(), 1_700_000_000_000);
         clock.advance(Duration::from_millis(5));
@@ -55,7 +56,10 @@ mod tests {
         clock.set_wall(UnixTime::from_secs(1_600_000_000));
         assert!(first < second && second < third && third < source.next());
         assert_eq!(third.milliseconds(), 1_700_000_000_005);
-        let (one, other) = (UlidSource::new(clock.clone(), Path::new("b")), UlidSource::new(clock, Path::new("c")));
-        assert_ne!(one.next(), other.next());
+        let opened = |name: &str, newest| UlidSource::new(clock.clone(), Path::new(name), newest);
+        assert_ne!(opened("b", None).next(), opened("c", None).next());
+        // The clock stands between two starts.
+        let before = opened("b", None).next();
+        assert!(opened("b", Some(before)).next() > before && opened("b", Some(third)).next() > third);
     }
 }

@@ -48,7 +48,7 @@ pub fn export(
     // Prometheus' tools read a directory only if it has one.
     let wal = to.join("wal");
     disk.create_directory(&wal).map_err(OfflineError::at("make", &wal))?;
-    let (ulids, conflicts) = (UlidSource::new(Arc::clone(clock), to), Counter::default());
+    let (ulids, conflicts) = (UlidSource::new(Arc::clone(clock), to, None), Counter::default());
     let mut exported = Exported::default();
     let ranges = extents(offline, range);
     progress.begin("blocks", ranges.len() as u64);
