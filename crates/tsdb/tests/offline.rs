@@ -76,8 +76,11 @@ fn filled() -> (MemoryDisk, Content) {
     );
     for step in 0..300 {
         let at = NOW + step * 15_000;
-        commit(&db, &[(&up, at, (step as f64).into()), (&down, at, 1.0.into()), (&wide, at, histogram(step as u64 + 1))])
-            .unwrap();
+        commit(
+            &db,
+            &[(&up, at, (step as f64).into()), (&down, at, 1.0.into()), (&wide, at, histogram(step as u64 + 1))],
+        )
+        .unwrap();
     }
     for step in 0..50 {
         commit(&db, &[(&up, NOW - 30 * HOUR + step * 60_000, (step as f64).into())]).unwrap();
