@@ -29,8 +29,8 @@ pub trait Appender: Send {
     fn series(&mut self, key: Option<&[u8]>, labels: &Labels) -> Result<SeriesRef, AppendError>;
 
     /// The place of a series in the engine's own numbering, for callers that keep a bit or so per series: from 0 without
-    /// large gaps, the same from every appender, never another series' as long as the storage is open. `None` for a series
-    /// that the engine does not have yet, or from an engine that does not number its series.
+    /// large gaps, the same from every appender, not another series' within an hour of the last append to it. `None` for a
+    /// series that the engine does not have yet, or from an engine that does not number its series.
     fn index_of(&self, series: SeriesRef) -> Option<u32> {
         let _ = series;
         None

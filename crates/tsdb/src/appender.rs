@@ -31,7 +31,7 @@ impl BatchAppender {
         let millis = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         let (retention, ahead) = (millis(shared.settings.retention), millis(shared.settings.future_max));
         Self {
-            batch: shared.pool.take(shared.head.generation()),
+            batch: shared.work.pool.take(shared.head.generation()),
             shared,
             new: HashMap::new(),
             lookup: Lookup::default(),
@@ -172,6 +172,6 @@ impl Drop for BatchAppender {
     fn drop(&mut self) {
         self.shared.counters.series_cache_hits.add(self.hits);
         self.shared.counters.series_cache_misses.add(self.misses);
-        self.shared.pool.put(std::mem::take(&mut self.batch));
+        self.shared.work.pool.put(std::mem::take(&mut self.batch));
     }
 }

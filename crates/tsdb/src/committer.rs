@@ -183,7 +183,7 @@ impl Writer {
             });
             shared.counters.commits.add(u64::from(answer.is_ok()));
             ticket.answer(answer);
-            shared.pool.put(batch);
+            shared.work.pool.put(batch);
         }
     }
 

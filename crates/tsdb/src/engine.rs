@@ -25,6 +25,7 @@ pub(crate) use self::background::Urgency;
 use self::commits::Commits;
 pub(crate) use self::timers::Task;
 use self::timers::Timers;
+use crate::batch::BatchPool;
 use crate::db::OpenError;
 
 /// How many threads an [`Engine`] has, whatever the number of databases.
@@ -55,6 +56,7 @@ pub struct Engine {
 pub(crate) struct Work {
     pub(crate) disk: Arc<dyn Disk>,
     pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) pool: BatchPool,
     pub(crate) commits: Commits,
     pub(crate) timers: Timers,
     pub(crate) background: Background,
@@ -94,10 +96,10 @@ impl Engine {
     }
 
     fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, background_threads: usize, manual: bool) -> Self {
-        let (commits, timers) = (Commits::default(), Timers::default());
+        let (pool, commits, timers) = (BatchPool::default(), Commits::default(), Timers::default());
         let background = Background::new(background_threads);
         let replay_threads = if manual { 0 } else { background_threads };
-        let work = Work { disk, clock, commits, timers, background, replay_threads, manual };
+        let work = Work { disk, clock, pool, commits, timers, background, replay_threads, manual };
         Self { work: Arc::new(work), threads: Mutex::default() }
     }
 
@@ -148,3 +150,6 @@ pub(crate) fn contained(what: &'static str, work: impl FnOnce()) -> bool {
 
 /// Syncing waits for the disk: several at a time keep many databases' intervals.
 const SYNC_THREADS: usize = 4;
+
+#[cfg(test)]
+mod tests;

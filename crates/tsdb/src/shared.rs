@@ -10,7 +10,7 @@ use model::TimestampMs;
 use parking_lot::Mutex;
 use storage::CommitError;
 
-use crate::batch::{BatchPool, BatchSeries};
+use crate::batch::BatchSeries;
 use crate::block::Blocks;
 use crate::committer::{Queue, Writer};
 use crate::compaction::{BlockRanges, UlidSource};
@@ -40,7 +40,6 @@ pub(crate) struct Shared {
     pub(crate) ulids: UlidSource,
     pub(crate) keys: KeyCache,
     pub(crate) counters: Counters,
-    pub(crate) pool: BatchPool,
     pub(crate) queue: Queue,
     /// Whether the log has been read.
     pub(crate) readiness: Readiness,
@@ -84,7 +83,6 @@ impl Shared {
             blocks,
             keys: KeyCache::new(settings.series_cache_bytes_max),
             counters: Counters::default(),
-            pool: BatchPool::default(),
             queue: Queue::default(),
             readiness: Readiness::default(),
             recovery: OnceLock::new(),
