@@ -65,7 +65,7 @@ pub(crate) struct NewSeries {
 #[derive(Default)]
 pub(crate) struct Batch {
     /// From before the first series was looked up.
-    pub(crate) generation: Option<Arc<Generation>>,
+    pub(crate) _generation: Option<Arc<Generation>>,
     pub(crate) samples: Vec<BatchSample>,
     pub(crate) histograms: Vec<Arc<NativeHistogram>>,
     pub(crate) exemplars: Vec<(BatchSeries, Exemplar)>,
@@ -86,7 +86,7 @@ pub(crate) struct BatchPool(Mutex<Vec<Vec<BatchSample>>>);
 impl BatchPool {
     pub(crate) fn take(&self, generation: Arc<Generation>) -> Batch {
         let samples = self.0.lock().pop().unwrap_or_default();
-        Batch { generation: Some(generation), samples, ..Batch::default() }
+        Batch { _generation: Some(generation), samples, ..Batch::default() }
     }
 
     pub(crate) fn put(&self, batch: Batch) {
