@@ -10,6 +10,11 @@ fn chunk_xor() {
 }
 
 #[test]
+fn chunk_foreign() {
+    replay("chunk_foreign", targets::chunk_foreign);
+}
+
+#[test]
 fn chunk_histogram() {
     replay("chunk_histogram", targets::chunk_histogram);
 }

@@ -1,4 +1,4 @@
-//! What the fuzz targets `chunk_xor`, `chunk_histogram`, `head_chunks`, `wal_record`, `wal_segment`, `block_index` and
+//! What the fuzz targets `chunk_xor`, `chunk_foreign`, `chunk_histogram`, `head_chunks`, `wal_record`, `wal_segment`, `block_index` and
 //! `block_segment` do with their input. Also compiled by `fuzz/`.
 //!
 //! Each tells whether the input is taken as a whole; beyond that, it asserts what must hold for any input.
@@ -10,7 +10,8 @@ use tsdb_format::block::ChunkMeta;
 use tsdb_format::block::index::{Index, SeriesReader};
 use tsdb_format::block::segment::{self, SegmentWriter};
 use tsdb_format::chunk::{
-    ChunkEncoding, CorruptChunk, HistogramChunk, HistogramDecoder, Misfit, XorChunk, XorDecoder, same_observations,
+    ChunkEncoding, CorruptChunk, HistogramChunk, HistogramDecoder, Misfit, XorChunk, XorDecoder, plain,
+    same_observations, sample_count,
 };
 use tsdb_format::head_chunk::{self, Next};
 use tsdb_format::wal::frame::{CorruptLog, FrameReader, FrameWriter, SegmentError};
@@ -35,6 +36,19 @@ fn read_floats(data: &[u8], limit: usize) -> Result<Vec<(i64, u64)>, CorruptChun
     let mut decoder = XorDecoder::new(data)?;
     while decoder.read(&mut timestamps, &mut values, limit)? > 0 {}
     Ok(timestamps.iter().zip(&values).map(|(at, value)| (at.0, value.to_bits())).collect())
+}
+
+/// An encoding byte, then data of a chunk in an encoding that is read and never written.
+pub(crate) fn chunk_foreign(input: &[u8]) -> bool {
+    let Some((encoding, data)) = input.split_first() else { return false };
+    let Ok((encoding, Some(plain_data))) = plain(*encoding, data) else { return false };
+    let samples = match encoding {
+        ChunkEncoding::Xor => read_floats(&plain_data, usize::MAX).expect("written by us").len(),
+        encoding => HistogramDecoder::new(encoding, &plain_data).map(|sample| sample.expect("written by us")).count(),
+    };
+    assert_eq!(samples, usize::from(sample_count(&plain_data).expect("written by us")));
+    assert!(samples <= data.len() * 8, "a sample takes a bit at least");
+    true
 }
 
 /// An odd or even byte (fractional or whole counts), then the data of a histogram chunk.
