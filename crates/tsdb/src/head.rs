@@ -22,7 +22,7 @@ use std::sync::atomic::{AtomicI64, AtomicU32, Ordering};
 
 use model::{Labels, Metadata, NativeHistogram, TimestampMs};
 use parking_lot::{Mutex, RwLock};
-use storage::TimeRange;
+use storage::{QueryError, TimeRange};
 
 use crate::part::ChunkData;
 
@@ -188,6 +188,17 @@ impl Head {
 
     pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
         range.start.0 <= self.time_max.load(Ordering::Relaxed) && self.time_min.load(Ordering::Relaxed) <= range.end.0
+    }
+}
+
+impl Head {
+    /// Takes the samples in `range` out of a series; returns how many there were. Only who holds the writer calls it.
+    ///
+    /// # Errors
+    /// As [`MemSeries::delete`].
+    pub(crate) fn delete(&self, slot: u32, range: TimeRange) -> Result<u64, QueryError> {
+        let (number, place) = place(slot);
+        self.page(number).write()[place].delete(range, self.chunk_range_ms)
     }
 }
 

@@ -428,3 +428,41 @@ fn a_year_of_history_makes_few_blocks() {
     assert!((18..=24).contains(&opened.metas().len()), "{:?}", ranges(&opened));
     assert!(opened.content() == expected);
 }
+
+#[test]
+fn samples_in_memory_are_deleted_and_may_come_again() {
+    let disk = empty_disk();
+    let opened = open(&disk);
+    let mut expected = minutes(0..6, 0..10, 0);
+    opened.append(&expected);
+    opened.maintain();
+    let hours = |start: i64, end: i64| TimeRange { start: TimestampMs(start * HOUR), end: TimestampMs(end * HOUR) };
+    // In blocks and in the head, at its end, all of a series, nothing.
+    for (number, range, head) in
+        [(1, hours(5, 9), 1), (2, hours(9, 12), 1), (3, TimeRange::ALL, 1), (4, hours(11, 12), 0)]
+    {
+        assert_eq!(opened.db.delete(&[named(number)], range).unwrap().head_series, head, "{number}");
+        expected.get_mut(&number).unwrap().retain(|at, _| !range.contains(TimestampMs(*at)));
+        expected.retain(|_, samples| !samples.is_empty());
+        assert!(opened.content() == expected, "{number}");
+    }
+    let again = |expected: &Content| {
+        for crashed in [disk.after_process_crash(), disk.after_power_cut(|unsynced| unsynced)] {
+            assert!(open(&crashed).content() == *expected);
+        }
+    };
+    again(&expected);
+    // The same times with other values, and later ones.
+    let more = minutes(1..4, 9..12, 7);
+    opened.append(&more.iter().map(|(number, samples)| (*number, samples.clone())).filter(|(n, _)| *n > 1).collect());
+    for (number, samples) in more.iter().filter(|(number, _)| **number > 1) {
+        expected.entry(*number).or_default().extend(samples);
+    }
+    assert!(opened.content() == expected);
+    again(&expected);
+    opened.maintain();
+    opened.maintain();
+    assert!(opened.content() == expected);
+    let opened = open_again(opened, &disk);
+    assert!(opened.content() == expected);
+}

@@ -1,5 +1,7 @@
 //! One series in memory: full chunks and one that grows.
 
+mod delete;
+
 use std::sync::Arc;
 
 use model::{NativeHistogram, TimestampMs};

@@ -23,6 +23,8 @@ pub struct Recovery {
     pub bytes: u64,
     /// Samples and histograms put into the head.
     pub samples: u64,
+    /// Samples deleted afterwards, as the log says.
+    pub deleted: u64,
     /// Samples that were there already: twice in the log, or in a file of head chunks, too.
     pub repeated: u64,
     /// Samples that are in blocks, and not needed any more.

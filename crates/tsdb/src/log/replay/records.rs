@@ -4,7 +4,8 @@ use std::path::Path;
 
 use hashbrown::HashMap;
 use model::{Exemplar, Labels, LabelsBuilder, Metadata, NativeHistogram, TimestampMs};
-use tsdb_format::wal::record::{CorruptRecord, LabelPairs, LoggedExemplar, LoggedSeries, Record, WalRef};
+use storage::TimeRange;
+use tsdb_format::wal::record::{CorruptRecord, LabelPairs, LoggedExemplar, LoggedSeries, Record, Tombstone, WalRef};
 
 use super::references::{Reference, References, UnbornLabels};
 use super::sink::Sink;
@@ -146,8 +147,14 @@ impl<'a, 's> Records<'a, 's> {
                 }
                 Ok(())
             }
-            // Nothing here writes deletions yet.
-            Record::Tombstones(_) => Ok(()),
+            Record::Tombstones(tombstones) => {
+                // They delete what was logged before them.
+                self.sink.settle();
+                { tombstones }.try_for_each(|tombstone| {
+                    self.delete(tombstone?);
+                    Ok(())
+                })
+            }
             Record::Markers(_) => Ok(()),
             Record::Unknown(_) => Err(CorruptRecord { offset: 0, what: "a type of record that is not known" }),
         }
@@ -278,6 +285,17 @@ impl<'a, 's> Records<'a, 's> {
             }
         }
         Ok(())
+    }
+
+    fn delete(&mut self, tombstone: Tombstone) {
+        // Of what is in blocks alone, or of a series that is gone, there is nothing to delete.
+        if let Reference::Slot(slot) = self.references.get(tombstone.series) {
+            let range = TimeRange { start: tombstone.start, end: tombstone.end };
+            match self.head.delete(slot, range) {
+                Ok(samples) => self.recovery.deleted += samples,
+                Err(error) => tracing::error!(%error, "samples that were deleted cannot be left out"),
+            }
+        }
     }
 
     fn metadata(&mut self, series: WalRef, metadata: Metadata) {
