@@ -123,6 +123,98 @@ fn prometheus_opens_our_directory() {
     }
 }
 
+#[test]
+fn prometheus_answers_the_same_from_what_we_merge_and_delete() {
+    let disk = MemoryDisk::new();
+    let db = open_with(&disk, late_settings());
+    let start = now_ms() / 7_200_000 * 7_200_000 - 20 * 3_600_000;
+    let at = |hours: i64| TimestampMs(start + hours * 3_600_000);
+    let maintain = || db.maintain(UnixTime::from_millis(now_ms() as u64)).unwrap();
+    for step in 0..20 * 60 {
+        write_each_minute(&db, start, step);
+        if step % 150 == 149 {
+            maintain();
+        }
+    }
+    let levels = |data: &Path| {
+        let metas = blocks_in(data).into_iter().map(|block| std::fs::read_to_string(block.join("meta.json")).unwrap());
+        let levels =
+            metas.map(|meta| serde_json::from_str::<serde_json::Value>(&meta).unwrap()["compaction"]["level"].as_u64());
+        levels.map(Option::unwrap).collect::<Vec<_>>()
+    };
+    let compare = || {
+        let expected = dump(&db);
+        let directory = tempfile::tempdir().unwrap();
+        let data = directory.path().join("data");
+        carry_out(&disk, Path::new(DIRECTORY), &data);
+        for block in blocks_in(&data) {
+            check_block(&block);
+        }
+        let levels = levels(&data);
+        let prometheus = Prometheus::start(directory.path(), None);
+        let mut found = prometheus.dump();
+        found.retain(|_, samples| !samples.is_empty());
+        let log = prometheus.log();
+        for word in ["level=error", "orrupt", "level=warn"] {
+            assert!(!log.contains(word), "{word}: {log}");
+        }
+        assert_eq!(found.keys().collect::<Vec<_>>(), expected.keys().collect::<Vec<_>>());
+        for (series, samples) in &expected {
+            let other = &found[series];
+            let differ = samples.iter().find(|(at, value)| other.get(at) != Some(value));
+            assert!(other == samples, "{series}: {} and {} samples, {differ:?}", other.len(), samples.len());
+        }
+        (expected, levels)
+    };
+    let (all, levels) = compare();
+    assert!(levels.iter().any(|level| *level > 1), "{levels:?}");
+
+    // Deleted, in blocks and in the head, and hidden only.
+    let named = |value: &str| vec![model::Matcher::new(model::MatchOp::Equal, "number", value).unwrap()];
+    let float = model::Matcher::new(model::MatchOp::Equal, "float", "true").unwrap();
+    let deleted = db.delete(&named("03 é"), storage::TimeRange { start: at(3), end: at(12) }).unwrap();
+    assert!(deleted.tombstones > 1, "{deleted:?}");
+    let deleted = db.delete(&[float], storage::TimeRange { start: at(0), end: at(19) }).unwrap();
+    assert!(deleted.tombstones > 1 && deleted.head_series == 1, "{deleted:?}");
+    db.delete(&named("05 é"), storage::TimeRange::ALL).unwrap();
+    let (hidden, _) = compare();
+    assert!(hidden.len() == all.len() - 1);
+
+    // Taken out, and merged once more.
+    db.clean_tombstones().unwrap();
+    maintain();
+    for step in 20 * 60..21 * 60 {
+        write_each_minute(&db, start, step);
+    }
+    maintain();
+    let (gone, _) = compare();
+    for (series, samples) in &hidden {
+        assert!(samples.iter().all(|(at, value)| gone[series].get(at) == Some(value)), "{series}");
+    }
+    assert_eq!((db.stats().maintenance_failures, db.stats().compaction_conflicts), (0, 0));
+}
+
+/// What [`write`] writes every ten seconds, a minute apart.
+fn write_each_minute(db: &Db, start: i64, step: i64) {
+    write(db, start + step * 50_000, step);
+}
+
+/// Directories of blocks.
+fn blocks_in(data: &Path) -> Vec<std::path::PathBuf> {
+    let entries = std::fs::read_dir(data).unwrap().map(|entry| entry.unwrap().path());
+    let mut blocks: Vec<_> = entries.filter(|path| path.join("meta.json").exists()).collect();
+    blocks.sort();
+    blocks
+}
+
+/// Reads all of a block with a reader that is not ours.
+fn check_block(block: &Path) {
+    let checker = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/tsdbfmt.py");
+    let output = std::process::Command::new("python3").arg(checker).arg("block").arg(block).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{}: {text}", block.display());
+}
+
 fn late_settings() -> Settings {
     Settings { out_of_order_window: None, ..settings() }
 }
