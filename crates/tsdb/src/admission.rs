@@ -260,6 +260,18 @@ impl Admission {
         }
     }
 
+    /// Gives back memory that is kept for the next group.
+    pub(crate) fn rest(&mut self) {
+        self.samples = Vec::new();
+        self.previous = Vec::new();
+        self.histograms = Vec::new();
+        self.exemplars = Vec::new();
+        self.born = Vec::new();
+        self.records = Records::default();
+        self.late.rest();
+        self.page = None;
+    }
+
     fn forget_samples(&mut self) {
         self.late.forget();
         for sample in &self.samples {

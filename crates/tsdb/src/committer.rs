@@ -144,6 +144,15 @@ impl Writer {
         Self { log, late_log, admission, group: Vec::new(), judged: Vec::new() }
     }
 
+    /// Gives back memory that is kept for the next group.
+    pub(crate) fn rest(&mut self) {
+        self.group = Vec::new();
+        self.judged = Vec::new();
+        self.log.rest();
+        self.late_log.rest();
+        self.admission.rest();
+    }
+
     fn commit_group(&mut self, shared: &Arc<Shared>) {
         // Taken out, so that a panic answers them.
         let mut group = std::mem::take(&mut self.group);

@@ -2,16 +2,20 @@
 //!
 //! How a batch becomes durable, file by file: [`appender`] collects it; [`committer`], on one of the [`engine`]'s threads, takes
 //! all batches that wait, decides sample by sample what is taken ([`admission`]), appends one run of records to the write-ahead log
-//! ([`log`]), then changes the [`head`], then answers. How it is found again: [`querier`] matches labels over the head's
-//! postings and hands out series one by one.
+//! ([`log`]; late samples have one of their own), then changes the [`head`] and the out-of-order samples ([`ooo`]), then
+//! answers. Rounds of [`maintenance`] move full chunks to files ([`head_chunks`]), write what is old to blocks and merge those
+//! ([`compaction`]), remove what is too old, let go of dead series. How a sample is found again: [`querier`] asks every
+//! [`part`], the head and the blocks ([`block`]), puts series of equal labels together ([`merge`]), and hands them out one by one.
 //!
 //! Invariants:
 //! - Log before memory, answer after both. What was answered is found after the process dies.
 //! - Only who holds the writer changes the head, so what is decided on cannot change meanwhile.
 //! - Readers hold a lock for the copy of one open chunk at most.
-//! - After a failed write nothing more is written until the next start; reads go on.
+//! - What could not be appended to a log has not happened, and the next write may succeed. After a failed sync nothing more is
+//!   written until the next start. Reads go on.
+//! - A block can be read before its samples leave the head, and the log.
 //!
-//! Not here (yet): blocks, compaction, retention, out-of-order samples. Never here: HTTP, tokens, other workspaces, PromQL.
+//! Never here: HTTP, tokens, other workspaces, PromQL.
 
 mod administration;
 mod admission;

@@ -275,6 +275,13 @@ impl Log {
         Ok(())
     }
 
+    /// Gives back memory that is kept for the next write.
+    pub(crate) fn rest(&mut self) {
+        self.records.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        self.framed = Vec::new();
+    }
+
     fn forget(&mut self) {
         self.records.clear();
         self.ends.clear();

@@ -14,7 +14,7 @@ use crate::batch::BatchSeries;
 use crate::block::Blocks;
 use crate::committer::{Queue, Writer};
 use crate::compaction::{BlockRanges, UlidSource};
-use crate::engine::{Task, Urgency, Work};
+use crate::engine::{Task, Urgency, Work, contained};
 use crate::head::Head;
 use crate::head_chunks::HeadChunks;
 use crate::key_cache::KeyCache;
@@ -58,6 +58,8 @@ pub(crate) struct Shared {
     writer: OnceLock<Mutex<Writer>>,
     sync_waits: AtomicBool,
     maintenance_waits: AtomicBool,
+    /// How many commits there were when [`Shared::rest`] was called last.
+    commits_seen: AtomicU64,
     /// The number of the timer that counts: others before it have been replaced.
     maintenance_timer: AtomicU64,
     stopping: AtomicBool,
@@ -93,6 +95,7 @@ impl Shared {
             writer: OnceLock::new(),
             sync_waits: AtomicBool::new(false),
             maintenance_waits: AtomicBool::new(false),
+            commits_seen: AtomicU64::new(0),
             maintenance_timer: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
             failed: OnceLock::new(),
@@ -206,10 +209,22 @@ impl Shared {
         if let Some(mut held) = self.maintenance.try_lock()
             && !self.is_stopping()
         {
-            delay = maintenance::round(self, &mut held, self.clock.now());
-            drop(held);
+            // Even a panic does not end maintenance for good.
+            delay = maintenance::INTERVAL;
+            contained("a round of maintenance", || {
+                delay = maintenance::round(self, &mut held, self.clock.now());
+                self.rest();
+            });
         }
         self.maintain_after(delay);
+    }
+
+    /// Gives back memory that is kept for the next commit, when none has come since the last call.
+    fn rest(&self) {
+        let commits = self.counters.commits.get();
+        if self.commits_seen.swap(commits, Ordering::AcqRel) == commits {
+            self.with_writer(Writer::rest);
+        }
     }
 
     /// The database is being closed: whatever takes long gives up at the next place where it can.

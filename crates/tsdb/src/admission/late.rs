@@ -118,6 +118,14 @@ impl Late {
         self.records.flush(give);
     }
 
+    /// Gives back memory that is kept for the next group.
+    pub(super) fn rest(&mut self) {
+        self.samples = Vec::new();
+        self.histograms = Vec::new();
+        self.taken = HashMap::new();
+        self.records = Records::default();
+    }
+
     /// Is ready for the next group.
     pub(super) fn forget(&mut self) {
         self.planned = None;

@@ -99,7 +99,7 @@ fn logs_are_synced_when_their_interval_has_passed_since_the_first_write() {
 #[test]
 fn a_panic_stops_the_database_it_comes_from_alone() {
     let manual = Manual::new();
-    let clock = Arc::new(BrokenClock { clock: manual.clock.clone(), breaks: AtomicBool::new(false) });
+    let clock = Arc::new(BrokenClock { clock: manual.clock.clone(), ..BrokenClock::default() });
     let engine = Engine::manual(Arc::new(manual.disk.clone()), Arc::clone(&clock) as _);
     let manual = Manual { engine, ..manual };
     let (broken, whole) = (manual.open("broken", interval(3600)), manual.open("whole", interval(3600)));
@@ -125,14 +125,48 @@ fn a_panic_stops_the_database_it_comes_from_alone() {
     assert!(broken.close().is_err() && whole.close().is_ok());
 }
 
+#[test]
+fn a_round_of_maintenance_that_panics_is_not_the_last() {
+    let manual = Manual::new();
+    let clock = Arc::new(BrokenClock { clock: manual.clock.clone(), ..BrokenClock::default() });
+    let engine = Engine::manual(Arc::new(manual.disk.clone()), Arc::clone(&clock) as _);
+    let manual = Manual { engine, ..manual };
+    let db = manual.open("w", interval(1));
+    clock.breaks_now.store(true, Ordering::Relaxed);
+    let mut rounds = Vec::new();
+    for _ in 0..4 {
+        manual.clock.advance(Duration::from_secs(61));
+        manual.run_all();
+        rounds.push(clock.asked.load(Ordering::Relaxed));
+    }
+    assert!(
+        !clock.breaks_now.load(Ordering::Relaxed) && rounds.is_sorted_by(|before, after| before < after),
+        "{rounds:?}"
+    );
+    db.close().unwrap();
+}
+
 /// Panics once when it is asked for the time.
 struct BrokenClock {
     clock: ManualClock,
     breaks: AtomicBool,
+    /// The same for the wall clock.
+    breaks_now: AtomicBool,
+    /// How often the wall clock was asked.
+    asked: AtomicUsize,
+}
+
+impl Default for BrokenClock {
+    fn default() -> Self {
+        let clock = ManualClock::new(UnixTime::EPOCH);
+        Self { clock, breaks: AtomicBool::new(false), breaks_now: AtomicBool::new(false), asked: AtomicUsize::new(0) }
+    }
 }
 
 impl Clock for BrokenClock {
     fn now(&self) -> UnixTime {
+        self.asked.fetch_add(1, Ordering::Relaxed);
+        assert!(!self.breaks_now.swap(false, Ordering::Relaxed), "on purpose");
         self.clock.now()
     }
 
