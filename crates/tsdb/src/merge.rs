@@ -13,7 +13,7 @@ use std::cmp::Ordering;
 use storage::QueryError;
 
 pub(crate) use decode::decode;
-pub(crate) use samples::{Samples, Witness, samples};
+pub(crate) use samples::{Witness, samples};
 
 use crate::part::{PartSeries, SeriesSource};
 

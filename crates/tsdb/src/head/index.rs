@@ -69,11 +69,6 @@ pub(super) struct Pair {
 }
 
 impl Index {
-    /// All slots are below.
-    pub(crate) fn len(&self) -> u32 {
-        self.lists.len()
-    }
-
     /// The series with exactly these labels, be it dead.
     pub(crate) fn find(&self, labels: &Labels, lookup: &mut Lookup) -> Option<u32> {
         lookup.list.clear();

@@ -133,7 +133,12 @@ fn ask_values(index: &mut RwLockReadGuard<'_, Index>, question: &Question<'_>) -
             pairs.for_each(|pair| union.add(&index.pair_at(pair).postings));
             return union.finish();
         }
-        Values::Prefixed(prefix) => index.pairs_with_prefix(name, prefix).collect(),
+        Values::Prefixed(prefix) => {
+            let mut pairs: Vec<u32> = index.pairs_with_prefix(name, prefix).collect();
+            // As they came, so that their texts are read as they lie in memory.
+            pairs.sort_unstable();
+            pairs
+        }
         Values::Any => index.pairs_of_name(name).to_vec(),
     };
     for run in pairs.chunks(VALUES_PER_LOCK) {

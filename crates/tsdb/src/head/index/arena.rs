@@ -65,11 +65,6 @@ pub(super) struct Lists {
 }
 
 impl Lists {
-    /// All slots are below.
-    pub(super) fn len(&self) -> u32 {
-        self.places.len() as u32
-    }
-
     pub(super) fn set(&mut self, slot: u32, list: &[u32]) {
         if slot as usize >= self.places.len() {
             self.places.resize(slot as usize + 1, NOBODY);

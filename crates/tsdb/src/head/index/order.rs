@@ -11,7 +11,7 @@ impl Index {
     /// piles by their first pairs, which are numbers; only the piles are sorted by text; then each pile by the next pairs.
     pub(crate) fn sort_by_labels(&self, slots: &mut [u32]) {
         let mut keys: Vec<u64> = Vec::new();
-        let mut piles: Vec<(Option<(&str, &str)>, Range<usize>)> = Vec::new();
+        let mut piles: Vec<Pile<'_>> = Vec::new();
         // Ranges of `slots` whose series agree in their pairs before a place.
         let mut open = vec![(0..slots.len(), 0)];
         while let Some((range, mut place)) = open.pop() {
@@ -53,6 +53,9 @@ impl Index {
         }
     }
 }
+
+/// The label that series have, if they have one more, and where they stand in a list.
+type Pile<'i> = (Option<(&'i str, &'i str)>, Range<usize>);
 
 /// Fewer series are compared one with the other.
 const PILES_MIN: usize = 16;

@@ -236,7 +236,7 @@ impl Bench {
             assert!(series.exemplars.iter().all(|exemplar| exemplar.value == number), "{series:?}");
         }
         let index = self.db.shared.head.index.read();
-        let mut alive: Vec<u32> = (0..index.len()).filter(|slot| index.is_alive(*slot)).collect();
+        let mut alive: Vec<u32> = index.all().iter().filter(|slot| index.is_alive(*slot)).collect();
         assert_eq!(alive.len() as u32, self.db.shared.head.series_count());
         alive.sort_by_key(|slot| number_of(&index.labels(*slot, &mut model::LabelsBuilder::default())));
         let numbers = alive.iter().map(|slot| number_of(&index.labels(*slot, &mut model::LabelsBuilder::default())));
