@@ -17,6 +17,7 @@ use environment::UnixTime;
 use crate::block::BlockError;
 use crate::compaction::{BlockRanges, CompactionError, FailedMerges, HeadProgress, Kept, expired};
 use crate::log::ShortenError;
+use crate::ooo::{FlushError, FlushWhen};
 use crate::shared::Shared;
 use retry::Retries;
 pub(crate) use retry::with_sources;
@@ -36,6 +37,8 @@ pub(crate) enum Step {
     Remove,
     /// Writing blocks of the head's old samples.
     WriteHead,
+    /// Writing what came late to blocks.
+    WriteLate,
     /// Moving full chunks out of memory, and letting go of segments of the log that blocks stand for.
     ShortenLogs,
     /// Removing blocks that are too old, or too much.
@@ -53,6 +56,8 @@ pub(crate) enum StepError {
     Block(#[from] BlockError),
     #[error(transparent)]
     Shorten(#[from] ShortenError),
+    #[error(transparent)]
+    Late(#[from] FlushError),
 }
 
 /// One round, under the lock of maintenance. Returns after how long the next one should begin, if nobody asks for it before.
@@ -74,6 +79,7 @@ pub(crate) fn round(shared: &Arc<Shared>, state: &mut Maintenance, now: UnixTime
         attempt(Step::WriteHead, &mut || Ok(shared.write_head(&ranges, head)?));
         waits |= shared.cut_written(head);
         shared.reclaim();
+        attempt(Step::WriteLate, &mut || Ok(shared.flush_late(FlushWhen::Due)?));
         attempt(Step::ShortenLogs, &mut || Ok(shared.shorten_logs()?));
         attempt(Step::Expire, &mut || Ok(shared.expire(now)?));
         // One merge at a time: what came into the head meanwhile goes before the next one.

@@ -14,6 +14,7 @@
 //! Not here: which samples are taken (`admission`), the log's files, writing blocks.
 
 mod encode;
+mod flush;
 mod half;
 mod open_ranges;
 mod series;
@@ -31,6 +32,7 @@ use crate::compaction::BlockRanges;
 use crate::head::{Head, HeadSample, Value};
 use crate::part::{Chunk, aligned};
 
+pub(crate) use flush::{FlushError, FlushWhen};
 pub(crate) use half::Half;
 use half::Repeats;
 pub(crate) use open_ranges::OpenRanges;
@@ -45,6 +47,8 @@ pub(crate) struct Ooo {
     last_append: Mutex<Option<Monotonic>>,
     /// A batch had to be sent away until there is room.
     wanted: AtomicBool,
+    /// How far the head was written out when late samples were last.
+    frozen_at_flush: AtomicI64,
 }
 
 /// Both halves, as they are at one time. Samples that come later are seen, too, as long as the active half stays so.
@@ -75,6 +79,7 @@ impl Ooo {
             bytes_max,
             last_append: Mutex::new(None),
             wanted: AtomicBool::new(false),
+            frozen_at_flush: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -168,41 +173,53 @@ impl Ooo {
         self.view.read().active.append(samples, histograms, |at| self.range_of(at), Repeats::LeaveOut)
     }
 
-    /// Whether the active half should be written out: it is large, in the way of a batch, spread widely, or at rest.
-    pub(crate) fn is_due(&self, now: Monotonic) -> bool {
+    /// Whether the active half should be written out: it is large, in the way of a batch, spread widely, or at rest, or the head
+    /// was written out up to `frozen` meanwhile.
+    pub(crate) fn is_due(&self, frozen: TimestampMs, now: Monotonic) -> bool {
         let view = self.view.read();
-        let active = &view.active;
-        if active.is_empty() {
+        if view.active.is_empty() {
             return false;
         }
-        let open = active.open_ranges();
-        let widely = open.len() > OPEN_RANGES_MAX / 2 && active.bytes() >= self.bytes_max / WIDELY_SHARE;
-        let old = open.as_slice().iter().any(|range| range.end <= self.complete_until.load(Ordering::Relaxed));
+        let before = self.frozen_at_flush.load(Ordering::Relaxed);
+        if before == i64::MIN {
+            self.frozen_at_flush.store(frozen.0, Ordering::Relaxed);
+        }
+        let complete_until = self.complete_until.load(Ordering::Relaxed);
+        let old = view.active.open_ranges().as_slice().iter().any(|range| range.end <= complete_until);
         let rests = || self.last_append.lock().is_none_or(|last| now.since(last) >= REST);
-        self.must_flush(active) || widely || (old && rests())
+        self.must_flush(&view.active) || (before != i64::MIN && before < frozen.0) || (old && rests())
     }
 
     /// Whether writing out must not wait for the next round of maintenance.
     pub(crate) fn is_pressing(&self) -> bool {
         let view = self.view.read();
-        !view.active.is_empty() && self.must_flush(&view.active)
+        view.flushing.is_none() && !view.active.is_empty() && self.must_flush(&view.active)
     }
 
-    /// The half to be written out: one that could not be before, or else the active one, in whose place an empty one comes.
-    /// `None` when there is nothing. Called by who holds the writer and starts a new segment of `wbl` at once, if the second
-    /// value says that the halves have changed.
-    pub(crate) fn rotate(&self) -> Option<(Arc<Half>, Rotated)> {
+    /// Whether the active half has no samples.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.view.read().active.is_empty()
+    }
+
+    /// The half that is to be written out, if its turn has come.
+    pub(crate) fn flushing(&self) -> Option<Arc<Half>> {
+        self.view.read().flushing.clone()
+    }
+
+    /// Has the active half written out, in whose place an empty one comes. What comes from here on is in segments of `wbl` from
+    /// `segment` on; the head is written out up to `frozen`. Only who holds the writer calls it.
+    ///
+    /// # Panics
+    /// When another half is still being written out.
+    pub(crate) fn rotate(&self, segment: u64, frozen: TimestampMs) -> Arc<Half> {
         let mut view = self.view.write();
-        if let Some(flushing) = &view.flushing {
-            return Some((Arc::clone(flushing), Rotated::No));
-        }
-        if view.active.is_empty() {
-            return None;
-        }
+        assert!(view.flushing.is_none(), "one half is written out at a time");
         let full = std::mem::replace(&mut view.active, Arc::new(Half::new()));
+        full.end_log_before(segment);
         view.flushing = Some(Arc::clone(&full));
         self.wanted.store(false, Ordering::Relaxed);
-        Some((full, Rotated::Yes))
+        self.frozen_at_flush.store(frozen.0, Ordering::Relaxed);
+        full
     }
 
     /// The half that was to be written out can be read from blocks.
@@ -221,20 +238,17 @@ impl Ooo {
         ranges
     }
 
+    /// Whether somebody waits, or soon would.
     fn must_flush(&self, active: &Half) -> bool {
-        self.wanted.load(Ordering::Relaxed) || active.bytes() >= self.bytes_max
+        let bytes = active.bytes();
+        self.wanted.load(Ordering::Relaxed)
+            || bytes >= self.bytes_max
+            || (bytes >= self.bytes_max / WIDELY_SHARE && active.open_ranges().len() > OPEN_RANGES_MAX / 2)
     }
 
     fn range_of(&self, at: TimestampMs) -> std::ops::Range<i64> {
         self.ranges.range_of(at, TimestampMs(self.complete_until.load(Ordering::Relaxed)))
     }
-}
-
-/// Whether the active half became the flushing one just now.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Rotated {
-    Yes,
-    No,
 }
 
 impl OooView {

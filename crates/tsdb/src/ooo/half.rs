@@ -22,6 +22,10 @@ pub(crate) struct Half {
     /// The former after the latter while there are no samples.
     time_min: AtomicI64,
     time_max: AtomicI64,
+    /// The first segment of `wbl` without a sample of this half; known when it takes no more.
+    log_ends_before: AtomicU64,
+    /// Ranges that are in blocks already.
+    written: Mutex<OpenRanges>,
 }
 
 /// Empty places cost eight bytes each.
@@ -44,6 +48,8 @@ impl Half {
             samples: AtomicU64::new(0),
             time_min: AtomicI64::new(i64::MAX),
             time_max: AtomicI64::new(i64::MIN),
+            log_ends_before: AtomicU64::new(0),
+            written: Mutex::default(),
         }
     }
 
@@ -67,6 +73,25 @@ impl Half {
     /// Ranges of blocks that its samples belong to.
     pub(crate) fn open_ranges(&self) -> MutexGuard<'_, OpenRanges> {
         self.open_ranges.lock()
+    }
+
+    /// It takes no more samples, and those it has are in segments of `wbl` before this one.
+    pub(super) fn end_log_before(&self, segment: u64) {
+        self.log_ends_before.store(segment, Ordering::Relaxed);
+    }
+
+    pub(super) fn log_ends_before(&self) -> u64 {
+        self.log_ends_before.load(Ordering::Relaxed)
+    }
+
+    /// The samples of this range are in a block.
+    pub(super) fn set_written(&self, range: Range<i64>) {
+        self.written.lock().open(range);
+    }
+
+    /// Whether all samples of a range are in blocks. Ranges may have become larger since: what is written twice is harmless.
+    pub(super) fn is_written(&self, range: &Range<i64>) -> bool {
+        self.written.lock().as_slice().iter().any(|written| written.start <= range.start && range.end <= written.end)
     }
 
     /// Whether the series has samples here.

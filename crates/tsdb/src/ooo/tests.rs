@@ -21,10 +21,10 @@ fn sample(slot: u32, at: i64) -> HeadSample {
 #[test]
 fn the_flushing_half_is_read_until_its_blocks_are() {
     let ooo = ooo(1 << 20);
-    assert!(ooo.rotate().is_none(), "there is nothing");
+    assert!(ooo.is_empty() && ooo.flushing().is_none());
     ooo.append(&[sample(3, 10), sample(700, 20)], &[], at(0));
-    let (half, rotated) = ooo.rotate().unwrap();
-    assert_eq!((rotated, half.slots()), (Rotated::Yes, vec![3, 700]));
+    let half = ooo.rotate(5, TimestampMs(0));
+    assert_eq!((half.slots(), half.log_ends_before()), (vec![3, 700], 5));
     ooo.append(&[sample(3, 5)], &[], at(1));
 
     let view = ooo.view();
@@ -37,9 +37,7 @@ fn the_flushing_half_is_read_until_its_blocks_are() {
     assert!(ooo.contains(700) && ooo.find(3, TimestampMs(10)).is_some() && ooo.find(3, TimestampMs(5)).is_some());
     assert_eq!((ooo.samples(), ooo.find(3, TimestampMs(7)).is_some()), (3, false));
 
-    // A flush that failed is tried again with the same half.
-    let (again, rotated) = ooo.rotate().unwrap();
-    assert!(Arc::ptr_eq(&again, &half) && rotated == Rotated::No);
+    assert!(Arc::ptr_eq(&ooo.flushing().unwrap(), &half), "a flush that failed is tried again with the same half");
     ooo.flushed();
     assert!(!ooo.contains(700));
     assert_eq!((times(&ooo.view()), times(&view)), (vec![5], vec![10, 5]));
@@ -59,11 +57,11 @@ fn more_ranges_than_can_be_open_are_refused_and_asked_to_be_flushed() {
     assert_eq!(plan(&ooo, 0..25), Ok(25), "where none is open, a batch may have as many as it needs");
     ooo.append(&(0..20).map(|number| sample(1, range(number).0)).collect::<Vec<_>>(), &[], at(0));
     assert_eq!(plan(&ooo, 0..20), Ok(20));
-    assert!(!ooo.is_due(at(0)), "they are small and new");
+    assert!(!ooo.is_due(TimestampMs(0), at(0)), "they are small and new");
     assert_eq!(plan(&ooo, 5..21), Err(Busy::Ranges));
-    assert!(ooo.is_due(at(0)) && ooo.is_pressing());
-    ooo.rotate().unwrap();
-    assert!(!ooo.is_due(at(0)));
+    assert!(ooo.is_due(TimestampMs(0), at(0)) && ooo.is_pressing());
+    ooo.rotate(1, TimestampMs(0));
+    assert!(!ooo.is_due(TimestampMs(0), at(0)));
     assert_eq!(plan(&ooo, 5..21), Ok(16));
     // Two batches of one group.
     let mut planned = ooo.open_ranges();
@@ -77,7 +75,12 @@ fn it_is_due_when_it_is_large_or_spread_or_rests() {
     let check = |bytes_max: usize, samples: &[HeadSample], seconds: u64, expected: bool| {
         let ooo = ooo(bytes_max);
         ooo.append(samples, &[], at(0));
-        assert_eq!(ooo.is_due(at(seconds)), expected, "{} of {bytes_max} bytes after {seconds} s", ooo.bytes());
+        assert_eq!(
+            ooo.is_due(TimestampMs(0), at(seconds)),
+            expected,
+            "{} of {bytes_max} bytes after {seconds} s",
+            ooo.bytes()
+        );
     };
     let old = sample(1, 0);
     let recent = sample(1, 1001 * DAYS);
@@ -91,6 +94,15 @@ fn it_is_due_when_it_is_large_or_spread_or_rests() {
     check(1 << 20, &spread, 0, false);
     check(40 << 10, &spread, 0, true);
     check(40 << 10, &spread[..10], 0, false);
+
+    let ooo = ooo(1 << 20);
+    ooo.append(&[recent], &[], at(0));
+    assert!(!ooo.is_due(TimestampMs(10), at(0)), "how far the head was written out before is not known");
+    assert!(!ooo.is_due(TimestampMs(10), at(0)));
+    assert!(ooo.is_due(TimestampMs(20), at(0)), "the head was written out");
+    ooo.rotate(1, TimestampMs(20));
+    ooo.append(&[recent], &[], at(0));
+    assert!(!ooo.is_due(TimestampMs(20), at(0)));
 }
 
 #[test]
@@ -131,7 +143,7 @@ fn ranges_grow_while_more_of_the_past_is_complete() {
     let hours = |ranges: &OpenRanges| -> Vec<(i64, i64)> {
         ranges.as_slice().iter().map(|range| (range.start / HOUR, range.end / HOUR)).collect()
     };
-    let (half, _) = ooo.rotate().unwrap();
+    let half = ooo.rotate(1, TimestampMs(0));
     assert_eq!(hours(&ooo.ranges_of(&half)), [(0, 2), (2, 4), (30, 32)]);
     ooo.complete_until(TimestampMs(19 * HOUR));
     assert_eq!(hours(&ooo.ranges_of(&half)), [(0, 18), (30, 32)]);

@@ -6,6 +6,7 @@ mod support;
 mod appending;
 mod crashing;
 mod damage;
+mod flushing;
 mod late;
 mod model_check;
 mod selecting;
