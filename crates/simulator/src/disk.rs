@@ -190,6 +190,11 @@ impl SimulatedDisk {
         state.tree.files().into_iter().map(|(path, inode)| (path, state.tree.file(inode).bytes().len())).collect()
     }
 
+    /// Everything gets to the medium, as it does when nobody writes for a while.
+    pub fn write_back(&self) {
+        self.state().tree.write_back();
+    }
+
     /// Flips a bit of a file.
     ///
     /// # Panics

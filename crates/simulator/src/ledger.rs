@@ -39,6 +39,9 @@ struct Stored {
     /// When it was acknowledged; `None` for one that was only seen after a crash.
     acknowledged: Option<Monotonic>,
     commit: Commit,
+    /// Other values taken for its time since: it is in a block, where nobody looks before answering. It is found all the same,
+    /// but what comes next is compared with the others, and if the block is lost one of them is found.
+    others: Vec<Value>,
 }
 
 #[derive(Clone, Debug)]
@@ -115,12 +118,9 @@ impl Ledger {
         self.entries[series].last_key_value().map(|(at, _)| *at)
     }
 
-    /// The value at a time, if one must be there.
-    pub fn value(&self, series: usize, at: i64) -> Option<&Value> {
-        match self.entries[series].get(&at) {
-            Some(Entry::Stored(stored)) => Some(&stored.value),
-            _ => None,
-        }
+    /// Whether there is or may be a sample of this time.
+    pub fn is_known(&self, series: usize, at: i64) -> bool {
+        self.entries[series].contains_key(&at)
     }
 
     /// Times of all samples of a series that must be there.
@@ -180,7 +180,12 @@ impl Ledger {
                 // Stored before: it stays what it is. Where it came from a block, another value is taken and never seen.
                 (Some(stored), refusals) => {
                     let same = stored.value == *value;
+                    let mut others = stored.others.clone();
+                    if !same && refusals.is_none() {
+                        others.push(value.clone());
+                    }
                     match refusals {
+                        Some(refusals) if same && !stored.others.is_empty() => drop(refusals.pop()),
                         Some(_) if same => {
                             // Refusals name time and series only: one of another value of this batch is meant.
                             let others = batch.iter().any(|(s, t, v)| s == series && t == at && v != value);
@@ -191,11 +196,10 @@ impl Ledger {
                         Some(refusals) => drop(refusals.pop()),
                         None => {}
                     }
-                    if same && stored.acknowledged.is_none() {
-                        // Answered now, so from now on it is promised.
-                        let stored = Stored { acknowledged: Some(now), ..stored.clone() };
-                        self.entries[*series].insert(*at, Entry::Stored(stored));
-                    }
+                    // Answered now, so from now on it is promised.
+                    let acknowledged = stored.acknowledged.or(same.then_some(now));
+                    let stored = Stored { acknowledged, others, ..stored.clone() };
+                    self.entries[*series].insert(*at, Entry::Stored(stored));
                 }
                 (None, Some(refusals))
                     if *refusals == [Refusal::Duplicate]
@@ -203,12 +207,14 @@ impl Ledger {
                 {
                     refusals.clear();
                 }
-                (None, Some(refusals)) if LATE_IS_REFUSED && refusals.first() == Some(&Refusal::Old) => {
-                    refusals.remove(0);
-                }
                 // If it was refused as often as it stands in the batch, one refusal is left.
                 (None, _) => {
-                    let stored = Stored { value: value.clone(), acknowledged: Some(now), commit: begun.commit };
+                    let stored = Stored {
+                        value: value.clone(),
+                        acknowledged: Some(now),
+                        commit: begun.commit,
+                        others: Vec::new(),
+                    };
                     self.entries[*series].insert(*at, Entry::Stored(stored));
                 }
             }
@@ -310,27 +316,31 @@ impl Ledger {
     /// # Errors
     /// What is missing, wrong or invented.
     pub fn check(&self, matchers: &[Matcher], range: TimeRange, found: &Found) -> Result<(), String> {
-        for (number, samples) in found {
-            let plan = &self.series[*number];
-            if !matchers.iter().all(|matcher| matcher.matches_labels(&plan.labels)) {
-                return Err(format!("{} does not meet {matchers:?}", plan.labels));
-            }
-            for (at, value) in samples {
-                match self.entries[*number].get(at) {
-                    Some(Entry::Stored(stored)) if stored.value == *value => {}
-                    Some(Entry::Maybe(values)) if values.iter().any(|maybe| maybe.value == *value) => {}
-                    entry => return Err(format!("{} at {at} is {value:?} instead of {entry:?}", plan.labels)),
-                }
-            }
-        }
+        self.check_view(self, matchers, range, found)
+    }
+
+    /// The same for a query that was begun when the ledger was as `before`, and saw what came later or did not.
+    ///
+    /// # Errors
+    /// What is missing, wrong or invented.
+    pub fn check_view(
+        &self,
+        before: &Self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        found: &Found,
+    ) -> Result<(), String> {
+        self.check_values(before, matchers, found)?;
         let none = BTreeMap::new();
-        for (number, plan) in self.series.iter().enumerate() {
+        for (number, entries) in before.entries.iter().enumerate() {
+            let plan = &self.series[number];
             if !matchers.iter().all(|matcher| matcher.matches_labels(&plan.labels)) {
                 continue;
             }
             let found = found.get(&number).unwrap_or(&none);
-            for (at, entry) in self.entries[number].range(range.start.0..=range.end.0) {
+            for (at, entry) in entries.range(range.start.0..=range.end.0) {
                 if let Entry::Stored(stored) = entry
+                    && matches!(self.entries[number].get(at), Some(Entry::Stored(_)))
                     && *at >= self.expired_before
                     && !found.contains_key(at)
                 {
@@ -339,6 +349,39 @@ impl Ledger {
             }
         }
         Ok(())
+    }
+
+    /// Whether everything that was found was sent, as it was sent.
+    ///
+    /// # Errors
+    /// What is wrong or invented.
+    fn check_values(&self, before: &Self, matchers: &[Matcher], found: &Found) -> Result<(), String> {
+        for (number, samples) in found {
+            let plan = &self.series[*number];
+            if !matchers.iter().all(|matcher| matcher.matches_labels(&plan.labels)) {
+                return Err(format!("{} does not meet {matchers:?}", plan.labels));
+            }
+            for (at, value) in samples {
+                let entries = [self, before].map(|ledger| ledger.entries.get(*number).and_then(|all| all.get(at)));
+                let allowed = entries.iter().flatten().any(|entry| match entry {
+                    Entry::Stored(stored) => stored.value == *value,
+                    Entry::Maybe(values) => values.iter().any(|maybe| maybe.value == *value),
+                });
+                if !allowed {
+                    return Err(format!("{} at {at} is {value:?} instead of {:?}", plan.labels, entries[0]));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// What must be there and was not found.
+    pub fn missing(&self, found: &Found) -> Vec<(usize, i64)> {
+        let all = self.entries.iter().enumerate().flat_map(|(number, entries)| {
+            entries.iter().filter(|(_, entry)| matches!(entry, Entry::Stored(_))).map(move |(at, _)| (number, *at))
+        });
+        let is_found = |(number, at): &(usize, i64)| found.get(number).is_some_and(|samples| samples.contains_key(at));
+        all.filter(|sample| sample.1 >= self.expired_before && !is_found(sample)).collect()
     }
 
     /// Takes what was found of everything after a crash for what is there.
@@ -370,8 +413,12 @@ impl Ledger {
                 let maybe = values.iter().find(|maybe| maybe.value == *seen);
                 let stored = maybe.and_then(|maybe| maybe.lost.clone());
                 let commit = Commit { number: 0, in_order: false };
-                *entry =
-                    Entry::Stored(stored.unwrap_or_else(|| Stored { value: seen.clone(), acknowledged: None, commit }));
+                *entry = Entry::Stored(stored.unwrap_or_else(|| Stored {
+                    value: seen.clone(),
+                    acknowledged: None,
+                    commit,
+                    others: Vec::new(),
+                }));
                 true
             });
         }
@@ -384,13 +431,26 @@ impl Ledger {
         }
     }
 
-    /// Forgets what was not found: bytes were damaged, and said to be.
-    pub fn accept_damage(&mut self, found: &Found) {
+    /// Takes what was found for what is there: bytes were damaged, and said to be. What is missing may come back: the log can have
+    /// samples of a block that was set aside.
+    ///
+    /// # Errors
+    /// What was never sent.
+    pub fn accept_damage(&mut self, found: &Found) -> Result<(), String> {
         for (number, entries) in self.entries.iter_mut().enumerate() {
-            entries.retain(|at, _| found.get(&number).is_some_and(|samples| samples.contains_key(at)));
+            let found = found.get(&number);
+            for (at, entry) in entries {
+                let Entry::Stored(stored) = entry else { continue };
+                match found.and_then(|samples| samples.get(at)) {
+                    Some(seen) if stored.others.contains(seen) => stored.value = seen.clone(),
+                    Some(_) => {}
+                    None => {
+                        let values = stored.others.drain(..).chain([stored.value.clone()]);
+                        *entry = Entry::Maybe(values.map(|value| Maybe { value, lost: None }).collect());
+                    }
+                }
+            }
         }
+        self.check_values(self, &[], found)
     }
 }
-
-/// The database does not take late samples yet.
-const LATE_IS_REFUSED: bool = true;

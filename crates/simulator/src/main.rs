@@ -27,6 +27,9 @@ struct Arguments {
     /// Steps between two starts, at most
     #[arg(long, default_value_t = Length::default().steps)]
     steps: u64,
+    /// Looks at everything after each step
+    #[arg(long)]
+    closely: bool,
     /// Says every step
     #[arg(long)]
     verbose: bool,
@@ -43,8 +46,9 @@ fn main() -> ExitCode {
 
 /// Runs one seed; whether it went well.
 fn one(seed: u64, arguments: &Arguments) -> bool {
-    let Arguments { starts, steps, verbose, .. } = *arguments;
-    match run(seed, Length { starts, steps }, verbose) {
+    let Arguments { starts, steps, closely, verbose, .. } = *arguments;
+    let length = Length { starts, steps, closely };
+    match run(seed, length, verbose) {
         Ok(report) => {
             if arguments.seed.is_some() {
                 println!("{report:#?}");
@@ -52,7 +56,7 @@ fn one(seed: u64, arguments: &Arguments) -> bool {
             true
         }
         Err(failure) => {
-            println!("{}", failure.text(seed, Length { starts, steps }));
+            println!("{}", failure.text(seed, length));
             false
         }
     }

@@ -1,8 +1,10 @@
 //! One run: a database lives through days of writing, faults and crashes that one seed decides.
 
 mod every_change;
+mod rot;
 mod steps;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Duration;
 
 use environment::{Clock as _, Disk as _, Monotonic};
@@ -25,11 +27,13 @@ pub struct Length {
     pub starts: u64,
     /// Steps between a start and the next crash, at most.
     pub steps: u64,
+    /// Whether everything is looked at after each step: to find out which of them it was.
+    pub closely: bool,
 }
 
 impl Default for Length {
     fn default() -> Self {
-        Self { starts: 8, steps: 60 }
+        Self { starts: 8, steps: 60, closely: false }
     }
 }
 
@@ -52,6 +56,12 @@ pub struct Report {
     pub failed_commits: u64,
     /// Whole checks against the ledger.
     pub checks: u64,
+    /// Deletions answered.
+    pub deletions: u64,
+    /// Blocks that were there in the end.
+    pub blocks: u64,
+    /// Files that were damaged.
+    pub rotten: u64,
     /// Crashes that were tried beside the run's own.
     pub probes: u64,
     /// Of all that was written to the disk.
@@ -70,7 +80,7 @@ pub struct Failure {
 impl Failure {
     /// Everything that is needed to look into it.
     pub fn text(&self, seed: u64, length: Length) -> String {
-        let Length { starts, steps } = length;
+        let Length { starts, steps, .. } = length;
         format!(
             "{}\n\nseed {seed} failed: {}\nrepeat with: cargo run -p simulator -- --seed {seed} --starts {starts} --steps {steps} --verbose",
             self.trace.join("\n"),
@@ -93,7 +103,7 @@ pub fn run(seed: u64, length: Length, verbose: bool) -> Result<Report, Failure> 
 /// # Errors
 /// What the database did wrong.
 pub fn run_every_change(seed: u64, steps: u64, verbose: bool) -> Result<Report, Failure> {
-    Run::new(seed, Length { starts: 1, steps }, verbose).outcome(Run::every_change)
+    Run::new(seed, Length { starts: 1, steps, closely: false }, verbose).outcome(Run::every_change)
 }
 
 struct Run {
@@ -151,7 +161,9 @@ impl Run {
 
     fn outcome(mut self, all: impl FnOnce(&mut Self) -> Checked) -> Result<Report, Failure> {
         panics::watch();
-        match all(&mut self) {
+        let outcome = catch_unwind(AssertUnwindSafe(|| all(&mut self)));
+        let outcome = outcome.unwrap_or_else(|_| Err(panics::take().join("\n")));
+        match outcome {
             Ok(()) => Ok(self.report),
             Err(what) => Err(Failure { what, trace: self.trace }),
         }
@@ -176,6 +188,12 @@ impl Run {
         for start in 0..self.length.starts {
             self.say(format!("start {start} at {}", now(&self.clock)));
             self.disk.set_maps(self.plan.maps);
+            if start > 0 && self.chance.one_in(12) {
+                match self.rot()? {
+                    true => continue,
+                    false => break,
+                }
+            }
             if self.chance.one_in(2) {
                 self.draw_faults();
             }
@@ -225,6 +243,9 @@ impl Run {
             self.report.steps += 1;
             self.step(machine, step)?;
             self.check_machine()?;
+            if self.length.closely && !self.disk.is_off() {
+                self.check_all(machine, false)?;
+            }
         }
         Ok(())
     }
@@ -281,6 +302,7 @@ impl Run {
         self.check_all(&machine, false)?;
         self.check_machine()?;
         self.report.samples = self.ledger.len() as u64;
+        self.report.blocks = machine.db().stats().blocks;
         Ok(())
     }
 

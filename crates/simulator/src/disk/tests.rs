@@ -58,6 +58,15 @@ fn a_rename_happens_or_does_not() {
 }
 
 #[test]
+fn a_directory_that_came_and_went_may_be_there() {
+    let disk = SimulatedDisk::new();
+    disk.create_directory(path("d")).unwrap();
+    disk.create(path("d/f")).unwrap();
+    disk.remove_directory(path("d")).unwrap();
+    assert_eq!(outcomes(&disk), sets(&[&[], &["d/f"]]));
+}
+
+#[test]
 fn a_linked_file_stays_when_its_first_name_goes() {
     let disk = SimulatedDisk::new();
     disk.create(path("f")).unwrap().append(b"hello").unwrap();

@@ -194,6 +194,18 @@ impl Tree {
         Ok(())
     }
 
+    /// Everything is on the medium, as it is when nobody has written for a while.
+    pub(super) fn write_back(&mut self) {
+        for change in std::mem::take(&mut self.pending) {
+            change.iter().for_each(|edit| self.put(edit, true));
+        }
+        for node in &mut self.nodes {
+            if let Node::File(data) = node {
+                Arc::make_mut(data).sync();
+            }
+        }
+    }
+
     fn change(&mut self, edits: Vec<Edit>) {
         edits.iter().for_each(|edit| self.put(edit, false));
         self.pending.push(edits);
@@ -254,7 +266,8 @@ impl Tree {
         // What no name leads to, now or on the medium, nobody will see again.
         let mut seen = BTreeSet::new();
         let mut open = vec![ROOT];
-        open.extend(after.pending.iter().flatten().filter_map(|edit| edit.entry));
+        let changed = after.pending.iter().flatten();
+        open.extend(changed.flat_map(|edit| edit.entry.into_iter().chain([edit.directory])));
         while let Some(inode) = open.pop() {
             if seen.insert(inode)
                 && let Node::Directory(directory) = &after.nodes[inode]

@@ -47,7 +47,7 @@ impl Run {
         }
         let mut after = Run {
             chance: self.chance.fork(),
-            length: Length { starts: 1, steps: 0 },
+            length: Length { starts: 1, steps: 0, closely: false },
             verbose: false,
             plan: self.plan.clone(),
             clock: self.clock.fork(),
