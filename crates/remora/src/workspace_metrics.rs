@@ -48,12 +48,16 @@ impl Gathered {
         Ok(())
     }
 
-    fn rejected(&self, encoder: &mut DescriptorEncoder<'_>, stats: &[(String, Stats)]) -> Result<(), std::fmt::Error> {
-        let help = "Samples and exemplars that the database refused, by reason";
-        let mut metric = encoder.encode_descriptor("tsdb_samples_rejected", help, None, MetricType::Counter)?;
+    fn parts(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        stats: &[(String, Stats)],
+        parts: &Parts,
+    ) -> Result<(), std::fmt::Error> {
+        let mut metric = encoder.encode_descriptor(parts.name, parts.help, None, MetricType::Counter)?;
         for (workspace, stats) in stats {
-            for (reason, count) in stats.rejected.by_reason() {
-                let labels = [("workspace", workspace.as_str()), ("reason", reason)];
+            for (value, count) in (parts.values)(stats) {
+                let labels = [("workspace", workspace.as_str()), (parts.label, value)];
                 encode(&mut metric.encode_family(&labels)?, MetricType::Counter, count as f64)?;
             }
         }
@@ -106,7 +110,9 @@ impl Collector for Gathered {
         for family in FAMILIES {
             self.workspaces(&mut encoder, &stats, family)?;
         }
-        self.rejected(&mut encoder, &stats)?;
+        for parts in PARTS {
+            self.parts(&mut encoder, &stats, parts)?;
+        }
         self.databases(&mut encoder, stats.len())?;
         self.tokens(&mut encoder)
     }
@@ -132,6 +138,14 @@ struct Family {
     help: &'static str,
     metric_type: MetricType,
     value: fn(&Stats) -> f64,
+}
+
+/// Counters of a database that differ in one label.
+struct Parts {
+    name: &'static str,
+    help: &'static str,
+    label: &'static str,
+    values: fn(&Stats) -> Vec<(&'static str, u64)>,
 }
 
 const fn counter(name: &'static str, help: &'static str, value: fn(&Stats) -> f64) -> Family {
@@ -162,4 +176,63 @@ const FAMILIES: &[Family] = &[
         stats.series_cache_misses as f64
     }),
     gauge("tsdb_series_cache_bytes", "Memory of the series cache", |stats| stats.series_cache_bytes as f64),
+    counter(
+        "tsdb_out_of_order_samples_appended",
+        "Samples stored that were older than their series' newest",
+        |stats| stats.out_of_order_appended as f64,
+    ),
+    gauge("tsdb_out_of_order_samples", "Samples out of order in memory", |stats| stats.out_of_order_samples as f64),
+    gauge("tsdb_out_of_order_bytes", "Memory of samples out of order", |stats| stats.out_of_order_bytes as f64),
+    gauge("tsdb_out_of_order_ranges", "Ranges of blocks that they belong to", |stats| stats.out_of_order_ranges as f64),
+    counter("tsdb_out_of_order_flushes", "Times they were written to blocks", |stats| {
+        stats.out_of_order_flushes as f64
+    }),
+    counter("tsdb_out_of_order_flush_failures", "Times that failed", |stats| stats.out_of_order_flush_failures as f64),
+    counter("tsdb_busy", "Batches asked to come again, as samples out of order had to be written out first", |stats| {
+        stats.busy as f64
+    }),
+    gauge("tsdb_blocks", "Blocks", |stats| stats.blocks as f64),
+    gauge("tsdb_block_bytes", "Bytes of the blocks' indexes and chunks", |stats| stats.block_bytes as f64),
+    counter("tsdb_compactions", "Merges of blocks", |stats| stats.compactions as f64),
+    counter("tsdb_maintenance_failures", "Steps of maintenance that failed and are tried again", |stats| {
+        stats.maintenance_failures as f64
+    }),
+    counter(
+        "tsdb_query_conflicts",
+        "Samples left out of queries, as another was stored for their time before",
+        |stats| stats.query_conflicts as f64,
+    ),
+    counter("tsdb_compaction_conflicts", "Samples left out of merges for the same reason", |stats| {
+        stats.compaction_conflicts as f64
+    }),
+];
+
+/// Figures that differ in one more label.
+const PARTS: &[Parts] = &[
+    Parts {
+        name: "tsdb_samples_rejected",
+        help: "Samples and exemplars that the database refused, by reason",
+        label: "reason",
+        values: |stats| stats.rejected.by_reason().to_vec(),
+    },
+    Parts {
+        name: "tsdb_blocks_expired",
+        help: "Blocks removed for their age, or as there were more bytes than are kept",
+        label: "by",
+        values: |stats| vec![("time", stats.blocks_expired_by_time), ("size", stats.blocks_expired_by_size)],
+    },
+    Parts {
+        name: "tsdb_damaged",
+        help: "Places found damaged and left out of answers; `remora tsdb verify` says where",
+        label: "what",
+        values: |stats| {
+            vec![
+                ("block", stats.blocks_set_aside + stats.blocks_broken),
+                ("block-chunk", stats.block_bad_chunks),
+                ("block-series", stats.block_bad_series),
+                ("head-chunk", stats.head_bad_chunks),
+                ("chunk-in-query", stats.query_bad_chunks),
+            ]
+        },
+    },
 ];

@@ -17,4 +17,6 @@ mod process;
 mod receiver_cases;
 mod refusals;
 mod serve;
+mod storage;
+mod tsdb_commands;
 mod writing;

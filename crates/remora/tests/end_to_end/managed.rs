@@ -281,7 +281,7 @@ fn nothing_is_half_made_after_kills() {
 fn a_full_disk_of_the_catalogue_stops_changes_alone() {
     let up = Installation::start();
     let mut service = Service::start(&up, "");
-    if !service.restart_on_small_catalogue(&up, 512) {
+    if !service.restart_on_small_disk(&up, "catalog", 512, 0) {
         eprintln!("no small disk can be had here (`unshare -Urm`, `unshare -m`): not tried");
         return;
     }

@@ -33,6 +33,11 @@ impl Process {
         fs::read_to_string(&self.log).unwrap_or_default()
     }
 
+    /// Its id.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Sends SIGTERM and waits for the end; gives all that was printed, too.
     pub(crate) fn terminate(mut self) -> (ExitStatus, String) {
         let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();

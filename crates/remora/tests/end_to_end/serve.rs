@@ -1,6 +1,8 @@
 //! `remora serve`: the service alone, from a settings file.
 
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
@@ -13,6 +15,8 @@ use crate::process::{Process, eventually, free_port};
 use crate::writing::{labels, now, post, request};
 
 const ZERO_SUBSCRIPTION: &str = "00000000-0000-0000-0000-000000000000";
+/// The first workspace's accountId ends in it.
+const FIRST_ACCOUNT: usize = 0x6539_bd54_fc63;
 const RULE: &str = "dcr-00000000000000000000000000000001";
 
 /// A service that believes the tokens of an installation's local authority.
@@ -26,7 +30,23 @@ pub(crate) struct Service {
 impl Service {
     /// Writes settings for the installation's application and starts on them.
     pub(crate) fn start(up: &Installation, more: &str) -> Self {
+        Self::start_with(up, &["fleet".to_owned()], more)
+    }
+
+    /// The same with these workspaces, each with a rule; the first one's is the one that is written to.
+    pub(crate) fn start_with(up: &Installation, workspaces: &[String], more: &str) -> Self {
         let port = free_port();
+        let numbered = || workspaces.iter().enumerate();
+        let declared: Vec<String> = numbered()
+            .map(|(number, name)| {
+                format!("{{name: {name}, accountId: 14e21a3b-a68e-4626-873e-{:012x}}}", FIRST_ACCOUNT + number)
+            })
+            .collect();
+        let rules: Vec<String> = numbered()
+            .map(|(number, name)| {
+                format!("{{name: {name}, immutableId: dcr-{:032x}, workspaces: [{name}]}}", number + 1)
+            })
+            .collect();
         let token = up.token_by_secret("application_id", "client_secret_file", INGESTION_SCOPE);
         let claims = token_claims(&token);
         let text = format!(
@@ -34,10 +54,10 @@ impl Service {
                 "listen: '127.0.0.1:{port}'\n",
                 "dataDir: {data}\n",
                 "issuers: [{{oidc: {{issuer: '{issuer}', jwksUri: '{authority}/{tenant}/discovery/v2.0/keys'}}}}]\n",
-                "workspaces: [{{name: fleet, accountId: 14e21a3b-a68e-4626-873e-6539bd54fc63}}]\n",
-                "rules: [{{name: fleet, immutableId: {rule}, workspaces: [fleet]}}]\n",
+                "workspaces: [{workspaces}]\n",
+                "rules: [{rules}]\n",
                 "roleAssignments:\n",
-                "  - {{principal: {oid}, role: Monitoring Metrics Publisher, scope: rule/fleet}}\n",
+                "  - {{principal: {oid}, role: Monitoring Metrics Publisher, scope: {publishes}}}\n",
                 "  - {{principal: {oid}, role: Monitoring Data Reader, scope: workspace/fleet}}\n",
                 "  - {{principal: {admin}, role: Owner, scope: /}}\n",
                 "{more}",
@@ -47,7 +67,9 @@ impl Service {
             issuer = claims["iss"].as_str().unwrap(),
             authority = up.fact("authority"),
             tenant = up.fact("tenant_id"),
-            rule = RULE,
+            workspaces = declared.join(", "),
+            rules = rules.join(", "),
+            publishes = if workspaces.len() == 1 { "rule/fleet" } else { "/" },
             oid = claims["oid"].as_str().unwrap(),
             admin = up.object_id_of_admin(),
             more = more,
@@ -71,8 +93,15 @@ impl Service {
         Arm::new(&up.client, &self.base, up.token_of_admin(), ZERO_SUBSCRIPTION)
     }
 
-    /// Ends it and starts it again with its catalogue on a disk of so many KiB. `false`: no such disk can be had here.
-    pub(crate) fn restart_on_small_catalogue(&mut self, up: &Installation, kibibytes: u32) -> bool {
+    /// Ends it and starts it again with a directory of its data, such as its catalogue, on a disk of so many KiB, that is empty
+    /// but for a file `ballast` of so many. `false`: no such disk can be had here.
+    pub(crate) fn restart_on_small_disk(
+        &mut self,
+        up: &Installation,
+        directory: &str,
+        kibibytes: u32,
+        ballast: u32,
+    ) -> bool {
         let tried = |namespace: &str| {
             let mut mount = Command::new("unshare");
             mount
@@ -83,13 +112,37 @@ impl Service {
         let Some(namespace) = ["-Urm", "-m"].into_iter().find(|namespace| tried(namespace)) else { return false };
         self.process.signal_kill();
         self.process.wait(Duration::from_secs(10));
-        let catalogue = up.directory().join(format!("serve-{}", self.port)).join("catalog");
-        let script = format!("mount -t tmpfs -o size={kibibytes}k,mode=700 tmpfs \"$1\" && shift && exec \"$@\"");
+        let place = self.data(up).join(directory);
+        fs::create_dir_all(&place).unwrap();
+        let script = format!(
+            "mount -t tmpfs -o size={kibibytes}k,mode=700 tmpfs \"$1\" && head -c {ballast}K /dev/zero > \"$1/ballast\" && shift && exec \"$@\""
+        );
         let mut command = Command::new("unshare");
-        command.args([namespace, "sh", "-c", &script, "sh"]).arg(catalogue).arg(env!("CARGO_BIN_EXE_remora"));
+        command.args([namespace, "sh", "-c", &script, "sh"]).arg(place).arg(env!("CARGO_BIN_EXE_remora"));
         command.args(["serve", "--config"]).arg(&self.settings);
         self.process = Self::start_process(command, &self.settings, self.port, &up.client);
         true
+    }
+
+    /// Where its data are.
+    pub(crate) fn data(&self, up: &Installation) -> PathBuf {
+        up.directory().join(format!("serve-{}", self.port))
+    }
+
+    /// Where writes of a workspace's rule go.
+    pub(crate) fn write_url_of(&self, number: usize) -> String {
+        let rule = format!("dcr-{:032x}", number + 1);
+        format!("{}/dataCollectionRules/{rule}/streams/Microsoft-PrometheusMetrics/api/v1/write", self.base)
+    }
+
+    /// A figure that it shows, if it does.
+    pub(crate) fn figure(&self, series: &str) -> Option<f64> {
+        // Of many workspaces it is longer than answers that control traffic takes.
+        let mut connection = TcpStream::connect(("127.0.0.1", self.port)).unwrap();
+        write!(connection, "GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n").unwrap();
+        let mut text = String::new();
+        connection.read_to_string(&mut text).unwrap();
+        text.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' ')?.parse().ok())
     }
 
     /// Where writes go.
