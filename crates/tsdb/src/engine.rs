@@ -66,6 +66,9 @@ pub(crate) struct Work {
     manual: bool,
 }
 
+/// What a thread does until the engine ends.
+type Body = fn(&Work);
+
 impl Engine {
     /// An engine with threads of its own.
     ///
@@ -74,7 +77,7 @@ impl Engine {
     pub fn start(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, settings: EngineSettings) -> Result<Arc<Self>, OpenError> {
         let background_threads = settings.background_threads.max(1);
         let engine = Self::new(disk, clock, background_threads, false);
-        let bodies: [(&str, usize, fn(&Work)); 3] = [
+        let bodies: [(&str, usize, Body); 3] = [
             ("tsdb-commit", settings.commit_threads.max(1), |work| work.commits.run()),
             ("tsdb-sync", SYNC_THREADS, |work| work.timers.run(work)),
             ("tsdb-back", background_threads, |work| work.background.run()),

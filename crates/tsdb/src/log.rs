@@ -49,8 +49,6 @@ pub(crate) struct Log {
     records: Vec<u8>,
     ends: Vec<usize>,
     framed: Vec<u8>,
-    /// Where the last write begins.
-    last_write: u64,
     /// Something failed that left more in the segment than `frames` knows.
     is_torn: bool,
     /// The newest time of what was written so far.
@@ -113,7 +111,6 @@ impl Log {
             records: Vec::new(),
             ends: Vec::new(),
             framed: Vec::new(),
-            last_write: 0,
             is_torn: false,
             newest: TimestampMs::MIN,
             closed: Vec::new(),
@@ -146,7 +143,6 @@ impl Log {
     /// # Errors
     /// The log is as before, without the records; see [`WriteError`].
     pub(crate) fn write(&mut self, counters: &Counters) -> Result<(), WriteError> {
-        self.last_write = self.frames.position();
         if self.ends.is_empty() {
             return Ok(());
         }
@@ -159,18 +155,6 @@ impl Log {
                 Ok(())
             }
             None => self.sync(counters),
-        }
-    }
-
-    /// Takes back what the last write wrote: what belongs together with it could not be written elsewhere.
-    pub(crate) fn take_back(&mut self) {
-        if self.last_write < self.frames.position() {
-            self.frames.go_back(self.last_write);
-            self.is_torn = true;
-            // If it does not succeed now, it is tried again before the next write.
-            if let Err(error) = self.cut_back() {
-                tracing::warn!(file = %self.path().display(), %error, "a write cannot be taken back yet");
-            }
         }
     }
 
@@ -246,7 +230,6 @@ impl Log {
             let _ = self.cut_back();
             return Err(WriteError::Append { path: self.path(), source });
         }
-        self.last_write = before;
         counters.wal_writes.add(1);
         counters.wal_bytes.add(self.framed.len() as u64);
         Ok(())
@@ -270,7 +253,6 @@ impl Log {
         self.closed.push(ClosedSegment { number: self.number, newest: self.newest });
         self.number = number;
         self.frames.go_back(0);
-        self.last_write = 0;
         counters.wal_segment.set(self.number);
         Ok(())
     }
