@@ -13,7 +13,7 @@ use parking_lot::Mutex;
 use super::source::{BlockPart, BlockSource};
 
 /// A block's directory. Files are opened when they are first asked for: mapped where the disk maps, else read by range.
-pub struct LocalBlock {
+pub(crate) struct LocalBlock {
     disk: Arc<dyn Disk>,
     directory: PathBuf,
     name: String,
@@ -28,7 +28,7 @@ enum Opened {
 
 impl LocalBlock {
     /// The block in `directory`. Looks at nothing yet.
-    pub fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
+    pub(crate) fn new(disk: Arc<dyn Disk>, directory: &Path) -> Self {
         let name = directory.display().to_string();
         Self { disk, directory: directory.to_path_buf(), name, open: Mutex::default() }
     }

@@ -305,6 +305,4 @@ fn is_leftover(name: &str) -> bool {
 
 /// Where damaged blocks go, in the database's directory.
 pub(crate) const SET_ASIDE: &str = "set-aside";
-/// What a block's directory is called until it is whole: `<ULID>` and this.
-pub(crate) const CREATION_SUFFIX: &str = ".tmp-for-creation";
 const DELETION_SUFFIX: &str = ".tmp-for-deletion";

@@ -8,7 +8,7 @@ use storage::BoxFuture;
 
 /// A file of a block.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
-pub enum BlockPart {
+pub(crate) enum BlockPart {
     /// `meta.json`
     Meta,
     /// `index`
@@ -22,7 +22,7 @@ pub enum BlockPart {
 /// The bytes of one block. Blocks never change, but for `tombstones`, which are replaced as a whole.
 ///
 /// What was read stays valid when the block is gone; a source itself is asked only while its block is in use.
-pub trait BlockSource: Send + Sync + 'static {
+pub(crate) trait BlockSource: Send + Sync + 'static {
     /// What the block is called in messages: its directory, or its key.
     fn name(&self) -> &str;
 
@@ -72,7 +72,7 @@ pub trait BlockSource: Send + Sync + 'static {
 
 impl BlockPart {
     /// The file's path inside its block.
-    pub fn path(self) -> String {
+    pub(crate) fn path(self) -> String {
         match self {
             Self::Meta => "meta.json".into(),
             Self::Index => "index".into(),
