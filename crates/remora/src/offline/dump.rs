@@ -72,9 +72,9 @@ fn write_series(labels: &Labels, out: &mut String) {
             out.push(',');
         }
         if is_plain(name) {
-            out.push_str(name)
+            out.push_str(name);
         } else {
-            write_escaped(name, out)
+            write_escaped(name, out);
         }
         out.push('=');
         write_escaped(value, out);

@@ -15,7 +15,7 @@ use super::verify::{Finding, Verified};
 use super::verify_block::verify_block;
 use super::view::{Logs, Offline};
 use super::{OfflineError, Progress};
-use crate::compaction::{FROM_OUT_OF_ORDER, WriteBlockError, replace_file};
+use crate::compaction::{FROM_OUT_OF_ORDER, replace_file};
 use crate::merge::SeriesMerge;
 use crate::part::{SeriesSource as _, Want};
 use crate::stats::Counter;

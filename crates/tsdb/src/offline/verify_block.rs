@@ -170,7 +170,7 @@ impl Check<'_> {
                 self.stats.num_samples += count;
                 match kind {
                     ChunkEncoding::Histogram | ChunkEncoding::FloatHistogram => {
-                        self.stats.num_histogram_samples += count
+                        self.stats.num_histogram_samples += count;
                     }
                     _ => self.stats.num_float_samples += count,
                 }

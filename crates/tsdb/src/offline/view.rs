@@ -36,7 +36,6 @@ pub enum Logs {
 /// A database that is read and not opened.
 pub struct Offline {
     pub(super) shared: Arc<Shared>,
-    pub(super) blocks: Vec<Arc<Block>>,
     unreadable: Vec<(PathBuf, String)>,
     recovery: Recovery,
     _lock: Option<Box<dyn DiskLock>>,
@@ -77,7 +76,7 @@ impl Offline {
                 .map_err(|source| OfflineError::Logs { path: directory.to_path_buf(), source: Box::new(source) })?;
         }
         shared.readiness.set(Ok(()));
-        Ok(Self { shared, blocks, unreadable, recovery, _lock: lock })
+        Ok(Self { shared, unreadable, recovery, _lock: lock })
     }
 
     /// Blocks that cannot be opened, with the reasons.
