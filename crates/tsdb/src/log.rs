@@ -28,8 +28,8 @@ pub(crate) use checkpoint::{Checkpoint, CheckpointError, Needed};
 pub use mend::{Damage, Recovery};
 pub(crate) use mend::{Mend, SET_ASIDE};
 pub(crate) use replay::{Late, Replayed, Replaying};
-pub(crate) use segments::{Listing, name_of};
 use segments::segment_path;
+pub(crate) use segments::{Listing, name_of};
 pub(crate) use shortening::{ShortenError, in_order_end, remove_segments_before};
 pub(crate) use syncer::Syncer;
 

@@ -6,9 +6,11 @@
 mod postings;
 mod read;
 mod series;
+mod symbol_table;
 mod symbols;
 mod toc;
 mod write;
+mod write_postings;
 
 use super::CorruptBlock;
 
@@ -17,6 +19,7 @@ pub use read::{Index, IndexedSeries, LabelValues};
 pub use series::SeriesReader;
 pub use toc::{TOC_BYTES, check_toc};
 pub use write::IndexWriter;
+pub use write_postings::PostingsWriter;
 
 /// A series inside one block's index; means nothing elsewhere. In version 2 its entry begins at 16 times this number, in
 /// version 1 at this number.

@@ -3,7 +3,8 @@
 //! Everything is written below `<ULID>.tmp-for-creation` and synced before the directory gets its name: a block is there
 //! whole or not at all. What a crash leaves under the other name is removed when the database is opened.
 //!
-//! Chunks and series go through to the disk; in memory are the block's texts, once each, and what [`IndexWriter`] says.
+//! Chunks and series go through to the disk; in memory are the block's texts and what [`IndexWriter`] says, which is little for
+//! each series.
 
 use std::io;
 use std::ops::Range;
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use environment::Disk;
-use model::{Labels, LabelsBuilder, TimestampMs};
+use model::{Labels, TimestampMs};
 use tsdb_format::block::index::IndexWriter;
 use tsdb_format::block::meta::{BlockDescription, BlockMeta, BlockStats, Compaction};
 use tsdb_format::block::segment::{Cut, SEGMENT_BYTES_MAX, SegmentWriter};
@@ -246,24 +247,39 @@ impl BlockWriter {
         Ok(())
     }
 
-    /// Writes the index from what was spooled.
+    /// Writes the index from what was spooled: series, then lists of them, for which the spool is read some times over.
     fn write_index(&mut self) -> io::Result<()> {
-        let mut file = SyncedFile::create(&*self.disk, self.directory.join("index"))?;
+        let disk = &*self.disk;
+        let mut file = SyncedFile::create(disk, self.directory.join("index"))?;
         let sorted = self.texts.sorted();
         let mut index = IndexWriter::new(sorted.iter().map(|number| self.texts.get(*number)));
-        let (mut reader, mut builder) = (self.spool.read(&*self.disk)?, LabelsBuilder::default());
-        while reader.next(&mut self.entry)? {
-            builder.clear();
-            for (name, value) in &self.entry.labels {
-                builder.push(self.texts.get(*name), self.texts.get(*value));
+        let mut numbers = vec![0; sorted.len()];
+        (0..).zip(&sorted).for_each(|(symbol, number)| numbers[*number as usize] = symbol);
+        drop(sorted);
+        let renumber = |labels: &mut Vec<(u32, u32)>| {
+            for (name, value) in labels {
+                (*name, *value) = (numbers[*name as usize], numbers[*value as usize]);
             }
-            index.push(&builder.build().expect("they were labels"), &self.entry.chunks);
+        };
+        let mut series = self.spool.read(disk)?;
+        while series.next(&mut self.entry)? {
+            renumber(&mut self.entry.labels);
+            index.push_numbered(&self.entry.labels, &self.entry.chunks);
             file.append(&index.take_bytes())?;
         }
-        drop(reader);
-        file.append(&index.finish())?;
+        file.append(&index.take_bytes())?;
+        let mut postings = index.end_series();
+        while postings.begin() {
+            let mut series = self.spool.read(disk)?;
+            while series.next(&mut self.entry)? {
+                renumber(&mut self.entry.labels);
+                postings.add(&self.entry.labels);
+            }
+            file.append(&postings.take_bytes())?;
+        }
+        postings.finish(|piece| file.append(piece))?;
         file.sync()?;
-        self.spool.remove_file(&*self.disk)
+        self.spool.remove_file(disk)
     }
 
     fn describe(&self, origin: Origin, range: Range<i64>) -> BlockMeta {

@@ -4,27 +4,32 @@ use std::collections::HashMap;
 
 use model::Labels;
 
+use super::symbol_table::SymbolTable;
 use super::toc::Toc;
-use super::{ALL_POSTINGS, BlockSeriesRef, HEADER_BYTES, MAGIC, SERIES_ALIGNMENT};
+use super::write_postings::PostingsWriter;
+use super::{BlockSeriesRef, HEADER_BYTES, MAGIC, SERIES_ALIGNMENT};
 use crate::block::ChunkMeta;
 use crate::bytes::{put_str, put_uvarint, put_varint};
 
 /// Writes an index from series in order of their labels. Bytes are collected until the caller takes them away.
 ///
-/// In memory are the symbols, and four bytes for each label of each series.
+/// In memory are the symbols, four bytes for each series, and a few for each label there is. Lists of series are not: after
+/// [`end_series`](Self::end_series) the series are shown once more, some times over.
 #[derive(Debug)]
 pub struct IndexWriter {
     bytes: Vec<u8>,
     /// Bytes taken away so far.
     taken: u64,
     symbols: SymbolTable,
-    /// Series by name and value, each the number of a symbol.
-    postings: HashMap<(u32, u32), Vec<u32>>,
+    /// How many series have a label, by the numbers of its name and value.
+    counts: HashMap<(u32, u32), u32>,
     all: Vec<u32>,
     /// The labels of the last series, whose symbols the next one's mostly are too.
     last: Vec<(u32, u32)>,
-    last_labels: Option<Labels>,
     last_chunk: Option<u64>,
+    body: Vec<u8>,
+    /// Labels of series that came by [`push`](Self::push), for [`finish`](Self::finish).
+    kept: Vec<Vec<(u32, u32)>>,
     toc: Toc,
 }
 
@@ -46,11 +51,12 @@ impl IndexWriter {
             bytes,
             taken: 0,
             symbols,
-            postings: HashMap::new(),
+            counts: HashMap::new(),
             all: Vec::new(),
             last: Vec::new(),
-            last_labels: None,
             last_chunk: None,
+            body: Vec::new(),
+            kept: Vec::new(),
             toc,
         };
         writer.align(SERIES_ALIGNMENT);
@@ -58,49 +64,48 @@ impl IndexWriter {
         writer
     }
 
-    /// Adds a series.
+    /// Adds a series, and keeps its labels in memory for [`finish`](Self::finish): for small indexes.
     ///
     /// # Panics
-    /// When it is not above the one before, a text of it is no symbol, its chunks overlap, or chunks are not in the order
-    /// in which they stand in the files: such an index would be refused by its readers.
+    /// As [`push_numbered`](Self::push_numbered), and when a text of it is no symbol.
     pub fn push(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> BlockSeriesRef {
-        assert!(self.last_labels.as_ref().is_none_or(|last| last < labels), "series come in order: {labels}");
+        let numbers = self.symbols_of(labels);
+        let reference = self.push_numbered(&numbers, chunks);
+        self.kept.push(numbers);
+        reference
+    }
+
+    /// Adds a series whose labels are given by the numbers of their names and values among the symbols.
+    ///
+    /// # Panics
+    /// When it is not above the one before, its chunks overlap, or chunks are not in the order in which they stand in the
+    /// files: such an index would be refused by its readers.
+    pub fn push_numbered(&mut self, labels: &[(u32, u32)], chunks: &[ChunkMeta]) -> BlockSeriesRef {
+        // Numbers are in the order of texts.
+        assert!(self.all.is_empty() || *self.last < *labels, "series come in order: {:?}", self.texts_of(labels));
+        assert!(
+            labels.is_sorted_by(|left, right| left.0 < right.0),
+            "labels come in order: {:?}",
+            self.texts_of(labels)
+        );
         self.align(SERIES_ALIGNMENT);
         let reference = u32::try_from(self.position() / SERIES_ALIGNMENT as u64).expect("an index is cut below 64 GiB");
-        let symbols = self.symbols_of(labels);
-        let mut body = Vec::with_capacity(symbols.len() * 4 + chunks.len() * 12);
-        put_uvarint(&mut body, symbols.len() as u64);
-        for &(name, value) in &symbols {
+        let mut body = std::mem::take(&mut self.body);
+        body.clear();
+        put_uvarint(&mut body, labels.len() as u64);
+        for &(name, value) in labels {
             put_uvarint(&mut body, u64::from(name));
             put_uvarint(&mut body, u64::from(value));
-            self.postings.entry((name, value)).or_default().push(reference);
+            *self.counts.entry((name, value)).or_default() += 1;
         }
-        put_uvarint(&mut body, chunks.len() as u64);
-        let mut previous: Option<&ChunkMeta> = None;
-        for chunk in chunks {
-            assert!(chunk.min_time <= chunk.max_time, "a chunk ends before it begins: {chunk:?}");
-            assert!(self.last_chunk < Some(chunk.reference.0), "chunks come in order: {chunk:?}");
-            self.last_chunk = Some(chunk.reference.0);
-            match previous {
-                None => put_varint(&mut body, chunk.min_time.0),
-                Some(last) => {
-                    assert!(last.max_time < chunk.min_time, "chunks do not overlap: {last:?}, {chunk:?}");
-                    put_uvarint(&mut body, chunk.min_time.since(last.max_time) as u64);
-                }
-            }
-            put_uvarint(&mut body, chunk.max_time.since(chunk.min_time) as u64);
-            match previous {
-                None => put_uvarint(&mut body, chunk.reference.0),
-                Some(last) => put_varint(&mut body, (chunk.reference.0 - last.reference.0) as i64),
-            }
-            previous = Some(chunk);
-        }
+        self.put_chunks(&mut body, chunks);
         put_uvarint(&mut self.bytes, body.len() as u64);
         self.bytes.extend_from_slice(&body);
         self.bytes.extend_from_slice(&crc32c::crc32c(&body).to_be_bytes());
+        self.body = body;
         self.all.push(reference);
-        self.last = symbols;
-        self.last_labels = Some(labels.clone());
+        self.last.clear();
+        self.last.extend_from_slice(labels);
         BlockSeriesRef(reference)
     }
 
@@ -110,41 +115,53 @@ impl IndexWriter {
         std::mem::take(&mut self.bytes)
     }
 
-    /// Ends the index; returns the bytes not yet taken.
-    pub fn finish(mut self) -> Vec<u8> {
+    /// Ends the series; their lists follow. The bytes collected must have been taken.
+    pub fn end_series(mut self) -> PostingsWriter {
+        assert!(self.bytes.is_empty(), "the bytes of series are taken before those of postings come");
         // Label indices are not written: the places say that there are none.
         self.toc.label_indices = self.position();
-        self.align(POSTINGS_ALIGNMENT);
-        self.toc.postings = self.position();
-        let mut lists: Vec<((&str, &str), Vec<u32>)> = Vec::with_capacity(self.postings.len() + 1);
-        lists.push((ALL_POSTINGS, std::mem::take(&mut self.all)));
-        let postings = std::mem::take(&mut self.postings);
-        let symbols = std::mem::take(&mut self.symbols);
-        lists.extend(postings.into_iter().map(|((name, value), list)| ((symbols.get(name), symbols.get(value)), list)));
-        lists.sort_unstable_by(|left, right| left.0.cmp(&right.0));
-        let mut places = Vec::with_capacity(lists.len());
-        for (_, list) in &lists {
-            self.align(POSTINGS_ALIGNMENT);
-            places.push(self.position());
-            put_section(&mut self.bytes, |bytes| {
-                bytes.extend_from_slice(&u32_of(list.len()).to_be_bytes());
-                list.iter().for_each(|reference| bytes.extend_from_slice(&reference.to_be_bytes()));
-            });
+        PostingsWriter::new(self.symbols, self.counts, self.all, self.toc)
+    }
+
+    /// Ends the index; returns the bytes not yet taken. All series must have come by [`push`](Self::push).
+    pub fn finish(mut self) -> Vec<u8> {
+        assert_eq!(self.kept.len(), self.all.len(), "all series were kept");
+        let kept = std::mem::take(&mut self.kept);
+        let mut bytes = self.take_bytes();
+        let mut postings = self.end_series();
+        while postings.begin() {
+            kept.iter().for_each(|labels| postings.add(labels));
+            bytes.extend(postings.take_bytes());
         }
-        self.toc.postings_table = self.position();
-        self.toc.label_table = self.toc.postings_table;
-        put_section(&mut self.bytes, |bytes| {
-            bytes.extend_from_slice(&u32_of(lists.len()).to_be_bytes());
-            for (((name, value), _), place) in lists.iter().zip(&places) {
-                put_uvarint(bytes, 2);
-                put_str(bytes, name);
-                put_str(bytes, value);
-                put_uvarint(bytes, *place);
-            }
+        let ended = postings.finish(|some| {
+            bytes.extend_from_slice(some);
+            Ok::<(), std::convert::Infallible>(())
         });
-        let toc = self.toc;
-        toc.encode(&mut self.bytes);
-        self.bytes
+        ended.unwrap_or_else(|never| match never {});
+        bytes
+    }
+
+    fn put_chunks(&mut self, body: &mut Vec<u8>, chunks: &[ChunkMeta]) {
+        put_uvarint(body, chunks.len() as u64);
+        let mut previous: Option<&ChunkMeta> = None;
+        for chunk in chunks {
+            assert!(chunk.min_time <= chunk.max_time, "a chunk ends before it begins: {chunk:?}");
+            assert!(self.last_chunk < Some(chunk.reference.0), "chunks come in order: {chunk:?}");
+            self.last_chunk = Some(chunk.reference.0);
+            match previous {
+                None => put_varint(body, chunk.min_time.0),
+                Some(last) => {
+                    assert!(last.max_time < chunk.min_time, "chunks do not overlap: {last:?}, {chunk:?}");
+                    put_uvarint(body, chunk.min_time.since(last.max_time) as u64);
+                }
+            }
+            put_uvarint(body, chunk.max_time.since(chunk.min_time) as u64);
+            match previous {
+                None => put_uvarint(body, chunk.reference.0),
+                Some(last) => put_varint(body, (chunk.reference.0 - last.reference.0) as i64),
+            }
+            previous = Some(chunk);
+        }
     }
 
     fn symbols_of(&self, labels: &Labels) -> Vec<(u32, u32)> {
@@ -164,6 +181,10 @@ impl IndexWriter {
         found
     }
 
+    fn texts_of(&self, labels: &[(u32, u32)]) -> Vec<(&str, &str)> {
+        labels.iter().map(|(name, value)| (self.symbols.get(*name), self.symbols.get(*value))).collect()
+    }
+
     fn position(&self) -> u64 {
         self.taken + self.bytes.len() as u64
     }
@@ -176,56 +197,8 @@ impl IndexWriter {
     }
 }
 
-/// Texts in order, one behind the other.
-#[derive(Debug, Default)]
-struct SymbolTable {
-    texts: String,
-    /// Where each ends.
-    ends: Vec<u32>,
-}
-
-impl SymbolTable {
-    fn new<'s>(symbols: impl IntoIterator<Item = &'s str>) -> Self {
-        let mut table = Self::default();
-        for symbol in symbols {
-            let in_order = table.ends.is_empty() || table.get(table.len() - 1) < symbol;
-            assert!(in_order, "symbols come in order: {symbol:?}");
-            table.texts.push_str(symbol);
-            table.ends.push(u32_of(table.texts.len()));
-        }
-        table
-    }
-
-    fn len(&self) -> u32 {
-        u32_of(self.ends.len())
-    }
-
-    fn get(&self, number: u32) -> &str {
-        let index = number as usize;
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize);
-        &self.texts[start..self.ends[index] as usize]
-    }
-
-    fn number(&self, text: &str) -> u32 {
-        let (mut low, mut high) = (0, self.len());
-        while low < high {
-            let middle = low + (high - low) / 2;
-            match self.get(middle).cmp(text) {
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Equal => return middle,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        panic!("every text of a series is a symbol: {text:?}");
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &str> {
-        (0..self.len()).map(|number| self.get(number))
-    }
-}
-
 /// A length, a body, and the body's checksum.
-fn put_section(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
+pub(super) fn put_section(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     let start = out.len();
     out.extend_from_slice(&[0; 4]);
     body(out);
@@ -235,9 +208,8 @@ fn put_section(out: &mut Vec<u8>, body: impl FnOnce(&mut Vec<u8>)) {
     out.extend_from_slice(&checksum.to_be_bytes());
 }
 
-fn u32_of(length: usize) -> u32 {
+pub(super) fn u32_of(length: usize) -> u32 {
     u32::try_from(length).expect("sections of an index are below 4 GiB")
 }
 
 const VERSION: u8 = 2;
-const POSTINGS_ALIGNMENT: usize = 4;
