@@ -35,10 +35,10 @@ impl Shared {
         // Late samples of times of which the head still has others stay apart: a block that is not called late says that all
         // of its time is in blocks, and the log before its end is let go of.
         let written_until = in_order_end(&blocks).0;
-        let mergeable = blocks.iter().filter(|block| !block.is_late() || block.meta().max_time <= written_until);
-        let candidates = mergeable.map(|block| {
+        let candidates = blocks.iter().map(|block| {
             let mut candidate = Candidate::new(block.ulid(), block.meta(), block.deletions().len());
-            candidate.failed |= failed.contains(&block.ulid());
+            let waits = block.is_late() && block.meta().max_time > written_until;
+            candidate.apart |= waits || failed.contains(&block.ulid());
             candidate
         });
         let planned = plan(candidates.collect(), ranges);

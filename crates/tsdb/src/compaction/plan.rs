@@ -20,8 +20,8 @@ pub(crate) struct Candidate {
     pub(crate) series: u64,
     /// Deleted ranges that its chunks still hold.
     pub(crate) deletions: u64,
-    /// A merge of it failed for good.
-    pub(crate) failed: bool,
+    /// It is not to be merged: that failed for good, or is not its time yet.
+    pub(crate) apart: bool,
 }
 
 impl Candidate {
@@ -32,7 +32,7 @@ impl Candidate {
             end: meta.max_time,
             series: meta.stats.num_series,
             deletions: deletions as u64,
-            failed: meta.compaction.failed,
+            apart: meta.compaction.failed,
         }
     }
 }
@@ -42,7 +42,7 @@ impl Candidate {
 pub(crate) fn plan(mut blocks: Vec<Candidate>, ranges: &BlockRanges) -> Vec<Ulid> {
     blocks.sort_by_key(|block| (block.start, block.ulid));
     let named = |found: &[Candidate]| found.iter().map(|block| block.ulid).collect::<Vec<_>>();
-    let overlapping = overlapping(&blocks);
+    let overlapping = overlapping(&mut blocks);
     if !overlapping.is_empty() {
         return named(overlapping);
     }
@@ -54,8 +54,9 @@ pub(crate) fn plan(mut blocks: Vec<Candidate>, ranges: &BlockRanges) -> Vec<Ulid
     much_deleted(blocks, ranges).into_iter().collect()
 }
 
-/// The first blocks that overlap each other, in a chain.
-fn overlapping(blocks: &[Candidate]) -> &[Candidate] {
+/// The first blocks that overlap each other, in a chain: all or none. What a merge leaves out may have been stored after one
+/// of its blocks and before another, and could not be put in its place among them. So where one is to stay apart, all are.
+fn overlapping(blocks: &mut [Candidate]) -> &[Candidate] {
     let mut start = 0;
     while start < blocks.len() {
         let (mut chain, mut end) = (start + 1, blocks[start].end);
@@ -63,8 +64,11 @@ fn overlapping(blocks: &[Candidate]) -> &[Candidate] {
             end = end.max(next.end);
             chain += 1;
         }
-        if chain > start + 1 && blocks[start..chain].iter().all(|block| !block.failed) {
+        if chain > start + 1 && blocks[start..chain].iter().all(|block| !block.apart) {
             return &blocks[start..chain];
+        }
+        if blocks[start..chain].iter().any(|block| block.apart) {
+            blocks[start..chain].iter_mut().for_each(|block| block.apart = true);
         }
         start = chain;
     }
@@ -78,7 +82,7 @@ fn fills_a_range<'a>(blocks: &'a [Candidate], ranges: &BlockRanges) -> &'a [Cand
         for group in in_one_range(blocks, *size) {
             let (start, end) = (group[0].start, group[group.len() - 1].end);
             let complete = end - start == *size || end <= newest.start;
-            if group.len() > 1 && complete && group.iter().all(|block| !block.failed) {
+            if group.len() > 1 && complete && group.iter().all(|block| !block.apart) {
                 return group;
             }
         }
@@ -101,7 +105,7 @@ fn much_deleted(blocks: &[Candidate], ranges: &BlockRanges) -> Option<Ulid> {
     let worth = |block: &&Candidate| {
         let many = block.end - block.start >= large && block.deletions * DELETED_PART > block.series + 1;
         let all = block.deletions > 0 && block.deletions >= block.series;
-        !block.failed && (many || all)
+        !block.apart && (many || all)
     };
     blocks.iter().rev().find(worth).map(|block| block.ulid)
 }
@@ -114,18 +118,18 @@ mod tests {
     use super::*;
     use crate::settings::Settings;
 
-    /// Blocks named `start..end` by hours, with `!` if a merge failed, `x` and a number if it has deletions (of 100 series).
+    /// Blocks named `start..end` by hours, with `!` if they stay apart, `x` and a number if it has deletions (of 100 series).
     fn check(blocks: &str, expected: &str) {
         let ranges = BlockRanges::new(&Settings::default());
         let parse = |(index, text): (usize, &str)| {
-            let failed = text.ends_with('!');
+            let apart = text.ends_with('!');
             let (times, deletions) =
                 text.trim_end_matches('!').split_once('x').unwrap_or((text.trim_end_matches('!'), "0"));
             let (start, end) = times.split_once("..").unwrap();
             let hours = |text: &str| (text.parse::<f64>().unwrap() * 3_600_000.0) as i64;
             let (start, end) = (hours(start), hours(end));
             let ulid = Ulid::new(index as u64 + 1, 0);
-            Candidate { ulid, start, end, series: 100, deletions: deletions.parse().unwrap(), failed }
+            Candidate { ulid, start, end, series: 100, deletions: deletions.parse().unwrap(), apart }
         };
         let names: Vec<&str> = blocks.split_whitespace().collect();
         let candidates = names.iter().copied().enumerate().map(parse).collect();
@@ -163,6 +167,9 @@ mod tests {
         check("0..18 2..4 16..20 20..22", "0..18 2..4 16..20");
         check("0..2 0..2", "0..2 0..2");
         check("0..2 0..2! 4..6 4..6", "4..6 4..6");
+        // The second may have been stored between the others.
+        check("0..4 3..7! 5..6 5..6", "");
+        check("0..1 0.5..8! 2..4 4..6 6..8 8..10 12..14 14..16 16..18 18..20", "12..14 14..16 16..18");
     }
 
     #[test]

@@ -7,7 +7,8 @@ use std::time::Duration;
 
 use environment::{Disk, FileKind, UnixTime};
 use model::{Labels, TimestampMs};
-use storage::{CommitError, Committed, Storage, TimeRange};
+use proptest::prelude::*;
+use storage::{AppendError, CommitError, Committed, Storage, TimeRange};
 use testkit::{ManualClock, MemoryDisk};
 use tsdb::{Db, Engine, Settings, WalSync};
 
@@ -279,4 +280,60 @@ fn the_range_beyond_the_last_waits_for_blocks() {
     opened.rest(700);
     let wide: Vec<_> = (0..24).map(|number| (&series, range(number) + 7, float(number))).collect();
     assert_eq!(opened.commit(&wide).unwrap().samples, 24);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 24, ..ProptestConfig::default() })]
+    /// First stored, first served: whatever the order, the repeats, the flushes and the restarts.
+    #[test]
+    fn the_first_stored_value_wins(
+        steps in prop::collection::vec(
+            prop_oneof![
+                6 => (0usize..4, 0i64..300, -7i64..7, 1i64..60, 0i64..3)
+                    .prop_map(|(series, start, step, count, value)| Some((series, start, step, count, value))),
+                1 => Just(None),
+            ],
+            1..25,
+        ),
+        restarts in prop::collection::vec(any::<bool>(), 25),
+    ) {
+        let all: Vec<Labels> = (0..4).map(|number| labels(&[("a", &number.to_string())])).collect();
+        let mut model: BTreeMap<usize, BTreeMap<i64, i64>> = BTreeMap::new();
+        let mut disk = MemoryDisk::new();
+        let mut opened = Opened::new(&disk, settings());
+        for (step, restart) in steps.iter().zip(restarts) {
+            match step {
+                Some((series, start, step, count, value)) => {
+                    let times = (0..*count).map(|index| NOW - (start + index * step).rem_euclid(400) * DAY - index % 3 * HOUR);
+                    let samples: Vec<_> = times.map(|at| (&all[*series], at, float(*value))).collect();
+                    let committed = match opened.commit(&samples) {
+                        Err(CommitError::Busy(_)) => {
+                            opened.run();
+                            opened.commit(&samples).unwrap()
+                        }
+                        answer => answer.unwrap(),
+                    };
+                    let refused: Vec<_> = committed.rejected.iter().map(|rejection| match rejection.error {
+                        AppendError::DuplicateTimestamp { at } => at.0,
+                        ref other => panic!("{other}"),
+                    }).collect();
+                    for (_, at, _) in &samples {
+                        let stored = *model.entry(*series).or_default().entry(*at).or_insert(*value);
+                        // In memory the conflict is seen; in a block it is not looked for.
+                        prop_assert!(!refused.contains(at) || stored != *value);
+                    }
+                }
+                None if restart => {
+                    disk = disk.after_process_crash();
+                    opened = Opened::new(&disk, settings());
+                }
+                None => opened.rest(700),
+            }
+            let found = select_all(&opened.db);
+            let expected: Vec<_> = model.iter().map(|(series, samples)| {
+                (all[*series].clone(), samples.iter().map(|(at, value)| (*at, float(*value))).collect::<Vec<_>>())
+            }).collect();
+            prop_assert_eq!(found, expected);
+        }
+    }
 }
