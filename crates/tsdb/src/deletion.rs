@@ -17,6 +17,7 @@ use crate::committer::Writer;
 use crate::compaction::replace_file;
 use crate::head::{MemSeries, matching};
 use crate::maintenance::{Maintenance, with_sources};
+use crate::ooo::FlushWhen;
 use crate::shared::Shared;
 
 /// What a deletion did.
@@ -39,6 +40,12 @@ impl Shared {
         matchers: &[Matcher],
         range: TimeRange,
     ) -> Result<Deleted, AdministerError> {
+        // Twice: an earlier half may still have been on its way.
+        for _ in 0..2 {
+            if self.ooo.view().overlaps(range) {
+                self.flush_late(FlushWhen::Now).map_err(|error| AdministerError::unavailable(with_sources(&error)))?;
+            }
+        }
         // What counts last goes first: half a deletion must not bring values to light that never counted.
         let head_series = self.delete_from_head(matchers, range)?;
         let tombstones = self.delete_from_blocks(state, matchers, range)?;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use environment::{Disk, FileKind, UnixTime};
-use model::{Labels, TimestampMs};
+use model::{Labels, MatchOp, Matcher, TimestampMs};
 use proptest::prelude::*;
 use storage::{AppendError, CommitError, Committed, Storage, TimeRange};
 use testkit::{ManualClock, MemoryDisk};
@@ -280,6 +280,30 @@ fn the_range_beyond_the_last_waits_for_blocks() {
     opened.rest(700);
     let wide: Vec<_> = (0..24).map(|number| (&series, range(number) + 7, float(number))).collect();
     assert_eq!(opened.commit(&wide).unwrap().samples, 24);
+}
+
+#[test]
+fn late_samples_are_deleted_for_good_and_can_be_written_again() {
+    let disk = MemoryDisk::new();
+    let opened = Opened::new(&disk, settings());
+    let series = labels(&[("a", "1")]);
+    opened.commit(&[(&series, NOW, float(0))]).unwrap();
+    let late = |days: i64| NOW - days * DAY;
+    opened
+        .commit(&[(&series, late(100), float(1)), (&series, late(90), float(2)), (&series, late(80), float(3))])
+        .unwrap();
+    let matcher = Matcher::new(MatchOp::Equal, "a", "1").unwrap();
+    let range = TimeRange { start: TimestampMs(late(100)), end: TimestampMs(late(85)) };
+    opened.db.delete(std::slice::from_ref(&matcher), range).unwrap();
+    let left = [(late(80), float(3)), (NOW, float(0))];
+    assert_eq!(select_all(&opened.db)[0].1, left);
+    opened.rest(700);
+    let restarted = Opened::new(&disk.after_process_crash(), settings());
+    assert_eq!(select_all(&restarted.db)[0].1, left);
+    restarted.commit(&[(&series, late(90), float(7))]).unwrap();
+    assert_eq!(select_all(&restarted.db)[0].1, [(late(90), float(7)), left[0].clone(), left[1].clone()]);
+    restarted.rest(700);
+    assert_eq!(select_all(&restarted.db)[0].1.len(), 3);
 }
 
 proptest! {
