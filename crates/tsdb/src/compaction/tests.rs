@@ -430,6 +430,33 @@ fn a_year_of_history_makes_few_blocks() {
 }
 
 #[test]
+fn late_samples_are_deleted() {
+    let disk = empty_disk();
+    let opened = open(&disk);
+    let mut expected = minutes(0..4, 0..10, 0);
+    opened.append(&expected);
+    opened.maintain();
+    let late = minutes(1..6, 2..4, 0);
+    opened.append(&late);
+    add(&mut expected, &late);
+    assert!(opened.content() == expected);
+    let range = TimeRange { start: TimestampMs(3 * HOUR), end: TimestampMs(9 * HOUR) };
+    opened.db.delete(&[named(1)], range).unwrap();
+    opened.db.delete(&[named(5)], range).unwrap();
+    for number in [1, 5] {
+        expected.get_mut(&number).unwrap().retain(|at, _| !range.contains(TimestampMs(*at)));
+    }
+    assert!(opened.content() == expected);
+    for crashed in [disk.after_process_crash(), disk.after_power_cut(|unsynced| unsynced)] {
+        assert!(open(&crashed).content() == expected);
+    }
+    let again = minutes(5..6, 3..4, 5);
+    opened.append(&again);
+    add(&mut expected, &again);
+    assert!(opened.content() == expected);
+}
+
+#[test]
 fn samples_in_memory_are_deleted_and_may_come_again() {
     let disk = empty_disk();
     let opened = open(&disk);

@@ -198,7 +198,6 @@ const PIECE_BYTES: usize = 1 << 20;
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use crate::block::index::{Index, IndexWriter};
 
     /// Series with labels a, b and c of 1, 3 and 1000 values.
@@ -213,7 +212,9 @@ mod tests {
         let values = (0..1000).map(|value| format!("{value:04}"));
         let symbols: Vec<String> = values.chain(["a", "b", "c"].map(str::to_owned)).collect();
         let mut writer = IndexWriter::new(symbols.iter().map(String::as_str));
-        series().iter().for_each(|labels| drop(writer.push_numbered(labels, &[])));
+        for labels in series() {
+            writer.push_numbered(&labels, &[]);
+        }
         let mut file = writer.take_bytes();
         let mut postings = writer.end_series();
         postings.window_entries = window_entries;
@@ -223,7 +224,11 @@ mod tests {
             file.extend(postings.take_bytes());
             windows += 1;
         }
-        postings.finish(|piece| Ok::<(), ()>(file.extend_from_slice(piece))).unwrap();
+        let ended = postings.finish(|piece| {
+            file.extend_from_slice(piece);
+            Ok::<(), ()>(())
+        });
+        ended.unwrap();
         (file, windows)
     }
 
