@@ -160,13 +160,15 @@ impl Block {
         self.loaded.lock().as_ref().is_some_and(|loaded| Arc::strong_count(loaded) > 1)
     }
 
-    /// Whether the index and all its series can be read. Reads all of the index.
+    /// Whether the index and all its series can be read. Reads all of the index. One that is not stays in use: queries leave out
+    /// what is damaged of it, and that alone.
     pub(crate) fn is_sound(&self) -> bool {
-        let check = |loaded: &Arc<Loaded>| {
-            loaded.index.all_postings()?.iter().try_for_each(|series| loaded.index.series(series).map(drop))?;
-            Ok(true)
-        };
-        self.reading(false, check).unwrap_or(false)
+        matches!(self.usable(), Ok(Some(loaded)) if read_all(&loaded).is_ok())
+    }
+
+    /// The same for a block whose samples are somewhere else, too: one that is not sound is not used any more.
+    pub(crate) fn is_sound_or_broken_off(&self) -> bool {
+        self.reading(false, |loaded| read_all(loaded).map(|()| true)).unwrap_or(false)
     }
 
     /// Whether its index turned out to be damaged: nothing of it can be read.
@@ -239,6 +241,10 @@ impl Part for Block {
     fn label_values(&self, name: &str, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
         self.reading(Vec::new(), |loaded| select::label_values(loaded, name, matchers))
     }
+}
+
+fn read_all(loaded: &Loaded) -> Result<(), CorruptBlock> {
+    loaded.index.all_postings()?.iter().try_for_each(|series| loaded.index.series(series).map(drop))
 }
 
 /// Checks what tells that index and chunk files are whole; returns how long they are together.

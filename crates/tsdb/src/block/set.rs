@@ -246,7 +246,7 @@ impl Blocks {
             let parents = block.meta().compaction.parents.iter().filter_map(|parent| parent.ulid.parse::<Ulid>().ok());
             let parents: Vec<Ulid> = parents.filter(|ulid| *ulid != block.ulid() && names.contains(ulid)).collect();
             // The parents are all there is if the merge cannot be read.
-            if !parents.is_empty() && block.is_sound() {
+            if !parents.is_empty() && block.is_sound_or_broken_off() {
                 tracing::info!(block = %block.ulid(), ?parents, "removes blocks that a crash left though they are merged");
                 merged.extend(parents);
             }
