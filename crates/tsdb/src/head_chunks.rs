@@ -111,11 +111,6 @@ impl HeadChunks {
             synced => synced,
         }
     }
-
-    /// Bytes of all files.
-    pub(crate) fn bytes(&self) -> u64 {
-        self.files.read().values().map(|file| file.bytes()).sum()
-    }
 }
 
 impl End {

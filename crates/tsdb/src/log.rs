@@ -30,7 +30,7 @@ pub(crate) use mend::{Mend, SET_ASIDE};
 pub(crate) use replay::{Late, Replayed, Replaying};
 use segments::segment_path;
 pub(crate) use segments::{Listing, name_of};
-pub(crate) use shortening::{ShortenError, in_order_end, remove_segments_before};
+pub(crate) use shortening::{ShortenError, in_order_end};
 pub(crate) use syncer::Syncer;
 
 use crate::stats::Counters;
@@ -192,11 +192,6 @@ impl Log {
     /// The segments up to `number` are gone.
     pub(crate) fn forget_closed(&mut self, number: u64) {
         self.closed.retain(|segment| segment.number > number);
-    }
-
-    /// The number of the segment being written.
-    pub(crate) fn number(&self) -> u64 {
-        self.number
     }
 
     /// The path of the segment being written.

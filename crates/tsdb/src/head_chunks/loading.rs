@@ -77,11 +77,6 @@ impl HeadChunks {
 }
 
 impl LoadedChunks {
-    /// How many there are.
-    pub(crate) fn len(&self) -> usize {
-        self.chunks.len()
-    }
-
     /// The highest reference of a series that has some.
     pub(crate) fn last_ref(&self) -> Option<WalRef> {
         self.chunks.last().map(|chunk| chunk.series)

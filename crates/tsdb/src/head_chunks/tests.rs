@@ -229,13 +229,17 @@ proptest! {
         let (chunks, _) = open(&disk, i64::MIN);
         let heads = [Head::new(0, 500), Head::new(0, 500)];
         for head in &heads {
-            (0..3).for_each(|slot| drop(head.add_series(&Labels::from_pairs([("slot", &slot.to_string())]).unwrap())));
+            for slot in 0..3 {
+                head.add_series(&Labels::from_pairs([("slot", &slot.to_string())]).unwrap());
+            }
         }
         let mut at = 0;
         for (index, (slot, step, is_histogram)) in samples.into_iter().enumerate() {
             at += step;
             let sample = HeadSample { slot, is_histogram, at: TimestampMs(at), value: 0 };
-            heads.iter().for_each(|head| drop(head.append(&[sample], &[Arc::new(NativeHistogram::stale())])));
+            for head in &heads {
+                head.append(&[sample], &[Arc::new(NativeHistogram::stale())]);
+            }
             if index % every == 0 {
                 move_all(&heads[0], &chunks);
             }

@@ -1,17 +1,13 @@
 //! Letting go of what the logs and the head's files need not keep, as rounds of maintenance ask for it.
 
 use std::io;
-use std::path::Path;
 use std::sync::Arc;
 
-use environment::Disk;
 use model::TimestampMs;
 
-use super::segments::Listing;
 use super::{Checkpoint, CheckpointError, Needed, WriteError};
 use crate::block::Block;
 use crate::compaction::FROM_OUT_OF_ORDER;
-use crate::db::OpenError;
 use crate::shared::Shared;
 
 /// Why something is still there.
@@ -86,14 +82,4 @@ pub(crate) fn in_order_end(blocks: &[Arc<Block>]) -> TimestampMs {
     let is_late = |block: &Block| block.meta().compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER);
     let in_order = blocks.iter().filter(|block| !is_late(block));
     in_order.map(|block| TimestampMs(block.meta().max_time)).max().unwrap_or(TimestampMs::MIN)
-}
-
-/// Removes the segments of a log below `number`: what they hold is in blocks. The first first, so that what a crash leaves has no
-/// gap.
-pub(crate) fn remove_segments_before(disk: &dyn Disk, directory: &Path, number: u64) -> Result<(), OpenError> {
-    let segments = Listing::of(disk, directory)?.segments;
-    for segment in segments.iter().take_while(|segment| segment.number < number) {
-        disk.remove_file(&segment.path).map_err(OpenError::at("remove", &segment.path))?;
-    }
-    Ok(())
 }

@@ -10,3 +10,4 @@ mod flushing;
 mod late;
 mod model_check;
 mod selecting;
+mod shortening;

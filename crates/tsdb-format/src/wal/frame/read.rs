@@ -196,7 +196,7 @@ impl<R: Read> FrameReader<R> {
     /// Reads the next page, which is short at the end of the segment only; `false` when there is none.
     fn next_page(&mut self) -> io::Result<bool> {
         // A short page was the last one.
-        if self.filled % PAGE_BYTES != 0 {
+        if !self.filled.is_multiple_of(PAGE_BYTES) {
             return Ok(false);
         }
         self.base += self.filled as u64;

@@ -151,11 +151,12 @@ pub struct LabelPairs<'a> {
 }
 
 impl<'a> LabelPairs<'a> {
-    /// The labels that these bytes are, as [`LabelPairs::encoded`] gives them; `None` when they are none.
-    pub fn decode(encoded: &'a [u8]) -> Option<Self> {
+    /// The labels whose bytes [`LabelPairs::encoded`] gave. They are not looked at again: of other bytes there are as many labels
+    /// as are text.
+    pub fn of(encoded: &'a [u8]) -> Self {
         let mut cursor = Cursor::new(encoded, 0);
-        let labels = Self::skip(&mut cursor)?;
-        cursor.is_empty().then_some(labels)
+        let count = cursor.count(2).unwrap_or(0);
+        Self { encoded, cursor, count }
     }
 
     /// Their bytes: the number of labels, then names and values, each with its length.

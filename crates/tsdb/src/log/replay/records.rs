@@ -206,11 +206,6 @@ impl<'a, 's> Records<'a, 's> {
 
     fn series(&mut self, series: &LoggedSeries<'_>) -> Result<(), CorruptRecord> {
         self.count(series.series);
-        // In order, each once, as they nearly always are. With a name that stands twice it is no series.
-        let is_sorted = series.labels.clone().is_sorted_by(|left, right| left.0 < right.0);
-        if !is_sorted && series.labels.to_labels(&mut self.builder).is_err() {
-            return Err(CorruptRecord { offset: 0, what: "labels that are no label set" });
-        }
         let place = self.unborn.push(series.labels.encoded());
         if let Reference::Unborn(before) = self.references.set(series.series, Reference::Unborn(place)) {
             self.unborn.release(before);
@@ -317,5 +312,5 @@ impl<'a, 's> Records<'a, 's> {
 
 /// The label set that was logged; `None` when it is none, which is no series either.
 fn labels(encoded: &[u8], builder: &mut LabelsBuilder) -> Option<Labels> {
-    LabelPairs::decode(encoded)?.to_labels(builder).ok()
+    LabelPairs::of(encoded).to_labels(builder).ok()
 }
