@@ -57,8 +57,8 @@ mod tests {
             ends.iter().enumerate().map(kept).collect::<Vec<_>>()
         };
         let all = [(100, 10), (200, 10), (150, 30), (300, 5)];
-        let table: &[(i64, Option<u64>, u64, &[u64], &[u64])] = &[
-            (1100, None, 0, &[0], &[]),
+        for (newest, retention_bytes, other, by_time, by_size) in [
+            (1100, None, 0, &[0u64][..], &[0u64; 0][..]),
             (1099, None, 0, &[], &[]),
             (1200, None, 0, &[0, 1, 2], &[]),
             (0, Some(55), 0, &[], &[]),
@@ -67,15 +67,14 @@ mod tests {
             (0, Some(44), 30, &[], &[0, 2, 1]),
             (0, Some(10), 30, &[], &[0, 2, 1, 3]),
             (1100, Some(45), 0, &[0], &[]),
-        ];
-        for (newest, retention_bytes, other, by_time, by_size) in table {
+        ] {
             let retention = Duration::from_secs(1);
-            let settings = Settings { retention, retention_bytes: *retention_bytes, ..Settings::default() };
-            let found = expired(blocks(&all), *newest, *other, &settings);
+            let settings = Settings { retention, retention_bytes, ..Settings::default() };
+            let found = expired(blocks(&all), newest, other, &settings);
             let numbers = |ulids: Vec<Ulid>| ulids.into_iter().map(Ulid::milliseconds).collect::<Vec<_>>();
             assert_eq!(
                 (numbers(found.by_time).as_slice(), numbers(found.by_size).as_slice()),
-                (*by_time, *by_size),
+                (by_time, by_size),
                 "{newest} {retention_bytes:?} {other}"
             );
         }

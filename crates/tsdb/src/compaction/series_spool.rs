@@ -64,10 +64,6 @@ impl SeriesSpool {
         Ok(())
     }
 
-    pub(super) fn series(&self) -> u64 {
-        self.series
-    }
-
     /// Reads all series from the first one on.
     pub(super) fn read(&self, disk: &dyn Disk) -> io::Result<SpoolReader<'_>> {
         let file = self.file.is_some().then(|| disk.open_read(&self.path)).transpose()?;
@@ -173,7 +169,6 @@ mod tests {
             let mut spool = SeriesSpool { buffer_bytes_max, ..SeriesSpool::new("d/spool".into()) };
             let entries: Vec<SeriesEntry> = (0..100).map(entry).collect();
             entries.iter().for_each(|entry| spool.push(&disk, entry).unwrap());
-            assert_eq!(spool.series(), 100);
             for _ in 0..2 {
                 let (mut reader, mut found) = (spool.read(&disk).unwrap(), SeriesEntry::default());
                 for expected in &entries {

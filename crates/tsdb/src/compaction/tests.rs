@@ -143,7 +143,9 @@ fn minutes(series: std::ops::Range<i64>, hours: std::ops::Range<i64>, value: i64
 fn add(to: &mut Content, content: &Content) {
     for (number, samples) in content {
         let series = to.entry(*number).or_default();
-        samples.iter().for_each(|(at, value)| drop(series.entry(*at).or_insert(*value)));
+        for (at, value) in samples {
+            series.entry(*at).or_insert(*value);
+        }
     }
 }
 
@@ -227,7 +229,7 @@ fn deleted_samples_stay_deleted_and_leave() {
     again.db.delete(&[], TimeRange::ALL).unwrap();
     assert_eq!(again.content(), Content::new());
     again.db.clean_tombstones().unwrap();
-    assert_eq!(block_directories(&disk), [PathBuf::new(); 0]);
+    assert!(block_directories(&disk).is_empty());
 }
 
 fn open_again(opened: Opened, disk: &MemoryDisk) -> Opened {
