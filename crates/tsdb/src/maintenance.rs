@@ -16,7 +16,6 @@ use environment::UnixTime;
 
 use crate::block::BlockError;
 use crate::compaction::{BlockRanges, CompactionError, FailedMerges, HeadProgress, Kept, expired};
-use crate::head_chunks::HeadChunks;
 use crate::log::ShortenError;
 use crate::ooo::{FlushError, FlushWhen};
 use crate::shared::Shared;
@@ -130,12 +129,12 @@ impl Shared {
 
     /// What the logs take. Unknown is nothing: too much is kept rather than too little.
     fn log_bytes(&self) -> u64 {
-        let sizes = ["wal", "wbl"].map(|name| {
+        let sizes = ["wal", "wbl", "chunks_head"].map(|name| {
             let files = self.disk.list(&self.directory.join(name)).unwrap_or_default();
             let length = |path: &std::path::PathBuf| self.disk.open_read(path).and_then(|file| file.len()).unwrap_or(0);
             files.iter().map(|(path, _)| length(path)).sum::<u64>()
         });
-        sizes.iter().sum::<u64>() + self.head_chunks.get().map_or(0, HeadChunks::bytes)
+        sizes.iter().sum()
     }
 }
 
