@@ -49,11 +49,9 @@ impl Slots {
                 many.insert(slot);
                 *self = Self::Many(Box::new(many));
             }
+            // Not `try_push`: it looks for the highest of a stretch of bits each time.
             Self::Many(slots) => {
-                // New slots are mostly the highest.
-                if slots.try_push(slot).is_err() {
-                    slots.insert(slot);
-                }
+                slots.insert(slot);
             }
         }
     }
