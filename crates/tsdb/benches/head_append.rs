@@ -1,5 +1,5 @@
 //! What the way of a sample from its encoded labels into log and head costs: CPU seconds per million samples, and memory
-//! per series.
+//! per series. Then the same for a year of history, which comes after newer samples and goes to blocks.
 //!
 //! `cargo bench -p tsdb --bench head_append [-- SERIES SCRAPES]`. Four senders, requests of 2,000 series with one sample
 //! each, 15 labels a series, log on the disk under the temporary directory.
@@ -9,11 +9,11 @@
 mod machine;
 
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use machine::{Files, RunningClock, Usage, wait};
-use model::{Labels, TimestampMs};
-use storage::Storage;
+use model::{Labels, MatchOp, Matcher, TimestampMs};
+use storage::{CommitError, Storage, TimeRange};
 use tsdb::{Db, Engine, EngineSettings, Settings};
 
 #[global_allocator]
@@ -63,6 +63,38 @@ fn main() {
     let replay = Cost { cpu: Usage::now().cpu - start.0.cpu, wall: start.1.elapsed().as_secs_f64() };
     println!("head_append/{series}_series_x_{scrapes}_replay: {samples} samples in {:.3} s", replay.wall);
     println!("head_append/{series}_series_x_{scrapes}_replay: {}", replay.per_million(samples as usize));
+    drop(db);
+    backfill(&engine, &load, scrapes);
+}
+
+/// A year in as many steps as there were scrapes, all of it older than the one sample that each series has.
+fn backfill(engine: &Arc<Engine>, load: &Load, steps: usize) {
+    let directory = tempfile::tempdir().unwrap();
+    let db = Db::open(engine, directory.path(), Settings::default()).unwrap();
+    db.wait_ready().unwrap();
+    load.scrape(&db, 0);
+    let (before, mut total) = (Usage::now(), Cost::default());
+    let mut memory = 0;
+    for step in 0..steps {
+        let ago = YEAR_MS - step as i64 * (YEAR_MS / steps as i64);
+        total.add(load.scrape_at(&db, scraped_at(0).plus(-ago), step));
+        memory = memory.max(Usage::now().rss.saturating_sub(before.rss));
+    }
+    let start = (Usage::now(), Instant::now());
+    // A deletion of nothing has what is left in memory written out.
+    let range = TimeRange { start: TimestampMs(0), end: scraped_at(0) };
+    db.delete(&[Matcher::new(MatchOp::Equal, "none", "none").unwrap()], range).unwrap();
+    total.add(Cost { cpu: Usage::now().cpu - start.0.cpu, wall: start.1.elapsed().as_secs_f64() });
+    let (series, stats) = (load.series.len(), db.stats());
+    let samples = stats.out_of_order_appended as usize;
+    println!("head_append/{series}_series_x_{steps}_backfill: {}", total.per_million(samples));
+    println!(
+        "  {samples} samples, {} blocks, {} flushes, {} times busy, at most {} MB more memory",
+        stats.blocks,
+        stats.out_of_order_flushes,
+        stats.busy,
+        memory >> 20
+    );
 }
 
 /// Encoded labels and labels of every series, as a sender repeats them.
@@ -105,8 +137,11 @@ impl Load {
 
     /// One sample for every series, from four senders.
     fn scrape(&self, db: &Db, scrape: usize) -> Cost {
+        self.scrape_at(db, scraped_at(scrape), scrape)
+    }
+
+    fn scrape_at(&self, db: &Db, at: TimestampMs, scrape: usize) -> Cost {
         let start = (Usage::now(), Instant::now());
-        let at = TimestampMs(1_700_000_000_000 + scrape as i64 * 15_000);
         let requests: Vec<_> = self.series.chunks(2000).enumerate().collect();
         std::thread::scope(|scope| {
             for sender in 0..SENDERS {
@@ -122,7 +157,23 @@ impl Load {
     }
 }
 
+fn scraped_at(scrape: usize) -> TimestampMs {
+    TimestampMs(1_700_000_000_000 + scrape as i64 * 15_000)
+}
+
 fn send(db: &Db, at: TimestampMs, scrape: usize, request: usize, series: &[(Vec<u8>, Labels)]) {
+    while let Err(CommitError::Busy(_)) = try_send(db, at, scrape, request, series) {
+        std::thread::sleep(Duration::from_millis(30));
+    }
+}
+
+fn try_send(
+    db: &Db,
+    at: TimestampMs,
+    scrape: usize,
+    request: usize,
+    series: &[(Vec<u8>, Labels)],
+) -> Result<(), CommitError> {
     let mut appender = db.appender(at);
     for (number, (key, labels)) in series.iter().enumerate() {
         let series = appender.resolve(key).unwrap_or_else(|| appender.series(Some(key), labels).unwrap());
@@ -134,9 +185,12 @@ fn send(db: &Db, at: TimestampMs, scrape: usize, request: usize, series: &[(Vec<
         };
         appender.append(series, at, value).unwrap();
     }
-    let committed = wait(appender.commit()).unwrap();
+    let committed = wait(appender.commit())?;
     assert_eq!(committed.samples as usize, series.len());
+    Ok(())
 }
+
+const YEAR_MS: i64 = 365 * 24 * 3600 * 1000;
 
 const SENDERS: usize = 4;
 

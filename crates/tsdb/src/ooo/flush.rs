@@ -10,7 +10,7 @@ use std::sync::Arc;
 use model::{LabelsBuilder, Matcher};
 use storage::{QueryError, TimeRange};
 
-use super::{Half, OpenRanges};
+use super::Half;
 use crate::compaction::{BlockRanges, CompactionError, Extent, Origin};
 use crate::db::OpenError;
 use crate::head::Generation;
