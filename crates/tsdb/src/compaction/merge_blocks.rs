@@ -62,7 +62,7 @@ impl Shared {
             }
         })?;
         let replaced: Vec<Ulid> = blocks.iter().map(|block| block.ulid()).collect();
-        let made = merged.as_ref().map(|block| block.ulid());
+        let made: Vec<Ulid> = merged.iter().map(|block| block.ulid()).collect();
         tracing::info!(directory = %self.directory.display(), ?replaced, ?made, "merged blocks");
         self.blocks.publish(merged.into_iter().collect(), &replaced);
         self.counters.compactions.add(1);

@@ -82,14 +82,15 @@ impl Shared {
             LatePart { shared: Arc::clone(self), half: Arc::clone(half), slots: slots.into(), _generation: generation };
         let parts: [Arc<dyn Part>; 1] = [Arc::new(part)];
         let block_ranges = BlockRanges::new(&self.settings);
+        let mut made = Vec::new();
         for range in ranges.as_slice().iter().filter(|range| !half.is_written(range)) {
             let (origin, extent) = (Origin::out_of_order(), Extent::Touched(&block_ranges));
             let block = self.write_block(&parts, range.clone(), origin, extent, &self.counters.compaction_conflicts)?;
-            let made = block.as_ref().map(|block| block.ulid());
-            tracing::info!(directory = %self.directory.display(), ?range, ?made, "wrote late samples to a block");
+            made.extend(block.as_ref().map(|block| block.ulid()));
             self.blocks.publish(block.into_iter().collect(), &[]);
             half.set_written(range.clone());
         }
+        tracing::info!(directory = %self.directory.display(), ?made, "wrote late samples to blocks");
         Ok(())
     }
 
