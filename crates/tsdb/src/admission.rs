@@ -170,7 +170,9 @@ impl Admission {
         for (name, metadata) in std::mem::take(&mut batch.metadata) {
             self.admit_metadata(bench, name, metadata);
         }
-        let born = batch.new_series.iter().zip(&self.born).filter(|(_, slot)| **slot != UNBORN);
+        // A dead one's key would still name its slot when that is another series'.
+        let is_alive = |slot: u32| slot != UNBORN && self.marks[slot as usize] != DEAD;
+        let born = batch.new_series.iter().zip(&self.born).filter(|(_, slot)| is_alive(**slot));
         self.keys.extend(born.filter_map(|(series, slot)| Some((series.key?, *slot))));
         Ok(Judged { committed, uses_late: self.uses_late })
     }

@@ -294,3 +294,32 @@ fn what_dead_series_took_is_used_again() {
     assert!(slots < 30 && bench.db.shared.head.slot_count() == slots, "{slots}");
     assert!(bench.db.stats().series <= 12);
 }
+
+#[test]
+fn a_key_does_not_outlive_its_series() {
+    let mut bench = Bench::new();
+    bench.begin(&BTreeSet::from([1]));
+    bench.commit(false);
+    bench.now += 300 * MINUTE;
+    bench.cut(TimestampMs(bench.now - 60 * MINUTE));
+    // Somebody asks for the dead series by its key, and brings nothing that is taken of it.
+    let (dead, other) = (labels(1), labels(2));
+    let mut appender = bench.db.appender(TimestampMs(bench.now));
+    assert_eq!(appender.resolve(dead.as_packed()), None);
+    appender.series(Some(dead.as_packed()), &dead).unwrap();
+    let series = appender.series(Some(other.as_packed()), &other).unwrap();
+    appender.append(series, TimestampMs(bench.now), 2.0).unwrap();
+    bench.wait(appender.commit()).unwrap();
+    bench.db.shared.reclaim();
+    bench.clock.advance(REST + Duration::from_secs(1));
+    bench.db.shared.reclaim();
+    for number in [3, 4] {
+        bench.begin(&BTreeSet::from([number]));
+        bench.commit(false);
+    }
+    let slots = bench.db.shared.head.slot_count();
+    assert_eq!(slots, 3, "the slot of the dead series is used again");
+    bench.begin(&BTreeSet::from([1]));
+    bench.commit(false);
+    bench.audit();
+}
