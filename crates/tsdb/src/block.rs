@@ -102,6 +102,12 @@ impl Block {
         self.ulid
     }
 
+    /// The blocks that it was merged of; itself is none of them.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = Ulid> {
+        let parents = self.meta().compaction.parents.iter().filter_map(|parent| parent.ulid.parse().ok());
+        parents.filter(|ulid| *ulid != self.ulid())
+    }
+
     /// Its `meta.json`.
     pub(crate) fn meta(&self) -> &BlockMeta {
         &self.meta

@@ -246,6 +246,9 @@ impl Shared {
         };
         let mut replayed = replaying.run()?;
         self.head.freeze_before(from);
+        if let Some(until) = replayed.deleted_until {
+            head_chunks.pause(until);
+        }
         let _ = self.head_chunks.set(head_chunks);
         tell(&replayed.recovery, &self.directory);
         self.counters.wal_segment.set(replayed.next_segment);

@@ -46,6 +46,10 @@ impl Shared {
                 self.flush_late(FlushWhen::Now).map_err(|error| AdministerError::unavailable(with_sources(&error)))?;
             }
         }
+        // A start must not read again what is going to be deleted from blocks: segments that those stand for are gone, also
+        // after a power cut, and so are blocks that failed on their way.
+        self.remove_late_segments().map_err(|error| AdministerError::unavailable(with_sources(&error)))?;
+        self.blocks.remove_leftovers().map_err(|error| AdministerError::unavailable(with_sources(&error)))?;
         // What counts last goes first: half a deletion must not bring values to light that never counted.
         let head_series = self.delete_from_head(matchers, range)?;
         let tombstones = self.delete_from_blocks(state, matchers, range)?;

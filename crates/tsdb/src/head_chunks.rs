@@ -9,7 +9,8 @@
 //! - Of one series, chunks are written in order of time. Files are only removed from the front.
 //! - Whoever has taken a chunk can read it after its file was removed.
 //! - After a deletion in the head, what is here is not what the log says at its end: all files go, and none is written before
-//!   everything that the deletion may have touched has been cut off the head ([`HeadChunks::give_up`]).
+//!   everything that the deletion may have touched has been cut off the head ([`HeadChunks::give_up`]), nor after a start that
+//!   found the deletion in the log ([`HeadChunks::pause`]).
 
 mod file;
 mod loading;
@@ -110,6 +111,13 @@ impl HeadChunks {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
             synced => synced,
         }
+    }
+
+    /// Writes nothing before the head was cut behind `newest`: the log that was read has deletions up to then. At the next start
+    /// they would be done to chunks written from now on, which may have what came after them.
+    pub(crate) fn pause(&self, newest: TimestampMs) {
+        let mut end = self.end.lock();
+        end.given_up_until = end.given_up_until.max(Some(newest));
     }
 }
 

@@ -58,6 +58,9 @@ pub(crate) enum StepError {
     Shorten(#[from] ShortenError),
     #[error(transparent)]
     Late(#[from] FlushError),
+    /// A bug, of which the program's log tells.
+    #[error("it did not come to its end")]
+    Panicked,
 }
 
 /// One round, under the lock of maintenance. Returns after how long the next one should begin, if nobody asks for it before.
@@ -113,6 +116,11 @@ impl Shared {
         });
         let expired = expired(kept.collect(), newest, self.log_bytes(), &self.settings);
         drop(blocks);
+        let going: Vec<_> = expired.by_time.iter().chain(&expired.by_size).copied().collect();
+        // Room is not kept waiting for it: at worst the next start reads again what the log still has of them.
+        if let Err(error) = self.forget_written(&going) {
+            tracing::warn!(directory = %self.directory.display(), reason = with_sources(&error), "removed blocks stay in the log");
+        }
         for (blocks, why, counter) in [
             (&expired.by_time, "older than the retention", &self.counters.blocks_expired_by_time),
             (&expired.by_size, "the oldest, of more bytes than are kept", &self.counters.blocks_expired_by_size),

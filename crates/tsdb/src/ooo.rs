@@ -20,7 +20,7 @@ mod open_ranges;
 mod series;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::time::Duration;
 
 use environment::Monotonic;
@@ -49,6 +49,8 @@ pub(crate) struct Ooo {
     wanted: AtomicBool,
     /// How far the head was written out when late samples were last.
     frozen_at_flush: AtomicI64,
+    /// The first segment of `wbl` with samples that may not be in blocks.
+    log_begins_with: AtomicU64,
 }
 
 /// Both halves, as they are at one time. Samples that come later are seen, too, as long as the active half stays so.
@@ -80,6 +82,7 @@ impl Ooo {
             last_append: Mutex::new(None),
             wanted: AtomicBool::new(false),
             frozen_at_flush: AtomicI64::new(i64::MIN),
+            log_begins_with: AtomicU64::new(0),
         }
     }
 
@@ -224,7 +227,14 @@ impl Ooo {
 
     /// The half that was to be written out can be read from blocks.
     pub(crate) fn flushed(&self) {
-        self.view.write().flushing = None;
+        if let Some(half) = self.view.write().flushing.take() {
+            self.log_begins_with.fetch_max(half.log_ends_before(), Ordering::Relaxed);
+        }
+    }
+
+    /// Segments of `wbl` before this one have samples that are in blocks, and no others.
+    pub(crate) fn log_begins_with(&self) -> u64 {
+        self.log_begins_with.load(Ordering::Relaxed)
     }
 
     /// The ranges of blocks that the samples of a half belong to by now, rising, none in another.

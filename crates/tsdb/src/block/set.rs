@@ -4,7 +4,6 @@ use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwap;
 use environment::{Disk, FileKind};
@@ -30,8 +29,8 @@ pub(crate) struct Blocks {
     /// Replaced, and perhaps still read.
     retired: Mutex<Vec<Arc<Block>>>,
     counters: Arc<BlockCounters>,
-    /// Writing a block failed, and perhaps removing what there was of it.
-    has_leftovers: AtomicBool,
+    /// Blocks whose writing failed, and perhaps removing what there was of them. None of them was ever shown.
+    failed: Mutex<BTreeSet<Ulid>>,
 }
 
 impl Blocks {
@@ -46,7 +45,7 @@ impl Blocks {
             current: ArcSwap::default(),
             retired: Mutex::default(),
             counters: Arc::default(),
-            has_leftovers: AtomicBool::new(false),
+            failed: Mutex::default(),
             disk,
         };
         let listed = blocks.disk.list(directory).map_err(failed("list", directory))?;
@@ -75,7 +74,7 @@ impl Blocks {
             retired: Mutex::default(),
             counters: Arc::default(),
             disk,
-            has_leftovers: AtomicBool::new(false),
+            failed: Mutex::default(),
         }
     }
 
@@ -137,9 +136,9 @@ impl Blocks {
         self.current.store(Arc::new(next));
     }
 
-    /// Writing a block failed: there may be something of it.
-    pub(crate) fn expect_leftovers(&self) {
-        self.has_leftovers.store(true, Ordering::Relaxed);
+    /// Writing a block failed: there may be something of it, perhaps under its name.
+    pub(crate) fn expect_leftovers(&self, ulid: Ulid) {
+        self.failed.lock().insert(ulid);
     }
 
     /// Removes what is left of blocks whose writing failed. Called while none is written.
@@ -147,24 +146,26 @@ impl Blocks {
     /// # Errors
     /// When a directory cannot be removed; it is tried again with the next call.
     pub(crate) fn remove_leftovers(&self) -> Result<(), BlockError> {
-        if !self.has_leftovers.load(Ordering::Relaxed) {
+        let mut unfinished = self.failed.lock();
+        if unfinished.is_empty() {
             return Ok(());
         }
         for (path, _) in self.disk.list(&self.directory).map_err(failed("list", &self.directory))? {
-            if path.file_name().and_then(|name| name.to_str()).is_some_and(is_leftover) {
+            let Some(name) = path.file_name().and_then(|name| name.to_str()) else { continue };
+            if is_leftover(name) || name.parse().is_ok_and(|ulid| unfinished.contains(&ulid)) {
                 self.remove(&path)?;
             }
         }
-        self.has_leftovers.store(false, Ordering::Relaxed);
+        unfinished.clear();
         Ok(())
     }
 
     /// Removes a block that was opened and never published.
     ///
     /// # Errors
-    /// When its directory cannot be removed.
+    /// When its directory cannot be removed; it is tried again.
     pub(crate) fn discard(&self, block: &Block) -> Result<(), BlockError> {
-        self.remove(&self.path_of(block.ulid()))
+        self.remove(&self.path_of(block.ulid())).inspect_err(|_| self.expect_leftovers(block.ulid()))
     }
 
     /// Removes the directories of replaced blocks that nobody reads any more; returns how many are still read.
@@ -173,15 +174,19 @@ impl Blocks {
     /// When a directory cannot be removed; it is tried again with the next call.
     pub(crate) fn remove_retired(&self) -> Result<usize, BlockError> {
         let mut retired = self.retired.lock();
+        let mut kept: BTreeSet<Ulid> = BTreeSet::new();
         let mut index = 0;
-        while index < retired.len() {
-            // Nobody can come to it any more but those who hold it, or something loaded of it.
-            if Arc::strong_count(&retired[index]) > 1 || retired[index].is_read() {
+        while let Some(block) = retired.get(index) {
+            // Nobody can come to it any more but those who hold it, or something loaded of it. A merge stays as long as one of
+            // its parents: after a crash it alone says that they are not to be used.
+            let is_read = Arc::strong_count(block) > 1 || block.is_read();
+            if is_read || block.parents().any(|parent| kept.contains(&parent)) {
+                kept.insert(block.ulid());
                 index += 1;
                 continue;
             }
-            self.remove(&self.path_of(retired[index].ulid()))?;
-            retired.swap_remove(index);
+            self.remove(&self.path_of(block.ulid()))?;
+            retired.remove(index);
         }
         Ok(retired.len())
     }
@@ -243,8 +248,7 @@ impl Blocks {
         let names: BTreeSet<Ulid> = found.iter().map(|block| block.ulid()).collect();
         let mut merged = BTreeSet::new();
         for block in &found {
-            let parents = block.meta().compaction.parents.iter().filter_map(|parent| parent.ulid.parse::<Ulid>().ok());
-            let parents: Vec<Ulid> = parents.filter(|ulid| *ulid != block.ulid() && names.contains(ulid)).collect();
+            let parents: Vec<Ulid> = block.parents().filter(|ulid| names.contains(ulid)).collect();
             // The parents are all there is if the merge cannot be read.
             if !parents.is_empty() && block.is_sound_or_broken_off() {
                 tracing::info!(block = %block.ulid(), ?parents, "removes blocks that a crash left though they are merged");

@@ -5,11 +5,13 @@ use std::sync::Arc;
 
 use model::TimestampMs;
 use storage::{QueryError, TimeRange};
+use tsdb_format::block::Ulid;
 
 use super::block_writer::{BlockWriter, Origin, WriteBlockError};
 use super::ranges::BlockRanges;
 use super::series_packer::SeriesPacker;
 use crate::block::{Block, BlockError};
+use crate::log::ShortenError;
 use crate::merge::{SeriesMerge, Witness};
 use crate::part::{Part, SeriesSource as _, Want};
 use crate::shared::Shared;
@@ -28,7 +30,10 @@ pub(crate) enum CompactionError {
     Open(#[from] BlockError),
     /// Part of what was to go into it is damaged.
     #[error("block {0} is damaged; see the log of the program")]
-    Damaged(tsdb_format::block::Ulid),
+    Damaged(Ulid),
+    /// Nothing is left of what it was to be made of, and the log has it still.
+    #[error("cannot let the log go of what was deleted")]
+    Log(#[source] Box<ShortenError>),
     /// The database is being closed.
     #[error("the database is being closed")]
     Stopped,
@@ -56,11 +61,15 @@ impl Shared {
         extent: Extent<'_>,
         witness: W,
     ) -> Result<Option<Arc<Block>>, CompactionError> {
-        self.write_parts(parts, range, origin, extent, witness).inspect_err(|_| self.blocks.expect_leftovers())
+        let ulid = self.ulids.next();
+        // Also when it has its name: a block that nobody was shown must not be there after the next start.
+        let failed = |_: &CompactionError| self.blocks.expect_leftovers(ulid);
+        self.write_parts(ulid, parts, range, origin, extent, witness).inspect_err(failed)
     }
 
     fn write_parts<W: Witness + Copy>(
         &self,
+        ulid: Ulid,
         parts: &[Arc<dyn Part>],
         range: Range<i64>,
         origin: Origin,
@@ -73,7 +82,6 @@ impl Shared {
         let mut series = SeriesMerge::new(sources?)?;
         // Nothing is made for a range without samples.
         let Some(first) = series.next()? else { return Ok(None) };
-        let ulid = self.ulids.next();
         let mut writer = BlockWriter::create(&self.disk, &self.directory, ulid)?;
         let mut packer = SeriesPacker::default();
         let mut next = Some(first);

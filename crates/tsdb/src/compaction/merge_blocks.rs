@@ -62,6 +62,9 @@ impl Shared {
             }
         })?;
         let replaced: Vec<Ulid> = blocks.iter().map(|block| block.ulid()).collect();
+        if merged.is_none() {
+            self.forget_written(&replaced).map_err(|error| CompactionError::Log(Box::new(error)))?;
+        }
         let made: Vec<Ulid> = merged.iter().map(|block| block.ulid()).collect();
         tracing::info!(directory = %self.directory.display(), ?replaced, ?made, "merged blocks");
         self.blocks.publish(merged.into_iter().collect(), &replaced);

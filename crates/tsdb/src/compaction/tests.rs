@@ -18,6 +18,8 @@ use tsdb_format::block::meta::{self, BlockMeta, BlockStats};
 use super::{BlockWriter, ChunkCutter, Origin};
 use crate::{Db, Engine, Settings};
 
+mod lasting;
+
 const DIRECTORY: &str = "w";
 const HOUR: i64 = 3_600_000;
 

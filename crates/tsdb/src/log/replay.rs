@@ -68,6 +68,8 @@ pub(crate) struct Replayed {
     pub(crate) metadata_refs: HashMap<String, WalRef>,
     /// The first reference never used.
     pub(crate) next_ref: u64,
+    /// The newest time that a deletion in the log reaches; `None` when there is none that matters.
+    pub(crate) deleted_until: Option<TimestampMs>,
     pub(crate) recovery: Recovery,
 }
 

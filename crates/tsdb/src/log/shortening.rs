@@ -4,8 +4,9 @@ use std::io;
 use std::sync::Arc;
 
 use model::TimestampMs;
+use tsdb_format::block::Ulid;
 
-use super::{Checkpoint, CheckpointError, Needed, WriteError};
+use super::{Checkpoint, CheckpointError, ClosedSegment, Needed, WriteError};
 use crate::block::Block;
 use crate::compaction::FROM_OUT_OF_ORDER;
 use crate::shared::Shared;
@@ -43,17 +44,44 @@ impl Shared {
             }
             head_chunks.remove_before(from).map_err(ShortenError::HeadChunks)?;
         }
-        let is_shorter = self.write_checkpoint(from)?;
+        let is_shorter = self.write_checkpoint(from, |segment| segment.newest < from)?;
         // After the rest: it does not depend on it.
         moved.map_err(ShortenError::HeadChunks)?;
         Ok(is_shorter)
     }
 
-    /// Replaces closed segments without a sample that is needed by a checkpoint. Says whether there were some.
-    fn write_checkpoint(&self, from: TimestampMs) -> Result<bool, CheckpointError> {
+    /// Takes out of the log what is in blocks, if it is these that say so, before they go: the next start would read it again, and
+    /// what was deleted of them would be back. Called under the lock of maintenance.
+    ///
+    /// # Errors
+    /// [`ShortenError`]; nothing has changed, but for where samples lie.
+    pub(crate) fn forget_written(&self, going: &[Ulid]) -> Result<(), ShortenError> {
+        let blocks = self.blocks.all();
+        let from = in_order_end(&blocks);
+        let staying: Vec<_> = blocks.iter().filter(|block| !going.contains(&block.ulid())).cloned().collect();
+        if in_order_end(&staying) >= from {
+            return Ok(());
+        }
+        if let (Some(head_chunks), Some(times)) = (self.head_chunks.get(), self.head.time_range()) {
+            head_chunks.give_up(times.end).map_err(ShortenError::HeadChunks)?;
+        }
+        self.with_writer(|writer| writer.log.cut(&self.counters)).inspect_err(|error| {
+            self.not_written(error);
+        })?;
+        self.write_checkpoint(from, |_| true)?;
+        Ok(())
+    }
+
+    /// Replaces the closed segments up to the first that `goes` says no of by a checkpoint with what is needed of them: no sample
+    /// before `from`. Says whether there were some.
+    fn write_checkpoint(
+        &self,
+        from: TimestampMs,
+        goes: impl Fn(&ClosedSegment) -> bool,
+    ) -> Result<bool, CheckpointError> {
         let taken = self.with_writer(|writer| {
             let closed = writer.log.closed();
-            let obsolete = closed.partition_point(|segment| segment.newest < from);
+            let obsolete = closed.partition_point(goes);
             let upto = closed[..obsolete].last()?.number;
             let exemplars = self.head.exemplars.lock().all();
             let named = |slot: u32| writer.admission.reference(slot);

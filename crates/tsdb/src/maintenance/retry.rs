@@ -8,6 +8,7 @@ use environment::Monotonic;
 
 use super::{Step, StepError};
 use crate::compaction::CompactionError;
+use crate::engine::contained;
 use crate::shared::Shared;
 
 /// Steps whose last try failed.
@@ -31,7 +32,10 @@ impl Retries {
         if self.0.get(&step).is_some_and(|retry| now < retry.not_before) {
             return false;
         }
-        match act() {
+        // One that fails in this way, too, must not keep those after it from being done.
+        let mut outcome = Err(StepError::Panicked);
+        contained("a step of maintenance", || outcome = act());
+        match outcome {
             Ok(done) => {
                 if self.0.remove(&step).is_some() {
                     tracing::info!(directory = %shared.directory.display(), ?step, "a step of maintenance succeeds again");

@@ -50,7 +50,9 @@ impl Shared {
         self.write_half(&half).inspect_err(|_| self.counters.out_of_order_flush_failures.add(1))?;
         self.ooo.flushed();
         self.counters.out_of_order_flushes.add(1);
-        self.remove_late_segments(half.log_ends_before());
+        if let Err(error) = self.remove_late_segments() {
+            tracing::warn!(%error, "segments of late samples that are in blocks cannot be removed yet");
+        }
         Ok(true)
     }
 
@@ -95,18 +97,21 @@ impl Shared {
     }
 
     /// Removes segments that blocks stand for. Those that cannot be removed go with the next flush; until then a start reads
-    /// samples that are in blocks, too.
-    fn remove_late_segments(&self, before: u64) {
+    /// samples that are in blocks, too. The lock of maintenance is held.
+    ///
+    /// # Errors
+    /// A start may still read them.
+    pub(crate) fn remove_late_segments(&self) -> Result<(), OpenError> {
+        let before = self.ooo.log_begins_with();
         let directory = self.directory.join("wbl");
-        let removed = Listing::of(&*self.disk, &directory).and_then(|listing| {
-            let old = listing.segments.iter().filter(|segment| segment.number < before);
-            old.map(|segment| &segment.path)
-                .try_for_each(|path| self.disk.remove_file(path).map_err(OpenError::at("remove", path)))
-        });
-        if let Err(error) = removed {
-            tracing::warn!(%error, "segments of late samples that are in blocks cannot be removed yet");
+        for segment in Listing::of(&*self.disk, &directory)?.segments {
+            if segment.number < before {
+                self.disk.remove_file(&segment.path).map_err(OpenError::at("remove", &segment.path))?;
+            }
         }
+        self.disk.sync_directory(&directory).map_err(OpenError::at("sync", &directory))?;
         self.with_writer(|writer| writer.late_log.forget_closed(before.saturating_sub(1)));
+        Ok(())
     }
 }
 

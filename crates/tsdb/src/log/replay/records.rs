@@ -38,6 +38,7 @@ pub(super) struct Records<'a, 's> {
     /// would have its samples at the next start.
     next_ref: u64,
     newest: TimestampMs,
+    deleted_until: Option<TimestampMs>,
     builder: LabelsBuilder,
     lookup: Lookup,
     pub(super) recovery: Recovery,
@@ -70,6 +71,7 @@ impl<'a, 's> Records<'a, 's> {
             refs: Vec::new(),
             metadata_refs: HashMap::new(),
             newest: TimestampMs::MIN,
+            deleted_until: None,
             builder: LabelsBuilder::default(),
             lookup: Lookup::default(),
             recovery,
@@ -114,6 +116,8 @@ impl<'a, 's> Records<'a, 's> {
             refs: self.refs,
             metadata_refs: self.metadata_refs,
             next_ref: self.next_ref,
+            // No deletion reaches what comes later, whatever another program has logged.
+            deleted_until: self.deleted_until.map(|until| until.min(self.newest)),
             recovery: self.recovery,
         }
     }
@@ -283,6 +287,9 @@ impl<'a, 's> Records<'a, 's> {
     }
 
     fn delete(&mut self, tombstone: Tombstone) {
+        if tombstone.end >= self.from {
+            self.deleted_until = self.deleted_until.max(Some(tombstone.end));
+        }
         // Of what is in blocks alone, or of a series that is gone, there is nothing to delete.
         if let Reference::Slot(slot) = self.references.get(tombstone.series) {
             let range = TimeRange { start: tombstone.start, end: tombstone.end };
