@@ -13,6 +13,7 @@
 
 pub mod chance;
 pub mod disk;
+pub mod kills;
 pub mod ledger;
 pub mod machine;
 mod panics;

@@ -1,12 +1,14 @@
 //! Runs simulations: one seed, or new ones for as long as one likes.
 #![allow(clippy::print_stdout, reason = "what a run says is for people")]
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use simulator::chance::Chance;
+use simulator::kills;
 use simulator::run::{Length, run};
 
 #[derive(Parser)]
@@ -18,6 +20,15 @@ struct Arguments {
     /// Runs new seeds for this many seconds
     #[arg(long, default_value_t = 600)]
     seconds: u64,
+    /// Kills a real process so many times instead
+    #[arg(long)]
+    kills: Option<u64>,
+    /// Writes to a database in this directory until it is killed
+    #[arg(long, hide = true)]
+    victim: Option<PathBuf>,
+    /// The numbers of a victim's first batches
+    #[arg(long, hide = true, value_delimiter = ',')]
+    from: Vec<u64>,
     /// Runs at a time [default: one for each processor]
     #[arg(long)]
     jobs: Option<usize>,
@@ -37,11 +48,34 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let sound = match arguments.seed {
-        Some(seed) => one(seed, &arguments),
-        None => many(&arguments),
+    if arguments.verbose {
+        // Simulated time is in the steps; the lines need none.
+        let subscriber = tracing_subscriber::fmt().with_writer(std::io::stderr).without_time().with_target(false);
+        subscriber.with_ansi(false).with_max_level(tracing_subscriber::filter::LevelFilter::DEBUG).init();
+    }
+    let sound = match (&arguments.victim, arguments.kills, arguments.seed) {
+        (Some(directory), ..) => said(kills::be_victim(directory, &arguments.from)),
+        (None, Some(rounds), seed) => said(kill(rounds, seed.unwrap_or(1))),
+        (None, None, Some(seed)) => one(seed, &arguments),
+        (None, None, None) => many(&arguments),
     };
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Prints what went wrong; whether nothing did.
+fn said(outcome: Result<(), String>) -> bool {
+    if let Err(error) = &outcome {
+        eprintln!("{error}");
+    }
+    outcome.is_ok()
+}
+
+fn kill(rounds: u64, seed: u64) -> Result<(), String> {
+    let directory = tempfile::tempdir().map_err(|error| error.to_string())?;
+    let program = std::env::current_exe().map_err(|error| error.to_string())?;
+    let report = kills::kill_again_and_again(&program, &directory.path().join("data"), rounds, seed)?;
+    println!("{report:#?}");
+    Ok(())
 }
 
 /// Runs one seed; whether it went well.
