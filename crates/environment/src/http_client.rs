@@ -51,6 +51,7 @@ pub trait HttpClient: Send + Sync + 'static {
     /// Sends `request` and reads the whole answer within `timeout`; redirects are not followed, nothing is retried.
     ///
     /// # Errors
-    /// [`HttpError`] when no complete answer came in time. Bodies above 1 MiB are refused as [`HttpErrorKind::TooLarge`].
+    /// [`HttpError`] when no complete answer came in time. Bodies above a bound, 1 MiB unless the client was made with another,
+    /// are refused as [`HttpErrorKind::TooLarge`].
     fn send(&self, request: Request, timeout: Duration) -> BoxFuture<'_, Result<Response, HttpError>>;
 }

@@ -16,6 +16,7 @@ use crate::{ConnectError, Connector, OutboundProxy, tls};
 /// The real HTTP client for control traffic: HTTP/1.1, a few idle connections per host.
 pub struct HostHttp {
     client: Client<Connector, Full<Bytes>>,
+    body_bytes_max: usize,
 }
 
 impl HostHttp {
@@ -31,14 +32,23 @@ impl HostHttp {
             .pool_idle_timeout(POOL_IDLE_TIMEOUT)
             .pool_max_idle_per_host(POOL_IDLE_PER_HOST_MAX)
             .build(connector);
-        Self { client }
+        Self { client, body_bytes_max: BODY_BYTES_MAX }
+    }
+
+    /// Takes answers of up to `bytes`, instead of the 1 MiB that is right for control traffic.
+    pub fn with_body_bytes_max(self, bytes: usize) -> Self {
+        Self { body_bytes_max: bytes, ..self }
     }
 
     async fn exchange(&self, request: Request) -> Result<Response, Failure> {
-        let answer = self.client.request(request.map(Full::new)).await.map_err(|error| Failure::of(&error))?;
+        let answer = self.client.request(request.map(Full::new)).await.map_err(|error| self.failure(&error))?;
         let (head, body) = answer.into_parts();
-        let body = Limited::new(body, BODY_BYTES_MAX).collect().await.map_err(|error| Failure::of(&*error))?;
+        let body = Limited::new(body, self.body_bytes_max).collect().await.map_err(|error| self.failure(&*error))?;
         Ok(Response::from_parts(head, body.to_bytes()))
+    }
+
+    fn failure(&self, error: &(dyn StdError + 'static)) -> Failure {
+        Failure::of(error, self.body_bytes_max)
     }
 }
 
@@ -64,14 +74,14 @@ struct Failure {
 
 impl Failure {
     /// Looks for the cause that we can name; otherwise the innermost message, which says the most.
-    fn of(error: &(dyn StdError + 'static)) -> Self {
+    fn of(error: &(dyn StdError + 'static), body_bytes_max: usize) -> Self {
         let mut cause = error;
         loop {
             if let Some(connect) = cause.downcast_ref::<ConnectError>() {
                 return Self { kind: connect.kind, message: connect.message.clone() };
             }
             if cause.is::<LengthLimitError>() {
-                let message = format!("the answer is larger than {BODY_BYTES_MAX} bytes");
+                let message = format!("the answer is larger than {body_bytes_max} bytes");
                 return Self { kind: HttpErrorKind::TooLarge, message };
             }
             match cause.source() {
@@ -82,7 +92,7 @@ impl Failure {
     }
 }
 
-/// The bound that `environment::HttpClient` promises.
+/// The bound that `environment::HttpClient` promises where nobody asks for another.
 const BODY_BYTES_MAX: usize = 1 << 20;
 const POOL_IDLE_TIMEOUT: Duration = Duration::from_secs(30);
 const POOL_IDLE_PER_HOST_MAX: usize = 4;

@@ -54,7 +54,7 @@ async fn round(
     write_url: &str,
     targets: &mut [Target],
 ) -> anyhow::Result<()> {
-    let mut encoder = Encoder::new(Version::V1);
+    let mut writes = Writes::default();
     for target in targets.iter_mut() {
         let started = clock.monotonic();
         let at = TimestampMs(clock.now().as_millis());
@@ -63,9 +63,17 @@ async fn round(
         if let Err(error) = &scraped {
             tracing::warn!(job = target.job, error = %format!("{error:#}"), "own metrics could not be scraped");
         }
-        encode(&mut encoder, target, scraped.ok(), at, seconds);
+        encode(&mut writes, target, scraped.ok(), at, seconds);
     }
-    let body = framing::encode(&encoder.finish());
+    for message in writes.finish() {
+        write(http, write_url, &message).await?;
+    }
+    Ok(())
+}
+
+/// Posts one request.
+async fn write(http: &dyn HttpClient, write_url: &str, message: &[u8]) -> anyhow::Result<()> {
+    let body = framing::encode(message);
     let request = http::Request::post(write_url)
         .header(http::header::CONTENT_TYPE, "application/x-protobuf")
         .header(http::header::CONTENT_ENCODING, "snappy")
@@ -87,8 +95,47 @@ async fn scrape(http: &dyn HttpClient, target: &Target) -> anyhow::Result<Vec<Li
     exposition::parse(text).context("the metrics are no exposition text")
 }
 
-/// Adds one target's scrape (`None`: it failed) to a request.
-fn encode(encoder: &mut Encoder, target: &mut Target, scraped: Option<Vec<Line>>, at: TimestampMs, seconds: f64) {
+/// The messages of one round, none much longer than [`MESSAGE_BYTES`]: what is scraped grows with the open workspaces, what
+/// one request may hold does not.
+struct Writes {
+    encoder: Encoder,
+    full: Vec<Vec<u8>>,
+}
+
+impl Default for Writes {
+    fn default() -> Self {
+        Self { encoder: Encoder::new(Version::V1), full: Vec::new() }
+    }
+}
+
+impl Writes {
+    fn put(&mut self, labels: &Labels, at: TimestampMs, value: f64) {
+        self.encoder.series(labels).sample(Sample::new(at, value));
+        self.cut();
+    }
+
+    fn family(&mut self, name: &str, metadata: &Metadata) {
+        self.encoder.family(name, metadata);
+        self.cut();
+    }
+
+    fn cut(&mut self) {
+        if self.encoder.encoded_bytes() >= MESSAGE_BYTES {
+            self.full.push(self.encoder.finish());
+        }
+    }
+
+    fn finish(mut self) -> Vec<Vec<u8>> {
+        let last = self.encoder.finish();
+        if !last.is_empty() {
+            self.full.push(last);
+        }
+        self.full
+    }
+}
+
+/// Adds one target's scrape (`None`: it failed) to what is written.
+fn encode(writes: &mut Writes, target: &mut Target, scraped: Option<Vec<Line>>, at: TimestampMs, seconds: f64) {
     let up = f64::from(u8::from(scraped.is_some()));
     let mut current = HashSet::new();
     let mut families: Vec<(String, Metadata)> = Vec::new();
@@ -96,29 +143,25 @@ fn encode(encoder: &mut Encoder, target: &mut Target, scraped: Option<Vec<Line>>
         match line {
             Line::Sample(labels, value) => {
                 let labels = with_target(&labels, target);
-                put(encoder, &labels, at, value);
+                writes.put(&labels, at, value);
                 current.insert(labels);
             }
             Line::Metadata(name, part) => merge_metadata(&mut families, name, part),
         }
     }
     for gone in target.previous.difference(&current) {
-        put(encoder, gone, at, stale_nan());
+        writes.put(gone, at, stale_nan());
     }
     for (name, value) in
         [("up", up), ("scrape_duration_seconds", seconds), ("scrape_samples_scraped", current.len() as f64)]
     {
         let labels = Labels::from_pairs([(METRIC_NAME, name)]).expect("one label is a set");
-        put(encoder, &with_target(&labels, target), at, value);
+        writes.put(&with_target(&labels, target), at, value);
     }
     for (name, metadata) in &families {
-        encoder.family(name, metadata);
+        writes.family(name, metadata);
     }
     target.previous = current;
-}
-
-fn put(encoder: &mut Encoder, labels: &Labels, at: TimestampMs, value: f64) {
-    encoder.series(labels).sample(Sample::new(at, value));
 }
 
 fn with_target(labels: &Labels, target: &Target) -> Labels {
@@ -148,5 +191,15 @@ const INTERVAL: Duration = Duration::from_secs(15);
 /// Time between scrapes until then.
 const FIRST_INTERVAL: Duration = Duration::from_millis(200);
 
+/// Bound on what one scrape answers, in bytes. An open workspace has about 5 KiB of it.
+pub(crate) const SCRAPE_BYTES_MAX: usize = 64 << 20;
+
+/// Size at which a message is full, before compression. A sender's requests are of this order too, and far below what an
+/// endpoint takes.
+const MESSAGE_BYTES: usize = 512 << 10;
+
 /// Bound on one scrape and on one write.
 const TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

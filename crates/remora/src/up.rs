@@ -14,9 +14,11 @@ use authority::{Authority, AuthorityHandler, Config, TokenLifetimes};
 use bytes::Bytes;
 use catalog::StoreSettings;
 use environment::Disk;
+use host::HostHttp;
 use http_serving::metrics::ConnectionMetrics;
 use http_serving::{Server, bind};
 use identity::Environment;
+use rustls::RootCertStore;
 use sidecar::Sidecar;
 use tokio::net::TcpListener;
 use tokio::sync::oneshot;
@@ -268,7 +270,9 @@ fn sidecar_settings(facts: &Facts, address: SocketAddr, directory: &Path) -> any
 fn start_self_scrape(facts: &Facts, world: &Environment) -> JoinHandle<()> {
     let targets = vec![Target::new("remora", &facts.service), Target::new("remora-sidecar", &facts.sidecar)];
     let write_url = format!("{}/api/v1/write", facts.sidecar);
-    tokio::spawn(self_scrape::run(Arc::clone(&world.http), Arc::clone(&world.clock), write_url, targets))
+    // Both targets are on this machine, over plain HTTP: nothing is trusted and no proxy is in between.
+    let http = HostHttp::new(Arc::new(RootCertStore::empty()), None).with_body_bytes_max(self_scrape::SCRAPE_BYTES_MAX);
+    tokio::spawn(self_scrape::run(Arc::new(http), Arc::clone(&world.clock), write_url, targets))
 }
 
 /// Asks every part until it answers.

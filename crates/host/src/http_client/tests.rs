@@ -46,6 +46,18 @@ async fn an_answer_is_read_whole_whatever_its_status() {
 }
 
 #[tokio::test]
+async fn the_bound_on_answers_is_that_of_the_client() {
+    let body = "x".repeat((1 << 20) + 1);
+    let (address, _requests) = server(format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())).await;
+    let uri = format!("http://{address}/");
+    let response = client().with_body_bytes_max(body.len()).send(get(uri.clone()), TIMEOUT).await.unwrap();
+    assert_eq!(response.body().len(), body.len());
+    let error = client().with_body_bytes_max(body.len() - 1).send(get(uri), TIMEOUT).await.unwrap_err();
+    assert_eq!(error.kind, HttpErrorKind::TooLarge);
+    assert!(error.to_string().contains("larger than 1048576 bytes"), "{error}");
+}
+
+#[tokio::test]
 async fn failures_are_told_apart() {
     let (huge, _huge_requests) = server(format!("HTTP/1.1 200 OK\r\n\r\n{}", "x".repeat((1 << 20) + 1))).await;
     let (cut, _cut_requests) = server("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n".to_owned()).await;
