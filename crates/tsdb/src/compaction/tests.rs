@@ -13,7 +13,7 @@ use model::{Labels, MatchOp, Matcher, TimestampMs};
 use storage::{Batch, Queryable as _, SelectHints, Storage as _, TimeRange};
 use testkit::{Fault, ManualClock, MemoryDisk};
 use tsdb_format::block::Ulid;
-use tsdb_format::block::meta::{self, BlockMeta, BlockStats};
+use tsdb_format::block::meta::{BlockMeta, BlockStats};
 
 use super::{BlockWriter, ChunkCutter, Origin};
 use crate::{Db, Engine, Settings};
