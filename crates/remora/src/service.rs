@@ -109,7 +109,8 @@ impl Service {
             failures => {
                 let lines: String =
                     failures.iter().map(|(workspace, reason)| format!("workspace {workspace}: {reason}\n")).collect();
-                let mend = "these workspaces take no samples: see the log, mend the disk, start again\n";
+                let mend =
+                    "these workspaces take no samples: mend the disk; where a sync failed, start again afterwards\n";
                 text(StatusCode::SERVICE_UNAVAILABLE, format!("{lines}{mend}"))
             }
         }

@@ -61,7 +61,7 @@ pub enum OfflineError {
     #[error("{} is open in a running program: end that program, or work on a snapshot or backup of it", .0.display())]
     InUse(PathBuf),
     /// There is nothing of a database.
-    #[error("{} is no data directory of a database: it has neither blocks nor a wal directory", .0.display())]
+    #[error("{} is no data directory of a database: it has neither blocks nor a wal directory (of a block, name the directory it lies in)", .0.display())]
     NoDatabase(PathBuf),
     /// The logs cannot be read.
     #[error("cannot read the logs of {}", path.display())]
