@@ -300,13 +300,20 @@ impl Ledger {
                 *entry = Entry::Maybe(vec![Maybe { value: stored.value.clone(), lost }]);
             }
         }
-        for (at, series, time, value) in std::mem::take(&mut self.deleted) {
-            if young(at) {
-                let maybe = Maybe { value, lost: None };
-                match self.entries[series].entry(time).or_insert_with(|| Entry::Maybe(Vec::new())) {
-                    Entry::Stored(_) => {}
-                    Entry::Maybe(values) => values.push(maybe),
-                }
+        self.undelete(young);
+    }
+
+    /// Bytes of the log are damaged: deletions may be among them.
+    pub fn damage_log(&mut self) {
+        self.undelete(|_| true);
+    }
+
+    fn undelete(&mut self, which: impl Fn(Monotonic) -> bool) {
+        for (_, series, time, value) in self.deleted.iter().filter(|(at, ..)| which(*at)) {
+            let maybe = Maybe { value: value.clone(), lost: None };
+            match self.entries[*series].entry(*time).or_insert_with(|| Entry::Maybe(Vec::new())) {
+                Entry::Stored(_) => {}
+                Entry::Maybe(values) => values.push(maybe),
             }
         }
     }

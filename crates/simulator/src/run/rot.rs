@@ -23,10 +23,8 @@ struct Hit {
 enum Kind {
     /// The log holds it again: nothing may be missing.
     Spare,
-    /// It has a checksum: what is missing is told.
-    Checked,
-    /// It has none: what is missing need not be told.
-    Unchecked,
+    /// It is the only one: what is missing is told.
+    Only,
 }
 
 impl Run {
@@ -42,6 +40,9 @@ impl Run {
         self.disk.write_back();
         let Some(hit) = self.flip_bits()? else { return Ok(true) };
 
+        if hit.range == TimeRange::ALL {
+            self.ledger.damage_log();
+        }
         let machine = Machine::start(&self.disk, &self.clock, self.plan.settings.clone())
             .map_err(|error| format!("a database with a damaged file does not open: {error}"))?;
         let (found, mut told) = self.serve(&machine)?;
@@ -54,7 +55,7 @@ impl Run {
             if hit.kind == Kind::Spare {
                 return Err(format!("{what}, though the log has all that is in {}", hit.path.display()));
             }
-            if !told && hit.kind == Kind::Checked {
+            if !told {
                 return Err(format!("{what}, and nobody told that {} is damaged", hit.path.display()));
             }
             if let Some((_, at)) = missing.iter().find(|(_, at)| !hit.range.contains(model::TimestampMs(*at))) {
@@ -117,8 +118,7 @@ impl Run {
         }
         let kind = match kind {
             "chunks_head" => Kind::Spare,
-            "meta.json" => Kind::Unchecked,
-            _ => Kind::Checked,
+            _ => Kind::Only,
         };
         Ok(Some(Hit { path: path.clone(), range, kind }))
     }

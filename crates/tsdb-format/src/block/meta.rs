@@ -1,7 +1,11 @@
 //! `meta.json`: what a block holds and what it was made of.
+//!
+//! The format has no checksum for it, and a flipped digit of a time can hide samples, of the block and of the log that it is
+//! taken to stand for. So ours has one, under a key that others pass over, over what the format defines and not over keys that others
+//! add. Files without it are taken as they are.
 
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::{Map, Value, json};
 
 use super::CorruptBlock;
 
@@ -105,7 +109,9 @@ pub struct BlockDescription {
 pub fn encode(meta: &BlockMeta) -> Vec<u8> {
     assert!(meta.min_time < meta.max_time, "an empty block must not be written: {meta:?}");
     assert!(meta.version == 1, "blocks are written in version 1: {meta:?}");
-    let mut file = serde_json::to_vec_pretty(meta).expect("plain data with text keys");
+    let mut meta = meta.clone();
+    meta.other.insert(OWN_KEY.to_owned(), json!({ CHECKSUM: checksum(&meta) }));
+    let mut file = serde_json::to_vec_pretty(&meta).expect("plain data with text keys");
     file.push(b'\n');
     file
 }
@@ -113,18 +119,33 @@ pub fn encode(meta: &BlockMeta) -> Vec<u8> {
 /// Reads a whole file.
 ///
 /// # Errors
-/// When it is no JSON of a block, of an unknown version, or of an empty range.
+/// When it is no JSON of a block, of an unknown version, of an empty range, or not what its checksum says.
 pub fn decode(file: &[u8]) -> Result<BlockMeta, CorruptBlock> {
     let corrupt = |what| CorruptBlock { part: "meta.json", offset: 0, what };
-    let meta: BlockMeta = serde_json::from_slice(file).map_err(|_| corrupt("not the description of a block"))?;
+    let mut meta: BlockMeta = serde_json::from_slice(file).map_err(|_| corrupt("not the description of a block"))?;
     if !matches!(meta.version, 1 | 2) {
         return Err(corrupt("a block of another version than 1 and 2"));
     }
     if meta.min_time >= meta.max_time {
         return Err(corrupt("the range of time is empty"));
     }
+    if let Some(own) = meta.other.remove(OWN_KEY)
+        && own.get(CHECKSUM).and_then(Value::as_u64) != Some(checksum(&meta).into())
+    {
+        return Err(corrupt("the checksum is wrong"));
+    }
     Ok(meta)
 }
+
+/// Of everything but the keys of others.
+fn checksum(meta: &BlockMeta) -> u32 {
+    let BlockMeta { ulid, min_time, max_time, stats, compaction, version, other: _ } = meta;
+    let covered = serde_json::to_vec(&(ulid, min_time, max_time, stats, compaction, version));
+    crc32c::crc32c(&covered.expect("plain data with text keys"))
+}
+
+const OWN_KEY: &str = "remora";
+const CHECKSUM: &str = "checksum";
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
 fn is_zero(count: &u64) -> bool {
@@ -149,6 +170,27 @@ mod tests {
         let written: Value = serde_json::from_slice(&encode(&meta)).unwrap();
         assert_eq!(written["thanos"]["labels"]["a"], "b");
         assert!(written["stats"].get("numSeries").is_none());
+    }
+
+    #[test]
+    fn a_changed_byte_is_noticed_and_keys_of_others_may_change() {
+        let text = r#"{"ulid":"01JFJBS3YP1SHZ3PJQ6HK76EC3","minTime":7200000,"maxTime":14400000,"stats":{"numSamples":3},
+            "compaction":{"level":1,"sources":["01JFJBS3YP1SHZ3PJQ6HK76EC3"]},"version":1}"#;
+        let meta = decode(text.as_bytes()).unwrap();
+        let file = encode(&meta);
+        for at in 0..file.len() {
+            for bit in 0..8 {
+                let mut changed = file.clone();
+                changed[at] ^= 1 << bit;
+                // White space, letters that JSON may write otherwise, and the name of our key.
+                let same = |read: BlockMeta| BlockMeta { other: Map::new(), ..read } == meta;
+                assert!(decode(&changed).map_or(true, same), "{}", String::from_utf8_lossy(&changed));
+            }
+        }
+        let mut shipped: Value = serde_json::from_slice(&file).unwrap();
+        shipped["thanos"] = json!({"labels": {"a": "b"}});
+        let read = decode(shipped.to_string().as_bytes()).unwrap();
+        assert_eq!(read.other.keys().collect::<Vec<_>>(), ["thanos"]);
     }
 
     #[test]
