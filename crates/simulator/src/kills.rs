@@ -124,13 +124,13 @@ fn look(directory: &Path, answered: Answered) -> Result<Seen, String> {
     }
     let late = recovery.out_of_order;
     let mut found = all_samples(&db)?;
-    for writer in 0..WRITERS {
+    for (writer, last) in (0..WRITERS).zip(answered) {
         // One batch may have been on its way.
-        for number in 0..=answered[writer] {
+        for number in 0..=last {
             for (labels, at, value) in batch(writer, number) {
                 match found.get_mut(&labels).and_then(|samples| samples.remove(&at)) {
                     Some(there) if there == value => {}
-                    None if number == answered[writer] => {}
+                    None if number == last => {}
                     there => {
                         return Err(format!("{labels} at {at} of batch {number} is {there:?} instead of {value:?}"));
                     }

@@ -303,9 +303,21 @@ impl Ledger {
         self.undelete(young);
     }
 
-    /// Bytes of the log are damaged: deletions may be among them.
-    pub fn damage_log(&mut self) {
+    /// Bytes are damaged: deletions may be among them, or a block that hid samples which the log still has.
+    pub fn damage(&mut self) {
         self.undelete(|_| true);
+    }
+
+    /// What is in a damaged block may be found to be gone whenever another part of it is looked at: from now on it may be.
+    pub fn doubt(&mut self, range: TimeRange) {
+        for entries in &mut self.entries {
+            for (_, entry) in entries.range_mut(range.start.0..=range.end.0) {
+                if let Entry::Stored(stored) = entry {
+                    let values = stored.others.iter().chain([&stored.value]);
+                    *entry = Entry::Maybe(values.map(|value| Maybe { value: value.clone(), lost: None }).collect());
+                }
+            }
+        }
     }
 
     fn undelete(&mut self, which: impl Fn(Monotonic) -> bool) {

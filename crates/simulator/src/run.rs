@@ -122,6 +122,8 @@ struct Run {
     failed_syncs: u64,
     /// When what was written is to be synced, in order.
     syncs_due: Vec<Monotonic>,
+    /// Times of damaged blocks.
+    doubtful: Vec<TimeRange>,
     /// How often crashes are tried in crashes.
     depth: u32,
 }
@@ -150,6 +152,7 @@ impl Run {
             trace: Vec::new(),
             failed_syncs: 0,
             syncs_due: Vec::new(),
+            doubtful: Vec::new(),
             depth: 0,
         };
         run.say(format!("{:?}", run.plan));
@@ -371,6 +374,7 @@ impl Run {
         if settles {
             let damaged = !machine.db().recovery().damage.is_empty();
             self.ledger.settle(&found, !damaged)?;
+            self.doubtful.iter().for_each(|range| self.ledger.doubt(*range));
         }
         Ok(())
     }

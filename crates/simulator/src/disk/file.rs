@@ -126,9 +126,7 @@ impl FileData {
             self.write_back(&mut bytes, fate, chance);
         }
         for range in &self.given_up {
-            for at in range.start..range.end.min(len) {
-                bytes[at] = 0;
-            }
+            bytes[range.start.min(len)..range.end.min(len)].fill(0);
         }
         Self { kept: len, bytes, ..Self::default() }
     }

@@ -40,9 +40,7 @@ impl Run {
         self.disk.write_back();
         let Some(hit) = self.flip_bits()? else { return Ok(true) };
 
-        if hit.range == TimeRange::ALL {
-            self.ledger.damage_log();
-        }
+        self.ledger.damage();
         let machine = Machine::start(&self.disk, &self.clock, self.plan.settings.clone())
             .map_err(|error| format!("a database with a damaged file does not open: {error}"))?;
         let (found, mut told) = self.serve(&machine)?;
@@ -63,6 +61,10 @@ impl Run {
             }
         }
         self.ledger.accept_damage(&found)?;
+        if hit.range != TimeRange::ALL {
+            self.doubtful.push(hit.range);
+            self.ledger.doubt(hit.range);
+        }
         self.send_fresh(&machine)?;
         self.pass(Some(&machine), Duration::from_secs(4 * 3600))?;
         self.check_served(&machine)?;
@@ -116,10 +118,7 @@ impl Run {
             self.say(format!("bit {bit} of {} flips, of {len} bytes", path.display()));
             self.disk.flip(path, bit);
         }
-        let kind = match kind {
-            "chunks_head" => Kind::Spare,
-            _ => Kind::Only,
-        };
+        let kind = if kind == "chunks_head" { Kind::Spare } else { Kind::Only };
         Ok(Some(Hit { path: path.clone(), range, kind }))
     }
 
