@@ -1,7 +1,7 @@
 //! Building an index, opening it, and finding series in it.
 //!
 //! `cargo bench -p tsdb-format --bench index`. 100,000 series of 15 labels, as many services scrape.
-#![allow(clippy::unwrap_used, missing_docs, reason = "a benchmark")]
+#![allow(clippy::unwrap_used, clippy::print_stdout, missing_docs, reason = "a benchmark")]
 
 use std::collections::BTreeSet;
 use std::hint::black_box;
@@ -110,7 +110,7 @@ fn postings(criterion: &mut Criterion) {
     let list = |name, value| index.postings(name, value).unwrap().unwrap();
     let mut group = criterion.benchmark_group("postings");
     group.bench_function("find_list/one_of_500", |bench| {
-        bench.iter(|| list(black_box("pod"), "checkout-7d9f8b6c5-00321").len())
+        bench.iter(|| list(black_box("pod"), "checkout-7d9f8b6c5-00321").len());
     });
     let (metric, code, half) =
         (list("__name__", "service_metric_017_total"), list("code", "404"), list("label_1", "value_of_the_label_1_0"));

@@ -30,6 +30,7 @@ use tsdb::{Db, Settings};
 type Dump = BTreeMap<String, BTreeMap<i64, Option<u64>>>;
 
 #[test]
+#[expect(clippy::disallowed_methods, reason = "Prometheus scrapes in the system's time")]
 fn we_open_the_directory_of_a_prometheus() {
     let (target, scrapes) = serve_metrics();
     let directory = tempfile::tempdir().unwrap();

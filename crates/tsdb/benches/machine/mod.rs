@@ -30,6 +30,7 @@ impl Clock for RunningClock {
 }
 
 /// Of this process, as Linux tells it.
+#[allow(dead_code, reason = "each benchmark prints what it is about")]
 pub(crate) struct Usage {
     pub(crate) cpu: f64,
     pub(crate) rss: usize,

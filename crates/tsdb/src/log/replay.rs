@@ -169,7 +169,7 @@ impl Replaying<'_> {
 }
 
 /// Below it, starting threads costs more than they save.
-const PARALLEL_BYTES_MIN: u64 = if cfg!(test) { 0 } else { 1 << 20 };
+const PARALLEL_BYTES_MIN: u64 = if cfg!(test) { 1 } else { 1 << 20 };
 
 #[cfg(test)]
 mod tests;

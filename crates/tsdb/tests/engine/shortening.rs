@@ -40,6 +40,7 @@ fn names(disk: &MemoryDisk, part: &str) -> Vec<String> {
 }
 
 /// Blocks, head and log together: what is stored, and what metrics are.
+#[expect(clippy::type_complexity, reason = "compared, never taken apart")]
 fn all(db: &Db) -> (Vec<(model::Labels, Vec<(i64, Value)>)>, Vec<(String, Metadata)>) {
     (select_all(db), db.metadata())
 }

@@ -21,6 +21,7 @@ pub(crate) struct Prometheus {
 
 impl Prometheus {
     /// One with its data in `directory/data`, which scrapes itself and the target if there is one.
+    #[expect(clippy::disallowed_methods, reason = "Prometheus starts in the system's time")]
     pub(crate) fn start(directory: &Path, target: Option<u16>) -> Self {
         let program = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/peers/usr/bin/prometheus");
         assert!(program.exists(), "{} is missing: run scripts/peers (make test does)", program.display());

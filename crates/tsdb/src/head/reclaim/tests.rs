@@ -64,7 +64,7 @@ fn steps() -> impl Strategy<Value = Vec<Step>> {
 fn labels(number: u32) -> Labels {
     let group = number % 3;
     // Names, values and lengths that some share, so that what is freed is used again by others.
-    let own = if number % 5 == 0 { format!("only_{number:02}") } else { "shared".to_owned() };
+    let own = if number.is_multiple_of(5) { format!("only_{number:02}") } else { "shared".to_owned() };
     Labels::from_pairs([("__name__", "m"), ("group", &group.to_string()), ("id", &number.to_string()), (&own, "x")])
         .unwrap()
 }
@@ -73,13 +73,16 @@ fn number_of(labels: &Labels) -> u32 {
     labels.get("id").unwrap().parse().unwrap()
 }
 
+/// An appender under way, with the series that it was given.
+type Begun = (Box<dyn Appender>, Vec<(u32, SeriesRef)>);
+
 struct Bench {
     disk: MemoryDisk,
     clock: ManualClock,
     engine: Arc<Engine>,
     db: Arc<Db>,
     now: i64,
-    begun: Vec<(Box<dyn Appender>, Vec<(u32, SeriesRef)>)>,
+    begun: Vec<Begun>,
     sets: Vec<(Matcher, Box<dyn SeriesSet>)>,
     cut: Option<(Era, TimestampMs)>,
     stored: BTreeMap<u32, BTreeSet<i64>>,
