@@ -277,11 +277,12 @@ impl Ledger {
         }
     }
 
-    /// A sync failed: what was answered within the interval before it, no disk promises to anybody who comes later.
+    /// A sync failed: what was answered within the interval before it, or only seen, no disk promises to anybody who comes later.
     pub fn fail_sync(&mut self, interval: Option<Duration>, now: Monotonic) {
+        let young = |at: Monotonic| interval.is_some_and(|interval| at.plus(interval) >= now);
         for entry in self.entries.iter_mut().flat_map(BTreeMap::values_mut) {
             if let Entry::Stored(stored) = entry
-                && stored.acknowledged.is_some_and(|at| interval.is_some_and(|interval| at.plus(interval) >= now))
+                && stored.acknowledged.is_none_or(young)
             {
                 *entry = Entry::Maybe(vec![Maybe { value: stored.value.clone(), lost: None }]);
             }

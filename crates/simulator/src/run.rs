@@ -229,8 +229,10 @@ impl Run {
                     if self.disk.faults_met() == 0 {
                         return Err(format!("a database on a sound disk does not open: {error}"));
                     }
-                    // Somebody mended the disk.
-                    self.disk.set_faults(Faults::default());
+                    // Somebody mended the disk, and looked at what is on it.
+                    self.disk = self.disk.now().after_process_crash(&mut self.chance);
+                    self.disk.set_maps(self.plan.maps);
+                    self.failed_syncs = 0;
                 }
             }
         }

@@ -51,6 +51,8 @@ pub(crate) struct Ooo {
     frozen_at_flush: AtomicI64,
     /// The first segment of `wbl` with samples that may not be in blocks.
     log_begins_with: AtomicU64,
+    /// Samples up to this time come here: a power cut took from the head what others were late to.
+    orphans_until: AtomicI64,
 }
 
 /// Both halves, as they are at one time. Samples that come later are seen, too, as long as the active half stays so.
@@ -83,6 +85,7 @@ impl Ooo {
             wanted: AtomicBool::new(false),
             frozen_at_flush: AtomicI64::new(i64::MIN),
             log_begins_with: AtomicU64::new(0),
+            orphans_until: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -122,8 +125,15 @@ impl Ooo {
         let range = self.ranges.smallest_ms();
         let newest = head.time_range().map_or(TimestampMs::MIN, |range| range.end);
         let floor = newest.plus(-range / 2).max(head.frozen_before());
+        let floor = floor.max(TimestampMs(self.orphans_until.load(Ordering::Relaxed)).plus(1));
         self.complete_until(TimestampMs(aligned(floor, range).start));
         floor
+    }
+
+    /// A start found a late sample of this time whose series has nothing newer in the head: that was written to the other log, and
+    /// a power cut took it. Samples up to this time are compared with it, which those at the end of a series are not.
+    pub(crate) fn note_orphan(&self, at: TimestampMs) {
+        self.orphans_until.fetch_max(at.0, Ordering::Relaxed);
     }
 
     /// Everything before `time` is complete but for what comes here. Never goes back.

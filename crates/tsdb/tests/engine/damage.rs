@@ -4,12 +4,13 @@ use std::path::Path;
 
 use environment::Disk;
 use model::TimestampMs;
+use storage::AppendError;
 use testkit::MemoryDisk;
 use tsdb::Settings;
 use tsdb_format::wal::frame::FrameWriter;
-use tsdb_format::wal::record::{SampleEncoder, WalRef};
+use tsdb_format::wal::record::{SampleEncoder, SeriesEncoder, WalRef};
 
-use crate::support::{DIRECTORY, commit, labels, open, open_with, select_all, settings, try_open};
+use crate::support::{DIRECTORY, append, commit, labels, open, open_with, select_all, settings, try_open};
 
 /// One series per batch, each batch of many samples, so that there are several pages.
 fn written(settings: Settings) -> MemoryDisk {
@@ -121,4 +122,32 @@ fn samples_whose_series_is_lost_never_become_another_one_s() {
     let expected = vec![(other, vec![(1500, 2.0.into()), (2000, 1.0.into())])];
     assert_eq!(select_all(&db), expected);
     assert_eq!(select_all(&open_with(&disk.after_process_crash(), settings)), expected);
+}
+
+#[test]
+fn late_samples_are_known_also_where_a_power_cut_took_what_they_were_late_to() {
+    let disk = MemoryDisk::new();
+    let series = labels(&[("a", "series")]);
+    let mut record = SeriesEncoder::default();
+    record.push(WalRef(1), &series);
+    let samples = |at| {
+        let mut samples = SampleEncoder::default();
+        samples.push(WalRef(1), TimestampMs(at), 7.0);
+        samples.record().to_vec()
+    };
+    // Of the log of what comes in order, nothing after the first second was synced.
+    for (log, records) in [("wal", vec![record.record().to_vec(), samples(1000)]), ("wbl", vec![samples(5000)])] {
+        let (mut frames, mut framed) = (FrameWriter::new(0), Vec::new());
+        records.iter().for_each(|record| frames.frame(record, &mut framed));
+        disk.create_directory(&Path::new(DIRECTORY).join(log)).unwrap();
+        disk.put(Path::new(DIRECTORY).join(log).join("00000000"), framed);
+    }
+    let db = open_with(&disk, Settings { out_of_order_window: None, ..settings() });
+    let at = TimestampMs(5000);
+    assert_eq!(append(&db, &series, at.0, 8.0), Some(AppendError::DuplicateTimestamp { at }));
+    assert_eq!(append(&db, &series, at.0, 7.0), None);
+    assert_eq!(append(&db, &series, 4000, 4.0), None);
+    assert_eq!(append(&db, &series, 6000, 6.0), None);
+    let expected = [(1000, 7.0.into()), (4000, 4.0.into()), (5000, 7.0.into()), (6000, 6.0.into())];
+    assert_eq!(select_all(&db), [(series, expected.to_vec())]);
 }

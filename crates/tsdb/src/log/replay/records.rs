@@ -10,7 +10,7 @@ use tsdb_format::wal::record::{CorruptRecord, LabelPairs, LoggedExemplar, Logged
 use super::references::{Reference, References, UnbornLabels};
 use super::sink::Sink;
 use super::{Late, Replayed, Replaying};
-use crate::head::{Head, HeadSample, Lookup, Verdict};
+use crate::head::{Head, HeadSample, Lookup, MemSeries, Verdict};
 use crate::head_chunks::LoadedChunks;
 use crate::log::{ClosedSegment, Recovery};
 use crate::stats::Counters;
@@ -168,6 +168,11 @@ impl<'a, 's> Records<'a, 's> {
         let taken = self.gather_late(record);
         let LateSamples { samples, histograms } = &mut self.late_samples;
         if let Some(late) = self.late {
+            for HeadSample { slot, at, .. } in &*samples {
+                if self.head.read(*slot, MemSeries::newest_time).is_none_or(|newest| newest < *at) {
+                    late.ooo.note_orphan(*at);
+                }
+            }
             let new = late.ooo.append_new(samples, histograms, late.now);
             self.recovery.out_of_order += new;
             self.recovery.repeated += samples.len() as u64 - new;
