@@ -300,21 +300,19 @@ async fn what_only_the_commit_refuses_is_told_by_its_kind() {
 
     for (version, written) in [(Version::V1, None), (Version::V2, Some([2, 1, 0]))] {
         let after = if version == Version::V1 { 10 } else { 20 };
-        let mixed = elements(version, at, &[-1, after, after + 1], &[(1, "2"), (after + 2, "1")], &[]);
+        // One is older than the retention.
+        let mixed = elements(version, at, &[-600 * 86_400, after, after + 1], &[(1, "2"), (after + 2, "1")], &[]);
         let answer = endpoint.write(STRICT_RULE, version, &mixed).await;
         let (_, text) = error_of(&answer);
         assert_eq!((answer.status, answer.written()), (400, written), "{text}");
         assert!(text.starts_with("refused 1 of 3 samples, 1 of 2 histograms; everything else is stored. "), "{text}");
-        assert!(
-            text.contains("out of order sample at ") && text.contains("duplicate histogram for timestamp "),
-            "{text}"
-        );
+        assert!(text.contains(" is too old: ") && text.contains("duplicate histogram for timestamp "), "{text}");
     }
     // Before the commit a histogram is one, too.
     let ahead = elements(Version::V1, at, &[], &[(86_400, "1")], &[]);
     let (_, text) = error_of(&endpoint.write(STRICT_RULE, Version::V1, &ahead).await);
     assert!(text.starts_with("refused 1 of 1 histograms") && text.contains(": histogram at "), "{text}");
-    for (reason, count) in [("out-of-order-exemplar", "2"), ("out-of-order", "2"), ("duplicate-timestamp", "2")] {
+    for (reason, count) in [("out-of-order-exemplar", "2"), ("too-old", "2"), ("duplicate-timestamp", "2")] {
         let metric = format!("ingest_elements_rejected_total{{reason=\"{reason}\"}}");
         assert_eq!(endpoint.metric(&metric).as_deref(), Some(count), "{reason}");
     }

@@ -35,6 +35,8 @@ struct State {
     /// The machine went off; no call does anything any more.
     off: bool,
     recording: Option<Vec<Moment>>,
+    /// Changes are said on the standard error output.
+    said: bool,
     maps: bool,
     /// Calls that failed for a fault or for want of space.
     met: u64,
@@ -115,6 +117,11 @@ impl SimulatedDisk {
     /// Whether files can be mapped.
     pub fn set_maps(&self, maps: bool) {
         self.state().maps = maps;
+    }
+
+    /// Says every change on the standard error output.
+    pub fn say_changes(&self) {
+        self.state().said = true;
     }
 
     /// Remembers the disk after every change, and in the middle of every append, until they are taken.
@@ -278,6 +285,10 @@ impl State {
 
     fn remember(&mut self, what: impl FnOnce() -> String) {
         let change = self.changes - 1;
+        if self.said {
+            eprintln!("  change {change}: {}", what());
+            return;
+        }
         if let Some(moments) = &mut self.recording {
             moments.push(Moment { tree: self.tree.clone(), change, what: what() });
         }

@@ -44,6 +44,13 @@ struct Stored {
     others: Vec<Value>,
 }
 
+impl Stored {
+    /// All values that were taken for its time.
+    fn values(&self) -> impl Iterator<Item = Value> {
+        self.others.iter().chain([&self.value]).cloned()
+    }
+}
+
 #[derive(Clone, Debug)]
 struct Maybe {
     value: Value,
@@ -69,6 +76,8 @@ pub struct Ledger {
     deleted: Vec<(Monotonic, usize, i64, Value)>,
     /// Samples before this time may be gone.
     expired_before: i64,
+    /// Times of damaged blocks.
+    doubtful: Vec<TimeRange>,
 }
 
 /// A batch or a deletion that was begun: how the ledger was, where it may have been changed.
@@ -156,7 +165,8 @@ impl Ledger {
         begun
     }
 
-    /// The batch was answered: all of it is stored, but for what was refused.
+    /// The batch was answered: all of it is stored, but for what was refused. If the disk failed meanwhile (`disturbed`), samples may
+    /// not have been compared with those that are there.
     ///
     /// # Errors
     /// A refusal for which there is no reason, or a sample that should have been refused.
@@ -165,6 +175,7 @@ impl Ledger {
         begun: Begun,
         batch: &[Sample],
         mut refused: Refused,
+        disturbed: bool,
         now: Monotonic,
     ) -> Result<(), String> {
         self.restore(begun.before);
@@ -199,7 +210,12 @@ impl Ledger {
                     // Answered now, so from now on it is promised.
                     let acknowledged = stored.acknowledged.or(same.then_some(now));
                     let stored = Stored { acknowledged, others, ..stored.clone() };
-                    self.entries[*series].insert(*at, Entry::Stored(stored));
+                    let entry = if disturbed && !stored.others.is_empty() {
+                        Entry::Maybe(stored.values().map(|value| Maybe { value, lost: None }).collect())
+                    } else {
+                        Entry::Stored(stored)
+                    };
+                    self.entries[*series].insert(*at, entry);
                 }
                 (None, Some(refusals))
                     if *refusals == [Refusal::Duplicate]
@@ -309,13 +325,14 @@ impl Ledger {
         self.undelete(|_| true);
     }
 
-    /// What is in a damaged block may be found to be gone whenever another part of it is looked at: from now on it may be.
+    /// What is in a damaged block may be found to be gone whenever another part of it is looked at, and what the log has of it may
+    /// come back whenever the block is set aside: from now on it may be there or not.
     pub fn doubt(&mut self, range: TimeRange) {
+        self.doubtful.push(range);
         for entries in &mut self.entries {
             for (_, entry) in entries.range_mut(range.start.0..=range.end.0) {
                 if let Entry::Stored(stored) = entry {
-                    let values = stored.others.iter().chain([&stored.value]);
-                    *entry = Entry::Maybe(values.map(|value| Maybe { value: value.clone(), lost: None }).collect());
+                    *entry = Entry::Maybe(stored.values().map(|value| Maybe { value, lost: None }).collect());
                 }
             }
         }
@@ -410,6 +427,8 @@ impl Ledger {
     /// When of what was answered before a power cut a later batch is there and an earlier one not. That is asked only if
     /// `in_order`: a database that has said that bytes were damaged has said so of the gap, too.
     pub fn settle(&mut self, found: &Found, in_order: bool) -> Result<(), String> {
+        let doubtful = std::mem::take(&mut self.doubtful);
+        let is_doubtful = |at: i64| doubtful.iter().any(|range| range.contains(TimestampMs(at)));
         let mut first_lost: Option<(Commit, String)> = None;
         let mut last_kept: Option<(Commit, String)> = None;
         let none = BTreeMap::new();
@@ -429,7 +448,10 @@ impl Ledger {
                         first_lost = Some((lost.commit, text()));
                     }
                 }
-                let Some(seen) = seen else { return false };
+                let Some(seen) = seen else { return is_doubtful(*at) };
+                if is_doubtful(*at) {
+                    return true;
+                }
                 let maybe = values.iter().find(|maybe| maybe.value == *seen);
                 let stored = maybe.and_then(|maybe| maybe.lost.clone());
                 let commit = Commit { number: 0, in_order: false };
@@ -442,6 +464,7 @@ impl Ledger {
                 true
             });
         }
+        self.doubtful = doubtful;
         match (first_lost, last_kept) {
             (Some((lost, what)), Some((kept, there))) if in_order && lost < kept => Err(format!(
                 "no prefix: {what} of batch {} is gone, {there} of batch {} is there",
@@ -465,8 +488,7 @@ impl Ledger {
                     Some(seen) if stored.others.contains(seen) => stored.value = seen.clone(),
                     Some(_) => {}
                     None => {
-                        let values = stored.others.drain(..).chain([stored.value.clone()]);
-                        *entry = Entry::Maybe(values.map(|value| Maybe { value, lost: None }).collect());
+                        *entry = Entry::Maybe(stored.values().map(|value| Maybe { value, lost: None }).collect());
                     }
                 }
             }

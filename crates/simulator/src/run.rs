@@ -122,8 +122,6 @@ struct Run {
     failed_syncs: u64,
     /// When what was written is to be synced, in order.
     syncs_due: Vec<Monotonic>,
-    /// Times of damaged blocks.
-    doubtful: Vec<TimeRange>,
     /// How often crashes are tried in crashes.
     depth: u32,
 }
@@ -152,7 +150,6 @@ impl Run {
             trace: Vec::new(),
             failed_syncs: 0,
             syncs_due: Vec::new(),
-            doubtful: Vec::new(),
             depth: 0,
         };
         run.say(format!("{:?}", run.plan));
@@ -191,6 +188,9 @@ impl Run {
         for start in 0..self.length.starts {
             self.say(format!("start {start} at {}", now(&self.clock)));
             self.disk.set_maps(self.plan.maps);
+            if self.verbose {
+                self.disk.say_changes();
+            }
             if start > 0 && self.chance.one_in(12) {
                 match self.rot()? {
                     true => continue,
@@ -376,7 +376,6 @@ impl Run {
         if settles {
             let damaged = !machine.db().recovery().damage.is_empty();
             self.ledger.settle(&found, !damaged)?;
-            self.doubtful.iter().for_each(|range| self.ledger.doubt(*range));
         }
         Ok(())
     }
@@ -398,7 +397,8 @@ impl Run {
             Answer::Off => {}
             Answer::Some(Ok(committed)) => {
                 let refused = self.refused(&committed.rejected)?;
-                self.ledger.acknowledge(begun, &batch, refused, self.clock.monotonic())?;
+                let disturbed = self.disk.faults_met() > met;
+                self.ledger.acknowledge(begun, &batch, refused, disturbed, self.clock.monotonic())?;
                 self.report.commits += 1;
                 self.history.push(batch);
             }

@@ -58,7 +58,6 @@ impl Run {
             trace: Vec::new(),
             failed_syncs: 0,
             syncs_due: self.syncs_due.clone(),
-            doubtful: self.doubtful.clone(),
             depth: if deeper { self.depth - 1 } else { 0 },
         };
         let outcome = after.look_after_crash();

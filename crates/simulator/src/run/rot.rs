@@ -62,7 +62,6 @@ impl Run {
         }
         self.ledger.accept_damage(&found)?;
         if hit.range != TimeRange::ALL {
-            self.doubtful.push(hit.range);
             self.ledger.doubt(hit.range);
         }
         self.send_fresh(&machine)?;

@@ -150,6 +150,30 @@ fn any_cut_leaves_a_prefix_of_what_was_written() {
 }
 
 #[test]
+fn a_power_cut_leaves_no_gap_between_files() {
+    for restarts in [false, true] {
+        let mut disk = MemoryDisk::new();
+        let (mut chunks, _) = open(&disk, i64::MIN);
+        append(&chunks, &(0..6).map(|number| (1, number)).collect::<Vec<_>>());
+        if restarts {
+            drop(chunks);
+            disk = disk.after_process_crash();
+            (chunks, _) = open(&disk, i64::MIN);
+        } else {
+            chunks.cut();
+        }
+        append(&chunks, &[(1, 6)]);
+        // The newer file got to the medium, of the older one what had to.
+        let mut files = 0;
+        let cut = disk.after_power_cut(|unsynced| {
+            files += 1;
+            if files == 1 { 0 } else { unsynced }
+        });
+        assert_eq!(loaded(&open(&cut, i64::MIN).1, 1), (0..7).collect::<Vec<_>>(), "{restarts}");
+    }
+}
+
+#[test]
 fn a_damaged_file_and_those_behind_it_are_left_out() {
     let disk = MemoryDisk::new();
     let (chunks, _) = open(&disk, i64::MIN);
