@@ -1,8 +1,8 @@
 //! Full chunks of the head on disk, in `chunks_head`: they need no memory, and a start need not build them again.
 //!
-//! The write-ahead log has every sample that is here. So nothing here is synced, and a file that is not as it should be is
-//! left out, with all that were written after it: what a series has here begins with its oldest chunk and has no gaps, since
-//! replay skips what its chunks hold.
+//! The write-ahead log has every sample that is here. So nothing here is synced but a file before the next one begins, and a file
+//! that is not as it should be is left out, with all that were written after it: what a series has here begins with its oldest
+//! chunk and has no gaps, since replay skips what its chunks hold.
 //!
 //! Invariants:
 //! - A chunk is written after the log that has its samples was synced: a power cut never keeps what the log has lost.
@@ -156,6 +156,11 @@ impl End {
         chunks.disk.create_directory(&chunks.directory)?;
         // Left by a try that failed.
         remove_if_there(&*chunks.disk, &path)?;
+        // The only sync: else a power cut could keep the new file and chunks of the same series before it not.
+        let before = chunks.files.read().last_key_value().map(|(_, file)| file.path().to_path_buf());
+        if let Some(before) = before {
+            chunks.disk.open_append(&before)?.sync()?;
+        }
         let mut writer = chunks.disk.create(&path)?;
         writer.append(&head_chunk::HEADER)?;
         let file = Arc::new(ChunkFile::growing(Arc::clone(&chunks.disk), path, number)?);

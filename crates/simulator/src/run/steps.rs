@@ -303,7 +303,9 @@ impl Run {
                     self.check_machine()?;
                     self.check_all(&copy, false)?;
                     let closed = copy.db().close();
-                    closed.or_else(|error| if self.disk.is_off() { Ok(()) } else { Err(format!("closing a copy: {error}")) })?;
+                    closed.or_else(|error| {
+                        if self.disk.is_off() { Ok(()) } else { Err(format!("closing a copy: {error}")) }
+                    })?;
                 }
                 Err(_) if self.disk.is_off() => {}
                 Err(error) => return Err(format!("a copy does not open: {error}")),
