@@ -39,7 +39,7 @@ struct Stored {
     /// When it was acknowledged; `None` for one that was only seen after a crash.
     acknowledged: Option<Monotonic>,
     commit: Commit,
-    /// Other values taken for its time since: it is in a block, where nobody looks before answering. It is found all the same,
+    /// Other values that were or may have been taken for its time since: it is in a block, where nobody looks before answering. It is found all the same,
     /// but what comes next is compared with the others, and if the block is lost one of them is found.
     others: Vec<Value>,
 }
@@ -158,7 +158,9 @@ impl Ledger {
             begun.before.push((*series, *at, entry.cloned()));
             let maybe = Maybe { value: value.clone(), lost: None };
             match self.entries[*series].entry(*at).or_insert_with(|| Entry::Maybe(Vec::new())) {
-                Entry::Stored(_) => {}
+                Entry::Stored(stored) if stored.value == *value => {}
+                // If nobody hears of it any more, it may have been taken all the same.
+                Entry::Stored(stored) => stored.others.push(value.clone()),
                 Entry::Maybe(values) => values.push(maybe),
             }
         }
@@ -224,6 +226,14 @@ impl Ledger {
                     refusals.clear();
                 }
                 // If it was refused as often as it stands in the batch, one refusal is left.
+                (None, _) if self.doubtful.iter().any(|range| range.contains(TimestampMs(*at))) => {
+                    // Whether it is the first one or not, and whether that one is found, nobody can know.
+                    let maybe = Maybe { value: value.clone(), lost: None };
+                    match self.entries[*series].entry(*at).or_insert_with(|| Entry::Maybe(Vec::new())) {
+                        Entry::Stored(_) => {}
+                        Entry::Maybe(values) => values.push(maybe),
+                    }
+                }
                 (None, _) => {
                     let stored = Stored {
                         value: value.clone(),
@@ -303,6 +313,7 @@ impl Ledger {
                 *entry = Entry::Maybe(vec![Maybe { value: stored.value.clone(), lost: None }]);
             }
         }
+        self.undelete(young);
     }
 
     /// The power was cut. With an interval of syncs, what was answered within it may be gone, and deletions undone; without

@@ -28,7 +28,8 @@ pub struct Plan {
 impl Plan {
     /// Draws one.
     pub fn draw(chance: &mut Chance) -> Self {
-        let interval = Duration::from_millis(*chance.one_of(&[200, 1000, 1000, 10_000]));
+        // With the longest, several pages of the log wait to be synced.
+        let interval = Duration::from_millis(*chance.one_of(&[200, 1000, 1000, 10_000, 3_600_000]));
         let settings = Settings {
             wal_sync: if chance.one_in(2) { WalSync::EveryCommit } else { WalSync::Interval(interval) },
             // From one of a few batches to one that is never full.
@@ -41,7 +42,7 @@ impl Plan {
             // Anywhere in a range of blocks.
             start: UnixTime::from_secs(1_767_225_600 + chance.between(0, 7 * 86_400)),
             cadence_ms: *chance.one_of(&[15_000, 60_000, 60_000, 300_000]),
-            series: chance.index(12) + 1,
+            series: if chance.one_in(8) { 80 } else { chance.index(12) + 1 },
             maps: chance.one_in(2),
         }
     }

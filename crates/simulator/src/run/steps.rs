@@ -200,7 +200,7 @@ impl Run {
         let met = self.disk.faults_met();
         match machine.select(&self.ledger, &matchers, range)? {
             Ok(found) => self.ledger.check(&matchers, range, &found),
-            Err(error) if self.disk.faults_met() > met => {
+            Err(error) if self.disk.faults_met() > met || self.disk.is_off() => {
                 self.say(format!("not answered: {error}"));
                 Ok(())
             }
@@ -332,7 +332,8 @@ impl Run {
         self.check_machine()?;
         self.try_crashes()?;
         match outcome {
-            Err(error) if self.disk.faults_met() == 0 && !self.disk.is_off() => {
+            // A damaged block can be read, but not written anew without what is damaged.
+            Err(error) if self.disk.faults_met() == 0 && !self.disk.is_off() && self.report.rotten == 0 => {
                 Err(format!("on a sound disk: {error}"))
             }
             Err(error) => {
