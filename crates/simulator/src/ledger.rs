@@ -281,11 +281,12 @@ impl Ledger {
     /// The deletion was answered.
     pub fn acknowledge_deletion(&mut self, matchers: &[Matcher], range: TimeRange, now: Monotonic) {
         let mut deleted = Vec::new();
+        let doubtful = self.doubtful.clone();
         self.each_selected(matchers, range, |series, at, entry| {
-            if let Entry::Maybe(values) = entry {
-                deleted.extend(values.drain(..).map(|maybe| (now, series, at, maybe.value)));
-            }
-            false
+            let Entry::Maybe(values) = entry else { return false };
+            deleted.extend(values.iter().map(|maybe| (now, series, at, maybe.value.clone())));
+            // What a damaged block hides comes back from the log when the block is set aside.
+            doubtful.iter().any(|range| range.contains(TimestampMs(at)))
         });
         self.deleted.append(&mut deleted);
     }
@@ -459,10 +460,11 @@ impl Ledger {
                         first_lost = Some((lost.commit, text()));
                     }
                 }
-                let Some(seen) = seen else { return is_doubtful(*at) };
                 if is_doubtful(*at) {
+                    values.iter_mut().for_each(|maybe| maybe.lost = None);
                     return true;
                 }
+                let Some(seen) = seen else { return false };
                 let maybe = values.iter().find(|maybe| maybe.value == *seen);
                 let stored = maybe.and_then(|maybe| maybe.lost.clone());
                 let commit = Commit { number: 0, in_order: false };

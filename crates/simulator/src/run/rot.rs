@@ -61,7 +61,7 @@ impl Run {
             }
         }
         self.ledger.accept_damage(&found)?;
-        if hit.range != TimeRange::ALL {
+        if hit.kind == Kind::Only {
             self.ledger.doubt(hit.range);
         }
         self.send_fresh(&machine)?;
