@@ -3,13 +3,14 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use clap::Parser;
 use simulator::chance::Chance;
 use simulator::kills;
-use simulator::run::{Length, run};
+use simulator::run::{Length, Report, run, run_every_change};
 
 #[derive(Parser)]
 #[command(about = "Runs whole databases on a disk and a clock that do their worst")]
@@ -38,6 +39,9 @@ struct Arguments {
     /// Steps between two starts, at most
     #[arg(long, default_value_t = Length::default().steps)]
     steps: u64,
+    /// Tries a crash at every change of the disk, instead of faults and crashes at drawn ones
+    #[arg(long)]
+    every_change: bool,
     /// Looks at everything after each step
     #[arg(long)]
     closely: bool,
@@ -56,7 +60,7 @@ fn main() -> ExitCode {
     let sound = match (&arguments.victim, arguments.kills, arguments.seed) {
         (Some(directory), ..) => said(kills::be_victim(directory, &arguments.from)),
         (None, Some(rounds), seed) => said(kill(rounds, seed.unwrap_or(1))),
-        (None, None, Some(seed)) => one(seed, &arguments),
+        (None, None, Some(seed)) => one(seed, &arguments).inspect(|report| println!("{report:#?}")).is_some(),
         (None, None, None) => many(&arguments),
     };
     if sound { ExitCode::SUCCESS } else { ExitCode::FAILURE }
@@ -78,20 +82,16 @@ fn kill(rounds: u64, seed: u64) -> Result<(), String> {
     Ok(())
 }
 
-/// Runs one seed; whether it went well.
-fn one(seed: u64, arguments: &Arguments) -> bool {
-    let Arguments { starts, steps, closely, verbose, .. } = *arguments;
+/// Runs one seed; what happened, if it went well.
+fn one(seed: u64, arguments: &Arguments) -> Option<Report> {
+    let Arguments { starts, steps, every_change, closely, verbose, .. } = *arguments;
     let length = Length { starts, steps, closely };
-    match run(seed, length, verbose) {
-        Ok(report) => {
-            if arguments.seed.is_some() {
-                println!("{report:#?}");
-            }
-            true
-        }
+    let outcome = if every_change { run_every_change(seed, steps, verbose) } else { run(seed, length, verbose) };
+    match outcome {
+        Ok(report) => Some(report),
         Err(failure) => {
-            println!("{}", failure.text(seed, length));
-            false
+            println!("{}{}", failure.text(seed, length), if every_change { " --every-change" } else { "" });
+            None
         }
     }
 }
@@ -101,19 +101,21 @@ fn many(arguments: &Arguments) -> bool {
     let jobs = arguments.jobs.unwrap_or_else(|| std::thread::available_parallelism().map_or(1, usize::from));
     let until = Instant::now() + Duration::from_secs(arguments.seconds);
     let first = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos() as u64;
-    let (runs, failed) = (AtomicU64::new(0), AtomicBool::new(false));
+    let (runs, failed, sum) = (AtomicU64::new(0), AtomicBool::new(false), Mutex::new(Report::default()));
     std::thread::scope(|scope| {
         for _ in 0..jobs {
             scope.spawn(|| {
                 while Instant::now() < until && !failed.load(Ordering::Relaxed) {
                     let number = runs.fetch_add(1, Ordering::Relaxed);
-                    if !one(Chance::new(first ^ number).bits() >> 16, arguments) {
-                        failed.store(true, Ordering::Relaxed);
+                    match one(Chance::new(first ^ number).bits() >> 16, arguments) {
+                        Some(report) => *sum.lock().expect("adding does not panic") += &report,
+                        None => failed.store(true, Ordering::Relaxed),
                     }
                 }
             });
         }
     });
+    println!("{:#?}", sum.into_inner().expect("adding does not panic"));
     println!("{} runs in {} s", runs.into_inner(), arguments.seconds);
     !failed.into_inner()
 }

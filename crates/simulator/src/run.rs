@@ -58,6 +58,10 @@ pub struct Report {
     pub checks: u64,
     /// Deletions answered.
     pub deletions: u64,
+    /// Merges of blocks.
+    pub merges: u64,
+    /// Times that late samples were written to blocks.
+    pub flushes: u64,
     /// Blocks that were there in the end.
     pub blocks: u64,
     /// Files that were damaged.
@@ -66,6 +70,49 @@ pub struct Report {
     pub probes: u64,
     /// Of all that was written to the disk.
     pub digest: u64,
+}
+
+impl std::ops::AddAssign<&Self> for Report {
+    fn add_assign(&mut self, other: &Self) {
+        // All named, so that none is forgotten.
+        let Self {
+            steps,
+            commits,
+            samples,
+            process_crashes,
+            power_cuts,
+            failed_starts,
+            failed_commits,
+            checks,
+            deletions,
+            merges,
+            flushes,
+            blocks,
+            rotten,
+            probes,
+            digest,
+        } = self;
+        let sums = [
+            (steps, other.steps),
+            (commits, other.commits),
+            (samples, other.samples),
+            (process_crashes, other.process_crashes),
+            (power_cuts, other.power_cuts),
+            (failed_starts, other.failed_starts),
+            (failed_commits, other.failed_commits),
+            (checks, other.checks),
+            (deletions, other.deletions),
+            (merges, other.merges),
+            (flushes, other.flushes),
+            (blocks, other.blocks),
+            (rotten, other.rotten),
+            (probes, other.probes),
+        ];
+        for (sum, more) in sums {
+            *sum += more;
+        }
+        *digest ^= other.digest;
+    }
 }
 
 /// What a database did that it must not.
@@ -257,6 +304,7 @@ impl Run {
 
     /// Ends the machine's life in one of the ways in which lives end.
     fn crash(&mut self, machine: Machine) -> Checked {
+        self.count(&machine);
         if !self.disk.is_off() && self.chance.one_in(4) {
             self.say("closed".to_owned());
             self.disk.set_faults(Faults::default());
@@ -274,6 +322,12 @@ impl Run {
         self.check_machine()?;
         self.lose_machine();
         Ok(())
+    }
+
+    fn count(&mut self, machine: &Machine) {
+        let stats = machine.db().stats();
+        self.report.merges += stats.compactions;
+        self.report.flushes += stats.out_of_order_flushes;
     }
 
     /// The machine is off: what the next one finds.

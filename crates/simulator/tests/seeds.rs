@@ -43,6 +43,9 @@ fn fixed_seeds() {
         ("power cuts", |report| report.power_cuts),
         ("failed starts", |report| report.failed_starts),
         ("failed commits", |report| report.failed_commits),
+        ("deletions", |report| report.deletions),
+        ("merges", |report| report.merges),
+        ("flushes of late samples", |report| report.flushes),
     ] {
         assert!(sum(&reports, of) > 50, "{} {what} in all", sum(&reports, of));
     }

@@ -13,6 +13,7 @@ impl Run {
         self.disk.record();
         let machine = self.start()?.ok_or("the machine went off without a fault")?;
         self.live(&machine)?;
+        self.count(&machine);
         let _ = machine.db().close();
         self.try_crashes()?;
         self.report.samples = self.ledger.len() as u64;
@@ -61,8 +62,7 @@ impl Run {
             depth: if deeper { self.depth - 1 } else { 0 },
         };
         let outcome = after.look_after_crash();
-        self.report.probes += after.report.probes;
-        self.report.checks += after.report.checks;
+        self.report += &after.report;
         outcome.map_err(|what| {
             let Moment { change, what: last, .. } = moment;
             format!("{kind} at change {change} ({last}): {}\n{what}", after.trace.join("\n"))

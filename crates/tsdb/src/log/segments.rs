@@ -65,6 +65,12 @@ impl Listing {
 
     /// Removes what is not needed. What is still there the next time is listed again.
     pub(crate) fn remove_leftovers(&self, disk: &dyn Disk) -> Result<(), OpenError> {
+        // A process that died after it named the checkpoint may not have made the name durable. Then a power cut could take it, and
+        // keep what is removed here from what it stands for: the files of an older checkpoint are in another directory.
+        let named_in = self.checkpoint.as_ref().and_then(|checkpoint| checkpoint.path.parent());
+        if let Some(directory) = named_in.filter(|_| !self.leftovers.is_empty()) {
+            disk.sync_directory(directory).map_err(OpenError::at("sync", directory))?;
+        }
         for (path, kind) in &self.leftovers {
             let removed = match kind {
                 FileKind::Directory => disk.remove_directory(path),
