@@ -1,0 +1,2 @@
+//! Our query engine beside a Prometheus: the same data, the same queries, the same answers.
+//!
