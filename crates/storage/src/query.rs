@@ -1,5 +1,6 @@
 //! Reading.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use model::{ErrorKind, Kinded, Labels, Matcher, NativeHistogram, TimestampMs};
@@ -111,7 +112,7 @@ pub trait SampleIterator: Send {
     fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, QueryError>;
 }
 
-/// A run of samples of one kind: `timestamps` is as long as the one of the other two that is used.
+/// A run of samples of one kind: `timestamps` is as long as that of `floats` and `histograms` which is used.
 ///
 /// Reused between calls so that a walk over many series allocates once.
 #[derive(Clone, PartialEq, Debug, Default)]
@@ -122,14 +123,37 @@ pub struct Batch {
     pub floats: Vec<f64>,
     /// Histograms; empty when the batch holds floats.
     pub histograms: Vec<Arc<NativeHistogram>>,
+    /// When the counting began whose state each sample is, [`Batch::START_UNKNOWN`] where nobody said. Empty, which it mostly
+    /// is, when it is known of none.
+    pub start_timestamps: Vec<TimestampMs>,
 }
 
 impl Batch {
+    /// The start timestamp of a sample of which it is not known.
+    pub const START_UNKNOWN: TimestampMs = TimestampMs(0);
+
     /// Forgets the samples and keeps the memory.
     pub fn clear(&mut self) {
         self.timestamps.clear();
         self.floats.clear();
         self.histograms.clear();
+        self.start_timestamps.clear();
+    }
+
+    /// Appends the samples of `other` at these places. They are of the kind of those that are here.
+    pub fn extend_from(&mut self, other: &Self, places: Range<usize>) {
+        let before = self.len();
+        self.timestamps.extend_from_slice(&other.timestamps[places.clone()]);
+        match other.histograms.is_empty() {
+            true => self.floats.extend_from_slice(&other.floats[places.clone()]),
+            false => self.histograms.extend_from_slice(&other.histograms[places.clone()]),
+        }
+        if !other.start_timestamps.is_empty() {
+            self.start_timestamps.resize(before, Self::START_UNKNOWN);
+            self.start_timestamps.extend_from_slice(&other.start_timestamps[places]);
+        } else if !self.start_timestamps.is_empty() {
+            self.start_timestamps.resize(self.len(), Self::START_UNKNOWN);
+        }
     }
 
     /// Number of samples.
@@ -160,5 +184,37 @@ impl Kinded for QueryError {
             Self::Corrupt(_) => ErrorKind::Internal,
             Self::Unavailable(_) => ErrorKind::Unavailable,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn batch(times: &[i64], starts: &[i64]) -> Batch {
+        let times_of = |times: &[i64]| times.iter().copied().map(TimestampMs).collect();
+        Batch {
+            timestamps: times_of(times),
+            floats: times.iter().map(|at| *at as f64).collect(),
+            histograms: Vec::new(),
+            start_timestamps: times_of(starts),
+        }
+    }
+
+    #[test]
+    fn start_timestamps_stay_with_their_samples() {
+        let (known, unknown) = (batch(&[10, 20, 30], &[1, 2, 3]), batch(&[40, 50], &[]));
+        let mut joined = batch(&[], &[]);
+        joined.extend_from(&known, 1..3);
+        assert_eq!(joined, batch(&[20, 30], &[2, 3]));
+        joined.extend_from(&unknown, 0..2);
+        assert_eq!(joined, batch(&[20, 30, 40, 50], &[2, 3, 0, 0]));
+        let mut joined = batch(&[1], &[]);
+        joined.extend_from(&unknown, 0..1);
+        assert_eq!(joined, batch(&[1, 40], &[]), "nothing is known of any");
+        joined.extend_from(&known, 0..1);
+        assert_eq!(joined.start_timestamps, batch(&[], &[0, 0, 1]).start_timestamps);
+        joined.clear();
+        assert_eq!(joined, Batch::default());
     }
 }

@@ -78,6 +78,7 @@ fn clip(batch: &mut Batch, range: TimeRange) {
     keep::<TimestampMs>(&mut batch.timestamps, first, last);
     keep::<f64>(&mut batch.floats, first, last);
     keep::<Arc<NativeHistogram>>(&mut batch.histograms, first, last);
+    keep::<TimestampMs>(&mut batch.start_timestamps, first, last);
 }
 
 /// Takes samples in sorted ranges out.
@@ -97,4 +98,5 @@ fn take_out(batch: &mut Batch, deleted: &[TimeRange]) {
     keep(&mut batch.timestamps, &kept);
     keep(&mut batch.floats, &kept);
     keep(&mut batch.histograms, &kept);
+    keep(&mut batch.start_timestamps, &kept);
 }

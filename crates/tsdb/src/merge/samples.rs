@@ -217,11 +217,7 @@ impl OpenChunk {
         let rest = &self.batch.timestamps[self.at..];
         let before = until.map_or(rest.len(), |until| rest.partition_point(|at| *at < until));
         let range = self.at..self.at + before.clamp(1, room);
-        batch.timestamps.extend_from_slice(&self.batch.timestamps[range.clone()]);
-        match self.has_histograms() {
-            true => batch.histograms.extend_from_slice(&self.batch.histograms[range.clone()]),
-            false => batch.floats.extend_from_slice(&self.batch.floats[range.clone()]),
-        }
+        batch.extend_from(&self.batch, range.clone());
         self.at = range.end;
     }
 }
