@@ -1,6 +1,7 @@
 //! Bodies of changes: the fields that Azure's published shapes have, and what of them is kept.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 
 use catalog::{EndpointSpec, GroupSpec, Problem, Profile, RuleSpec, WorkspaceSpec, WorkspaceStorage};
 use serde_json::{Map, Value};
@@ -126,17 +127,19 @@ fn patched(map: &Map<String, Value>) -> Checked<Patch> {
 /// Zeros stand for the installation's settings.
 fn storage(map: &Map<String, Value>) -> Checked<WorkspaceStorage> {
     let mut problems = Vec::new();
-    let mut within = |name: &str, max: u64| {
+    let mut within = |name: &str, bounds: RangeInclusive<u64>| {
         let value = map.get(name).and_then(Value::as_u64)?;
-        if value > max {
+        if value != 0 && !bounds.contains(&value) {
+            let (least, most) = bounds.into_inner();
+            let bound = if value < least { format!("{least} is the least") } else { format!("{most} is the most") };
             let target = format!("properties.remora.storage.{name}");
-            problems.push(Problem { target, message: format!("is {value}; {max} is the most") });
+            problems.push(Problem { target, message: format!("is {value}; {bound}") });
         }
         Some(value)
     };
-    let retention_days = within(RETENTION, RETENTION_DAYS_MAX).and_then(|days| u32::try_from(days).ok());
-    let retention_bytes = within(RETENTION_BYTES, u64::MAX);
-    let out_of_order_window_secs = within(OUT_OF_ORDER, RETENTION_DAYS_MAX * 86_400);
+    let retention_days = within(RETENTION, 1..=RETENTION_DAYS_MAX).and_then(|days| u32::try_from(days).ok());
+    let retention_bytes = within(RETENTION_BYTES, WorkspaceStorage::RETENTION_BYTES_MIN..=u64::MAX);
+    let out_of_order_window_secs = within(OUT_OF_ORDER, 1..=RETENTION_DAYS_MAX * 86_400);
     if !problems.is_empty() {
         return Err(problems);
     }

@@ -145,11 +145,14 @@ pub struct WorkspaceStorage {
     pub retention_days: Option<u32>,
     /// Bytes of blocks, beyond which the oldest samples are removed.
     pub retention_bytes: Option<u64>,
-    /// How many seconds older than its series' newest a sample may be.
+    /// How many seconds older than the workspace's newest a sample may be.
     pub out_of_order_window_secs: Option<u64>,
 }
 
 impl WorkspaceStorage {
+    /// The least of `retention_bytes` that makes sense, but for a zero: less would remove blocks as soon as they are written.
+    pub const RETENTION_BYTES_MIN: u64 = 16 << 20;
+
     /// With what `change` sets: a zero goes back to the installation's setting, what it leaves out stays.
     #[must_use]
     pub fn changed(self, change: Self) -> Self {

@@ -36,7 +36,8 @@ pub struct Settings {
     pub retention_bytes: Option<u64>,
     /// The range of the smallest blocks, milliseconds. Two hours, as Prometheus has it; tests may have less.
     pub block_range_ms: i64,
-    /// How old a sample may be that is older than its series' newest; `None` for anything inside the retention.
+    /// How much older than the newest sample of all a late one may be, one that is older than its series' newest or that is too
+    /// old for the head; `None` for anything inside the retention, zero for no late samples.
     pub out_of_order_window: Option<Duration>,
     /// Memory for samples that came out of order, bytes: with more, they are written to blocks; with twice as much, batches
     /// that bring some are asked to come again.

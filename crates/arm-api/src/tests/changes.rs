@@ -124,9 +124,10 @@ async fn a_workspace_has_storage_settings_of_its_own() {
     let wrong = json!({ "properties": { "remora": { "storage": { "retentionInDays": 99_999, "walSync": "never" } } } });
     let said = bench.patch(&path, wrong).await;
     assert_eq!((said.status, said.targets()), (400, vec!["properties.remora.storage.walSync"]));
-    let wrong = json!({ "properties": { "remora": { "storage": { "retentionInDays": 99_999 } } } });
-    let said = bench.patch(&path, wrong).await;
-    assert_eq!((said.status, said.targets()), (400, vec!["properties.remora.storage.retentionInDays"]));
+    for (field, value) in [("retentionInDays", 99_999), ("retentionInBytes", 1_000_000)] {
+        let said = bench.patch(&path, json!({ "properties": { "remora": { "storage": { field: value } } } })).await;
+        assert_eq!((said.status, said.targets()), (400, vec![&*format!("properties.remora.storage.{field}")]));
+    }
 }
 
 #[tokio::test]

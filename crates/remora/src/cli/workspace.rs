@@ -3,6 +3,7 @@
 use clap::{Args, Subcommand, ValueEnum};
 
 use super::service::{Confirmation, NewTags, ServiceOptions, TagChanges};
+use crate::duration;
 
 /// Manage workspaces: isolated stores, each with a query endpoint of its own.
 #[derive(Args, Debug)]
@@ -56,6 +57,8 @@ pub(crate) struct Create {
     #[arg(long)]
     pub(crate) profile: Option<Profile>,
     #[command(flatten)]
+    pub(crate) storage: Storage,
+    #[command(flatten)]
     pub(crate) tags: NewTags,
 }
 
@@ -71,7 +74,47 @@ pub(crate) struct Update {
     #[arg(long, value_name = "STATE")]
     pub(crate) public_network_access: Option<Access>,
     #[command(flatten)]
+    pub(crate) storage: Storage,
+    #[command(flatten)]
     pub(crate) tags: TagChanges,
+}
+
+/// How samples are kept. A zero stands for what the service is set to.
+#[derive(Args, Debug, Default)]
+pub(crate) struct Storage {
+    /// Age at which samples are removed, in whole days: 90d; 0d for the service's setting
+    #[arg(long, value_name = "SPAN", value_parser = parse_days)]
+    pub(crate) retention: Option<u64>,
+    /// Bytes of blocks beyond which the oldest samples are removed, at least 16777216; 0 for the service's setting
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) retention_bytes: Option<u64>,
+    /// How much older than the workspace's newest a sample may be: 12h; 0s for the service's setting
+    #[arg(long, value_name = "SPAN", value_parser = parse_seconds)]
+    pub(crate) out_of_order_window: Option<u64>,
+}
+
+impl Storage {
+    /// What is given, as the management API calls it.
+    pub(crate) fn fields(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let fields = [
+            ("retentionInDays", self.retention),
+            ("retentionInBytes", self.retention_bytes),
+            ("outOfOrderWindowInSeconds", self.out_of_order_window),
+        ];
+        fields.into_iter().filter_map(|(name, value)| Some((name, value?)))
+    }
+}
+
+fn parse_days(text: &str) -> Result<u64, String> {
+    let seconds = parse_seconds(text)?;
+    match seconds % 86_400 {
+        0 => Ok(seconds / 86_400),
+        _ => Err("not a whole number of days; write 90d".to_owned()),
+    }
+}
+
+fn parse_seconds(text: &str) -> Result<u64, String> {
+    duration::parse(text).map(|span| span.as_secs()).ok_or_else(|| duration::FORM.to_owned())
 }
 
 /// Delete a workspace with the endpoint and rule that were made with it.

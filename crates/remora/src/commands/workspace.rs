@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use super::Session;
 use super::describe::{self, Fields};
-use crate::cli::workspace::{Create, Delete, Update, Verb};
+use crate::cli::workspace::{Create, Delete, Storage, Update, Verb};
 use crate::client::{ClientError, WORKSPACE, encode_id, text};
 
 pub(super) async fn perform(session: &mut Session, verb: Verb) -> Result<(), ClientError> {
@@ -45,8 +45,9 @@ async fn create(session: &mut Session, arguments: Create) -> Result<(), ClientEr
         "properties": {},
     });
     if let Some(profile) = arguments.profile {
-        body["properties"]["remora"] = json!({"profile": profile.name()});
+        body["properties"]["remora"]["profile"] = Value::from(profile.name());
     }
+    set_storage(&mut body, &arguments.storage);
     let created = session.client.create(&place.path, WORKSPACE.api_version, &body).await;
     let created = created.map_err(|error| exists(error, "workspace", &arguments.name))?;
     print(session, &created)?;
@@ -59,7 +60,8 @@ async fn create(session: &mut Session, arguments: Create) -> Result<(), ClientEr
 }
 
 async fn update(session: &mut Session, arguments: Update) -> Result<(), ClientError> {
-    if arguments.profile.is_none() && arguments.public_network_access.is_none() && arguments.tags.is_empty() {
+    let no_storage = arguments.storage.fields().next().is_none();
+    if arguments.profile.is_none() && arguments.public_network_access.is_none() && no_storage && arguments.tags.is_empty() {
         return Err(nothing_to_change());
     }
     let found = session.client.resolve(&WORKSPACE, &arguments.workspace).await?;
@@ -72,9 +74,16 @@ async fn update(session: &mut Session, arguments: Update) -> Result<(), ClientEr
         if let Some(access) = arguments.public_network_access {
             workspace["properties"]["publicNetworkAccess"] = Value::from(access.name());
         }
+        set_storage(workspace, &arguments.storage);
         Ok(())
     });
     print(session, &updated.await?)
+}
+
+fn set_storage(workspace: &mut Value, storage: &Storage) {
+    for (name, value) in storage.fields() {
+        workspace["properties"]["remora"]["storage"][name] = Value::from(value);
+    }
 }
 
 async fn delete(session: &mut Session, arguments: Delete) -> Result<(), ClientError> {
@@ -167,6 +176,7 @@ fn fields(workspace: &Value) -> Fields {
         ("account id", own("/properties/accountId")),
         ("handle", own("/properties/remora/handle")),
         ("profile", own("/properties/remora/profile")),
+        ("storage", storage(workspace)),
         ("state", own("/properties/provisioningState")),
         ("public access", own("/properties/publicNetworkAccess")),
         ("query URL", own("/properties/metrics/prometheusQueryEndpoint")),
@@ -182,6 +192,17 @@ fn fields(workspace: &Value) -> Fields {
     ]);
     fields.extend(describe::history(workspace));
     fields
+}
+
+/// What a workspace has of its own; the rest is as the service is set.
+fn storage(workspace: &Value) -> String {
+    let own = |name: &str| workspace.pointer(&format!("/properties/remora/storage/{name}")).and_then(Value::as_u64);
+    let said = [
+        own("retentionInDays").map(|days| format!("retention {days}d")),
+        own("retentionInBytes").map(|bytes| format!("at most {bytes} bytes")),
+        own("outOfOrderWindowInSeconds").map(|seconds| format!("samples at most {seconds}s late")),
+    ];
+    said.into_iter().flatten().collect::<Vec<_>>().join(", ")
 }
 
 /// What a refused creation means when the thing is there already.

@@ -24,7 +24,7 @@ pub(crate) struct StorageSettings {
     pub(crate) retention: Duration,
     /// Bytes of blocks, beyond which the oldest are removed.
     pub(crate) retention_bytes: Option<u64>,
-    /// How much older than its series' newest a sample may be; none: as old as the retention lets it.
+    /// How much older than the workspace's newest a sample may be; none: as old as the retention lets it.
     pub(crate) out_of_order_window: Option<Duration>,
 }
 
@@ -94,8 +94,9 @@ impl Resolver {
         if retention_days == Some(0) {
             self.mistakes.push(format!("{place}retention: nothing would be kept; the least is 1d"));
         }
-        if retention_bytes.is_some_and(|bytes| bytes < RETENTION_BYTES_MIN) {
-            self.mistakes.push(format!("{place}retentionBytes: less than {RETENTION_BYTES_MIN} holds no block"));
+        let least = WorkspaceStorage::RETENTION_BYTES_MIN;
+        if retention_bytes.is_some_and(|bytes| bytes < least) {
+            self.mistakes.push(format!("{place}retentionBytes: less than {least} would remove blocks as soon as they are written"));
         }
         let window = window.map(|text| self.duration(&format!("{place}outOfOrderWindow"), text).as_secs());
         WorkspaceStorage { retention_days, retention_bytes, out_of_order_window_secs: window }
@@ -105,9 +106,6 @@ impl Resolver {
 /// How often `walSync: interval` forces the log to the disk.
 const WAL_SYNC_INTERVAL: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
-
-/// Less would remove each block as soon as it is written.
-const RETENTION_BYTES_MIN: u64 = 1 << 20;
 
 #[cfg(test)]
 mod tests {

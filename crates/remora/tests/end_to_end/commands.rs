@@ -135,6 +135,14 @@ fn workspaces(shell: &Shell<'_>) {
     assert_eq!(updated["tags"]["team"], "b");
     shell.run("workspace update fleet --profile strict").ok();
 
+    let kept = shell.run("workspace create kept --retention 30d --retention-bytes 50000000").ok();
+    assert_eq!(kept.field("storage"), "retention 30d, at most 50000000 bytes");
+    let changed = shell.run("workspace update kept --retention 0d --out-of-order-window 1h").ok();
+    assert_eq!(changed.field("storage"), "at most 50000000 bytes, samples at most 3600s late");
+    shell.run("workspace update kept --retention 36h").fails(2, &["whole number of days"]);
+    shell.run("workspace update kept --retention-bytes 5").fails(1, &["16777216 is the least"]);
+    shell.run("workspace delete kept --yes --purge").ok();
+
     shell.run("workspace create gone").ok();
     shell.run("workspace delete gone").fails(2, &["--yes"]);
     shell.run("workspace delete gone --yes").ok();
