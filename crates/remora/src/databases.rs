@@ -239,10 +239,11 @@ impl Databases {
 
     /// What is to be done next; nothing, and nobody is at work any more, when everything is as wanted.
     fn next_step(&self, account: AccountId) -> Option<Step> {
+        let now = self.opener.clock.monotonic();
         let mut places = self.places.lock();
         let ending = places.ending;
         let place = places.by_account.get_mut(&account)?;
-        let step = if ending { None } else { place.next_step() };
+        let step = if ending { None } else { place.next_step(now) };
         if step.is_none() {
             place.busy = false;
             place.tell();

@@ -112,12 +112,13 @@ impl Place {
         self.wanted == Wanted::Closed && matches!(self.state, State::Closed)
     }
 
-    /// What is to be done next, which is begun with this call.
-    pub(super) fn next_step(&mut self) -> Option<Step> {
+    /// What is to be done next, which is begun with this call. What could not be opened is left alone until its time comes.
+    pub(super) fn next_step(&mut self, now: Monotonic) -> Option<Step> {
         let is_unused = self.is_unused();
+        let rests = self.failure.as_ref().is_some_and(|failure| now < failure.retry_at);
         match (self.wanted, &self.state) {
             (_, State::Moving) => None,
-            (Wanted::Available, State::Closed) => self.needed.then(|| {
+            (Wanted::Available, State::Closed) => (self.needed && !rests).then(|| {
                 self.state = State::Moving;
                 Step::Open
             }),
@@ -155,15 +156,29 @@ mod tests {
 
     #[test]
     fn what_is_closed_is_opened_when_it_is_needed_only() {
+        let now = Monotonic::from_duration(Duration::ZERO);
         let mut place = Place::new(Wanted::Available);
-        assert!(place.next_step().is_none());
+        assert!(place.next_step(now).is_none());
         place.needed = true;
-        assert!(matches!(place.next_step(), Some(Step::Open)));
-        assert!(place.next_step().is_none(), "it is under way");
+        assert!(matches!(place.next_step(now), Some(Step::Open)));
+        assert!(place.next_step(now).is_none(), "it is under way");
         place.state = State::Closed;
         place.wanted = Wanted::Removed;
-        assert!(matches!(place.next_step(), Some(Step::Remove)));
+        assert!(matches!(place.next_step(now), Some(Step::Remove)));
         place.wanted = Wanted::Closed;
-        assert!(place.next_step().is_none() && place.is_over());
+        assert!(place.next_step(now).is_none() && place.is_over());
+    }
+
+    #[test]
+    fn what_could_not_be_opened_is_left_alone_until_its_time_comes() {
+        let now = Monotonic::from_duration(Duration::from_secs(100));
+        let mut place = Place::new(Wanted::Available);
+        place.needed = true;
+        place.failure = Some(Failure::after(None, "it".into(), now));
+        assert!(place.next_step(now).is_none(), "whoever else came to work on it had asked before it failed");
+        assert!(matches!(place.next_step(now.plus(FIRST_WAIT)), Some(Step::Open)));
+        place.state = State::Closed;
+        place.wanted = Wanted::Removed;
+        assert!(matches!(place.next_step(now), Some(Step::Remove)), "what is wanted now is not what failed");
     }
 }
