@@ -32,16 +32,23 @@ impl Shared {
         failed: &mut FailedMerges,
     ) -> Result<bool, CompactionError> {
         let blocks = self.blocks.all();
-        // Late samples of times of which the head still has others stay apart: a block that is not called late says that all
-        // of its time is in blocks, and the log before its end is let go of.
+        // Late samples of times of which the head still has others stay apart from blocks that are not called late: those say that
+        // all of their time is in blocks, and the log before their end is let go of. Until the head has been written out they
+        // are not worth a merge, as more of them may come; where the head has nothing, they would wait for ever.
         let written_until = in_order_end(&blocks).0;
-        let candidates = blocks.iter().map(|block| {
-            let mut candidate = Candidate::new(block.ulid(), block.meta(), block.deletions().len());
-            let waits = block.is_late() && block.meta().max_time > written_until;
-            candidate.apart |= waits || failed.contains(&block.ulid());
-            candidate
-        });
-        let planned = plan(candidates.collect(), ranges);
+        let waits = |block: &Block| block.is_late() && block.meta().max_time > written_until;
+        let planned_of = |chosen: &dyn Fn(&Block) -> bool| {
+            let candidates = blocks.iter().map(|block| {
+                let mut candidate = Candidate::new(block.ulid(), block.meta(), block.deletions().len());
+                candidate.apart |= !chosen(block) || failed.contains(&block.ulid());
+                candidate
+            });
+            plan(candidates.collect(), ranges)
+        };
+        let mut planned = planned_of(&|block| !waits(block));
+        if planned.is_empty() && self.head.time_range().is_none() {
+            planned = planned_of(&waits);
+        }
         let planned = planned.iter().filter_map(|ulid| blocks.iter().find(|block| block.ulid() == *ulid));
         let planned: Vec<Arc<Block>> = planned.cloned().collect();
         if !planned.is_empty() {
@@ -124,7 +131,7 @@ impl Block {
     }
 }
 
-fn is_late(meta: &BlockMeta) -> bool {
+pub(super) fn is_late(meta: &BlockMeta) -> bool {
     meta.compaction.hints.iter().any(|hint| hint == FROM_OUT_OF_ORDER)
 }
 

@@ -15,6 +15,7 @@ use testkit::{Fault, ManualClock, MemoryDisk};
 use tsdb_format::block::Ulid;
 use tsdb_format::block::meta::{BlockMeta, BlockStats};
 
+use super::merge_blocks::is_late;
 use super::{BlockWriter, ChunkCutter, Origin};
 use crate::{Db, Engine, Settings};
 
@@ -201,6 +202,39 @@ fn merging_changes_no_answer() {
     assert_eq!(block_directories(&disk).len(), 3, "{:?}", block_directories(&disk));
     drop(opened);
     assert!(open(&disk).content() == expected);
+}
+
+#[test]
+fn late_blocks_are_merged_where_nothing_else_comes() {
+    let disk = empty_disk();
+    let mut expected = Content::new();
+    for number in 1..=5 {
+        let late = minutes(0..4, 2..4, number * 100_000);
+        write_block(&disk, number as u64, 2..4, Origin::out_of_order(), &late);
+        add(&mut expected, &late);
+    }
+    let opened = open(&disk);
+    assert!(opened.content() == expected);
+    opened.maintain();
+    let metas = opened.metas();
+    assert!(metas.len() == 1 && is_late(&metas[0]), "{metas:?}");
+    assert!(opened.content() == expected, "the first stored value");
+
+    // Where the head has samples, they wait until it is written out.
+    let more = minutes(0..4, 3..4, 900_000);
+    write_block(&disk, 6, 3..4, Origin::out_of_order(), &more);
+    let opened = open_again(opened, &disk);
+    let mut live = minutes(0..4, 990..991, 0);
+    opened.append(&live);
+    opened.maintain();
+    assert_eq!(opened.metas().len(), 2);
+    let later = minutes(0..4, 991..994, 0);
+    opened.append(&later);
+    add(&mut live, &later);
+    opened.maintain();
+    add(&mut expected, &live);
+    assert!(opened.content() == expected);
+    assert_eq!(opened.metas().iter().map(|meta| meta.min_time / HOUR).collect::<Vec<_>>(), [2, 990]);
 }
 
 #[test]
