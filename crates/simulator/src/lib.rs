@@ -11,7 +11,7 @@
 //! synced is there, the rest in any part; every answer is kept when each commit is synced, else all that is older than
 //! the interval of syncs, and of what is younger the first so many batches.
 
-pub mod chance;
+pub use testkit::chance;
 pub mod disk;
 pub mod kills;
 pub mod ledger;

@@ -3,6 +3,7 @@
 //! Development only: no program links this. Invariant: nothing here opens a socket, reads the system clock or starts a
 //! thread; files are read by [`corpus`] alone.
 
+pub mod chance;
 mod clock;
 pub mod corpus;
 mod disk;
