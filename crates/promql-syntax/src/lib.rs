@@ -25,6 +25,7 @@ pub use ast::{
 pub use duration_value::{DurationError, QueryTimes};
 pub use error::ParseError;
 pub use function::{Function, Variadic, function, functions};
+pub use literal::{duration_ms as parse_duration_ms, number as parse_number};
 pub use parser::{parse_expr, parse_metric_selector};
 
 /// The longest text that is parsed.

@@ -6,7 +6,7 @@ use std::string::FromUtf8Error;
 ///
 /// # Errors
 /// The message of Go's `ParseFloat`.
-pub(crate) fn number(text: &str) -> Result<f64, String> {
+pub fn number(text: &str) -> Result<f64, String> {
     if let Some(integer) = integer(text) {
         return Ok(integer as f64);
     }
@@ -73,7 +73,7 @@ const DURATION_MS_MAX: i64 = i64::MAX / 1_000_000;
 ///
 /// # Errors
 /// The message of Prometheus' `ParseDuration`.
-pub(crate) fn duration_ms(text: &str) -> Result<i64, String> {
+pub fn duration_ms(text: &str) -> Result<i64, String> {
     let invalid = || format!("not a valid duration string: {}", crate::quote::quoted(text));
     let mut units = UNITS;
     let mut rest = text;
