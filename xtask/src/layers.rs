@@ -16,7 +16,7 @@ pub const LAYERS: &[(&str, &[&str])] = &[
 ];
 
 /// Crates for development only: nothing above may use them but in tests.
-pub const ASIDE: &[&str] = &["testkit", "simulator", "bench", "differential", "xtask"];
+pub const ASIDE: &[&str] = &["testkit", "promqltest", "simulator", "bench", "differential", "xtask"];
 
 /// Names that say nothing about what is inside.
 pub const REFUSED_NAMES: &[&str] = &["common", "utils", "util", "core", "shared", "helpers", "misc"];
