@@ -10,10 +10,12 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{Labels, MatchOp, Matcher};
+use model::{Labels, MatchOp, Matcher, Metadata};
 
 use crate::merged::MergedSet;
-use crate::{BoxFuture, Querier, QueryError, Queryable, SelectHints, Series, SeriesSet, TimeRange};
+use crate::{
+    BoxFuture, LeftOut, Querier, QueryError, Queryable, SelectHints, Series, SeriesExemplars, SeriesSet, TimeRange,
+};
 
 /// See the module's text.
 pub struct Labelled {
@@ -39,6 +41,34 @@ impl Labelled {
 impl Queryable for Labelled {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         Box::new(LabelledQuerier { inner: self.inner.querier(range), label: self.label.clone(), range })
+    }
+
+    fn querier_with(&self, range: TimeRange, left_out: Arc<LeftOut>) -> Box<dyn Querier> {
+        let inner = self.inner.querier_with(range, left_out);
+        Box::new(LabelledQuerier { inner, label: self.label.clone(), range })
+    }
+
+    fn metadata(&self) -> Vec<(String, Metadata)> {
+        self.inner.metadata()
+    }
+
+    fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        let mut found: Vec<SeriesExemplars> = Vec::new();
+        for matchers in selectors {
+            let Split { met, beneath, moved } = self.label.split(matchers);
+            if !met {
+                continue;
+            }
+            for series in self.inner.exemplars(&[beneath], range) {
+                let labels = self.label.add(&series.labels);
+                if moved.iter().all(|matcher| matcher.matches_labels(&labels)) {
+                    found.push(SeriesExemplars { labels, exemplars: series.exemplars });
+                }
+            }
+        }
+        found.sort_by(|left, right| left.labels.cmp(&right.labels));
+        found.dedup_by(|next, kept| next.labels == kept.labels);
+        found
     }
 }
 

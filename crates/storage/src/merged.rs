@@ -5,15 +5,18 @@
 
 mod samples;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashSet};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::Poll;
 
-use model::{Labels, Matcher};
+use model::{Labels, Matcher, Metadata};
 
 use self::samples::MergedSamples;
-use crate::{BoxFuture, Querier, QueryError, Queryable, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
+use crate::{
+    BoxFuture, LeftOut, Querier, QueryError, Queryable, SampleIterator, SelectHints, Series, SeriesExemplars,
+    SeriesSet, TimeRange,
+};
 
 /// See the module's text.
 pub struct Merged {
@@ -30,6 +33,37 @@ impl Merged {
 impl Queryable for Merged {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         Box::new(MergedQuerier { members: self.members.iter().map(|member| member.querier(range)).collect() })
+    }
+
+    fn querier_with(&self, range: TimeRange, left_out: Arc<LeftOut>) -> Box<dyn Querier> {
+        let members = self.members.iter().map(|member| member.querier_with(range, Arc::clone(&left_out)));
+        Box::new(MergedQuerier { members: members.collect() })
+    }
+
+    fn metadata(&self) -> Vec<(String, Metadata)> {
+        let mut families: Vec<_> = self.members.iter().flat_map(|member| member.metadata()).collect();
+        families.sort_by(|left, right| left.0.cmp(&right.0));
+        let mut known = HashSet::new();
+        families.retain(|family| known.insert(family.clone()));
+        families
+    }
+
+    fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        let mut all: Vec<SeriesExemplars> = Vec::new();
+        for member in &self.members {
+            all.extend(member.exemplars(selectors, range));
+        }
+        // Stable: where two members have exemplars of one time, those of the first come first.
+        all.sort_by(|left, right| left.labels.cmp(&right.labels));
+        all.dedup_by(|next, kept| {
+            let same = next.labels == kept.labels;
+            if same {
+                kept.exemplars.append(&mut next.exemplars);
+                kept.exemplars.sort_by_key(|exemplar| exemplar.timestamp);
+            }
+            same
+        });
+        all
     }
 }
 

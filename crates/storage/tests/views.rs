@@ -8,8 +8,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 
-use model::{Labels, MatchOp, Matcher, TimestampMs};
-use storage::{Batch, BoxFuture, Labelled, Merged, Querier, QueryError, Queryable, SelectHints, SeriesSet, TimeRange};
+use model::{Exemplar, Labels, MatchOp, Matcher, Metadata, TimestampMs};
+use storage::{
+    Batch, BoxFuture, Labelled, Merged, Querier, QueryError, Queryable, SelectHints, SeriesSet, Storage as _, TimeRange,
+};
 use testkit::series_store::{SeriesStore, StoredValue};
 
 fn now<T>(future: impl Future<Output = T>) -> T {
@@ -223,4 +225,38 @@ fn a_part_is_never_shown_as_all() {
     assert!(now(querier.select(&[], SelectHints::samples(TimeRange::ALL))).is_err());
     assert!(now(querier.label_names(&[], 0)).is_err());
     assert!(now(querier.label_values("job", &[], 0)).is_err());
+}
+
+#[test]
+fn exemplars_and_metadata_of_several_are_listed_once() {
+    let store = |help: &str, exemplars: &[(&str, i64)]| -> Arc<dyn Queryable> {
+        let store = SeriesStore::new();
+        let mut appender = store.appender(TimestampMs(0));
+        appender.set_metadata("x", Metadata { help: help.to_owned(), ..Metadata::default() });
+        for (job, at) in exemplars {
+            let labels = Labels::from_pairs([("__name__", "x"), ("job", *job)]).unwrap();
+            let series = appender.series(None, &labels).unwrap();
+            let exemplar = Exemplar { labels: Labels::empty(), timestamp: TimestampMs(*at), value: 1.0 };
+            appender.append_exemplar(series, exemplar).unwrap();
+        }
+        now(appender.commit()).unwrap();
+        Arc::new(store)
+    };
+    let list = |view: &dyn Queryable, selectors: &[Vec<Matcher>]| {
+        let found = view.exemplars(selectors, TimeRange { start: TimestampMs(1), end: TimestampMs(9) });
+        let times = |series: &storage::SeriesExemplars| {
+            series.exemplars.iter().map(|exemplar| exemplar.timestamp.0).collect::<Vec<_>>()
+        };
+        found.iter().map(|series| format!("{} {:?}", series.labels, times(series))).collect::<Vec<_>>()
+    };
+    let (eu, us) = (store("one", &[("a", 1), ("a", 5), ("b", 10)]), store("two", &[("a", 3), ("c", 4)]));
+    let merged = Merged::new(vec![Arc::clone(&eu), Arc::clone(&us), us]);
+    let helps: Vec<_> = merged.metadata().into_iter().map(|(name, metadata)| (name, metadata.help)).collect();
+    assert_eq!(helps, [("x".to_owned(), "one".to_owned()), ("x".to_owned(), "two".to_owned())]);
+    let all = [vec![matcher(MatchOp::Equal, "__name__", "x")], vec![matcher(MatchOp::Equal, "job", "a")]];
+    assert_eq!(list(&merged, &all), [r#"x{job="a"} [1, 3, 3, 5]"#, r#"x{job="c"} [4, 4]"#]);
+    let labelled = Labelled::new(eu, "job", "eu");
+    let moved = [vec![matcher(MatchOp::Equal, "exported_job", "a"), matcher(MatchOp::Equal, "job", "eu")]];
+    assert_eq!(list(&labelled, &moved), [r#"x{exported_job="a", job="eu"} [1, 5]"#]);
+    assert!(list(&labelled, &[vec![matcher(MatchOp::Equal, "job", "a")]]).is_empty());
 }

@@ -1,7 +1,6 @@
 //! Series in memory behind the storage seam, without any of an engine's cleverness.
 //!
-//! Invariant: what a querier shows is what was committed when it was opened. Exemplars and metadata are accepted and
-//! forgotten.
+//! Invariant: what a querier shows is what was committed when it was opened. Exemplars and metadata are kept as they come.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::future::ready;
@@ -10,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use model::{Exemplar, Labels, LabelsBuilder, Matcher, Metadata, NativeHistogram, TimestampMs};
 use storage::{
     AppendError, Appender, Batch, BoxFuture, CommitError, Committed, ElementKind, Querier, QueryError, Queryable,
-    Rejection, SampleIterator, SelectHints, Series, SeriesRef, SeriesSet, Storage, TimeRange,
+    Rejection, SampleIterator, SelectHints, Series, SeriesExemplars, SeriesRef, SeriesSet, Storage, TimeRange,
 };
 
 use crate::series_notation::{NotationError, SeriesLine};
@@ -48,6 +47,8 @@ struct Shared {
     series: BTreeMap<Labels, Arc<Samples>>,
     refs: Vec<Labels>,
     keys: HashMap<Vec<u8>, SeriesRef>,
+    exemplars: BTreeMap<Labels, Vec<Exemplar>>,
+    metadata: BTreeMap<String, Metadata>,
 }
 
 impl SeriesStore {
@@ -90,7 +91,12 @@ impl SeriesStore {
 
 impl Storage for SeriesStore {
     fn appender(&self, _now: TimestampMs) -> Box<dyn Appender> {
-        Box::new(MemoryAppender { store: self.clone(), pending: Vec::new(), exemplars: 0 })
+        Box::new(MemoryAppender {
+            store: self.clone(),
+            pending: Vec::new(),
+            exemplars: Vec::new(),
+            metadata: Vec::new(),
+        })
     }
 }
 
@@ -98,12 +104,30 @@ impl Queryable for SeriesStore {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         Box::new(MemoryQuerier { series: self.lock().series.clone(), range })
     }
+
+    fn metadata(&self) -> Vec<(String, Metadata)> {
+        self.lock().metadata.iter().map(|(name, metadata)| (name.clone(), metadata.clone())).collect()
+    }
+
+    fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        let meets =
+            |labels: &Labels, matchers: &Vec<Matcher>| matchers.iter().all(|matcher| matcher.matches_labels(labels));
+        let shared = self.lock();
+        let matching =
+            shared.exemplars.iter().filter(|(labels, _)| selectors.iter().any(|matchers| meets(labels, matchers)));
+        let inside = matching.map(|(labels, exemplars)| {
+            let inside = exemplars.iter().filter(|exemplar| range.contains(exemplar.timestamp));
+            SeriesExemplars { labels: labels.clone(), exemplars: inside.cloned().collect() }
+        });
+        inside.filter(|series| !series.exemplars.is_empty()).collect()
+    }
 }
 
 struct MemoryAppender {
     store: SeriesStore,
     pending: Vec<(SeriesRef, TimestampMs, StoredValue)>,
-    exemplars: u64,
+    exemplars: Vec<(SeriesRef, Exemplar)>,
+    metadata: Vec<(String, Metadata)>,
 }
 
 impl MemoryAppender {
@@ -163,16 +187,23 @@ impl Appender for MemoryAppender {
         self.push(series, timestamp, StoredValue::Histogram(histogram))
     }
 
-    fn append_exemplar(&mut self, _series: SeriesRef, _exemplar: Exemplar) -> Result<(), AppendError> {
-        self.exemplars += 1;
+    fn append_exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) -> Result<(), AppendError> {
+        self.exemplars.push((series, exemplar));
         Ok(())
     }
 
-    fn set_metadata(&mut self, _name: &str, _metadata: Metadata) {}
+    fn set_metadata(&mut self, name: &str, metadata: Metadata) {
+        self.metadata.push((name.to_owned(), metadata));
+    }
 
     fn commit(self: Box<Self>) -> BoxFuture<'static, Result<Committed, CommitError>> {
         let mut shared = self.store.lock();
-        let mut committed = Committed { exemplars: self.exemplars, ..Committed::default() };
+        let mut committed = Committed { exemplars: self.exemplars.len() as u64, ..Committed::default() };
+        for (series, exemplar) in self.exemplars {
+            let labels = shared.refs[series.0 as usize].clone();
+            shared.exemplars.entry(labels).or_default().push(exemplar);
+        }
+        shared.metadata.extend(self.metadata);
         for (series, at, value) in self.pending {
             let labels = shared.refs[series.0 as usize].clone();
             let samples = Arc::make_mut(shared.series.entry(labels.clone()).or_default());

@@ -8,14 +8,16 @@ use std::sync::{Arc, LazyLock};
 use environment::{Disk, DiskLock};
 use model::{LabelsBuilder, Matcher, Metadata, TimestampMs};
 use parking_lot::Mutex;
-use storage::{Administer, Appender, CommitError, Querier, Queryable, Storage, TimeRange};
+use storage::{
+    Administer, Appender, CommitError, LeftOut, Querier, Queryable, SeriesExemplars, Statistics, Storage, TimeRange,
+};
 
 use crate::admission::Admission;
 use crate::appender::BatchAppender;
 use crate::block::Blocks;
 use crate::committer::{Shared, Writer};
 use crate::engine::{Engine, Urgency, contained};
-use crate::head::{SeriesExemplars, matching_dead_or_alive};
+use crate::head::matching_dead_or_alive;
 use crate::head_chunks::HeadChunks;
 use crate::log::{Late, Log, Mend, Recovery, Replaying, Syncer, in_order_end};
 use crate::maintenance;
@@ -158,35 +160,16 @@ impl Db {
     pub(crate) fn shared(&self) -> &Arc<Shared> {
         &self.shared
     }
-
-    /// Metric families and what they say about themselves, sorted by name.
-    pub fn metadata(&self) -> Vec<(String, Metadata)> {
-        let metadata = self.shared.head.metadata.read();
-        metadata.iter().map(|(name, metadata)| (name.clone(), metadata.clone())).collect()
-    }
-
-    /// Exemplars in `range` of the series that meet all matchers, sorted by labels.
-    pub fn exemplars(&self, matchers: &[Matcher], range: TimeRange) -> Vec<SeriesExemplars> {
-        let head = &self.shared.head;
-        let _held = head.generation();
-        // Exemplars of series whose samples have gone to blocks are still here.
-        let slots = matching_dead_or_alive(&mut head.index.read(), matchers);
-        let mut builder = LabelsBuilder::default();
-        let mut found = Vec::new();
-        for slot in slots {
-            let exemplars = head.exemplars.lock().of(slot, range);
-            if !exemplars.is_empty() {
-                found.push(SeriesExemplars { labels: head.index.read().labels(slot, &mut builder), exemplars });
-            }
-        }
-        found.sort_by(|left, right| left.labels.cmp(&right.labels));
-        found
-    }
 }
 
 impl Storage for Db {
     fn administration(&self) -> Option<&dyn Administer> {
         Some(self)
+    }
+
+    fn statistics(&self, limit: usize) -> Option<Statistics> {
+        let chunks = self.shared.counters.snapshot().chunks;
+        Some(Statistics { chunks, ..self.shared.head.statistics(limit) })
     }
 
     fn appender(&self, now: TimestampMs) -> Box<dyn Appender> {
@@ -197,6 +180,33 @@ impl Storage for Db {
 impl Queryable for Db {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         Box::new(DbQuerier::new(Arc::clone(&self.shared), range))
+    }
+
+    fn querier_with(&self, range: TimeRange, left_out: Arc<LeftOut>) -> Box<dyn Querier> {
+        Box::new(DbQuerier::new(Arc::clone(&self.shared), range).telling(left_out))
+    }
+
+    fn metadata(&self) -> Vec<(String, Metadata)> {
+        let metadata = self.shared.head.metadata.read();
+        metadata.iter().map(|(name, metadata)| (name.clone(), metadata.clone())).collect()
+    }
+
+    fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        let head = &self.shared.head;
+        let _held = head.generation();
+        // Exemplars of series whose samples have gone to blocks are still here.
+        let slots = selectors.iter().map(|matchers| matching_dead_or_alive(&mut head.index.read(), matchers));
+        let slots = slots.reduce(|all, more| all | more).unwrap_or_default();
+        let mut builder = LabelsBuilder::default();
+        let mut found = Vec::new();
+        for slot in slots {
+            let exemplars = head.exemplars.lock().of(slot, range);
+            if !exemplars.is_empty() {
+                found.push(SeriesExemplars { labels: head.index.read().labels(slot, &mut builder), exemplars });
+            }
+        }
+        found.sort_by(|left, right| left.labels.cmp(&right.labels));
+        found
     }
 }
 

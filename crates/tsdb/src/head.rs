@@ -15,6 +15,7 @@ mod postings;
 mod reclaim;
 mod series;
 mod slots;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,7 +27,6 @@ use storage::{QueryError, TimeRange};
 
 use crate::part::ChunkData;
 
-pub use exemplars::SeriesExemplars;
 pub(crate) use exemplars::{ExemplarRing, Verdict};
 use generation::Generations;
 pub(crate) use generation::{Era, Generation};

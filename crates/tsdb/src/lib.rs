@@ -48,7 +48,6 @@ pub use compaction::{BlockChunk, BlockWriter, ChunkCutter, FROM_OUT_OF_ORDER, Or
 pub use db::{Db, OpenError};
 pub use deletion::Deleted;
 pub use engine::{Engine, EngineSettings};
-pub use head::SeriesExemplars;
 pub use log::{Damage, Recovery};
 pub use settings::{Settings, WalSync};
 pub use stats::{Rejected, Stats};

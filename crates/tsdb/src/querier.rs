@@ -10,7 +10,7 @@
 use std::sync::Arc;
 
 use model::Matcher;
-use storage::{BoxFuture, Querier, QueryError, SelectHints, Series, SeriesSet, TimeRange};
+use storage::{BoxFuture, LeftOut, Querier, QueryError, SelectHints, Series, SeriesSet, TimeRange};
 
 use crate::committer::Shared;
 use crate::head::HeadPart;
@@ -21,11 +21,18 @@ use crate::readiness::Ready;
 pub(crate) struct DbQuerier {
     shared: Arc<Shared>,
     range: TimeRange,
+    /// Who wants to know what is left out.
+    left_out: Option<Arc<LeftOut>>,
 }
 
 impl DbQuerier {
     pub(crate) fn new(shared: Arc<Shared>, range: TimeRange) -> Self {
-        Self { shared, range }
+        Self { shared, range, left_out: None }
+    }
+
+    /// Tells what is left out.
+    pub(crate) fn telling(self, left_out: Arc<LeftOut>) -> Self {
+        Self { left_out: Some(left_out), ..self }
     }
 
     /// Parts that may have samples in a range, in order of precedence, near enough to be read without waiting.
@@ -93,7 +100,7 @@ impl Querier for DbQuerier {
                 merge: SeriesMerge::new(sources)?,
                 range,
                 left: if hints.limit == 0 { usize::MAX } else { hints.limit },
-                shared: Arc::clone(&self.shared),
+                observer: Observer { shared: Arc::clone(&self.shared), left_out: self.left_out.clone() },
             };
             Ok(Box::new(set) as Box<dyn SeriesSet>)
         })
@@ -135,7 +142,7 @@ struct SelectedSeries {
     merge: SeriesMerge,
     range: TimeRange,
     left: usize,
-    shared: Arc<Shared>,
+    observer: Observer,
 }
 
 impl SeriesSet for SelectedSeries {
@@ -145,24 +152,31 @@ impl SeriesSet for SelectedSeries {
         }
         let Some(series) = self.merge.next()? else { return Ok(None) };
         self.left -= 1;
-        let samples = Box::new(samples(series.chunks, self.range, Observer(Arc::clone(&self.shared))));
+        let samples = Box::new(samples(series.chunks, self.range, self.observer.clone()));
         Ok(Some(Series { labels: series.labels, samples }))
     }
 }
 
 /// Counts what a query met.
-struct Observer(Arc<Shared>);
+#[derive(Clone)]
+struct Observer {
+    shared: Arc<Shared>,
+    left_out: Option<Arc<LeftOut>>,
+}
 
 impl Witness for Observer {
     fn conflict(&self) {
-        self.0.counters.query_conflicts.add(1);
+        self.shared.counters.query_conflicts.add(1);
     }
 
     fn unreadable(&self, error: QueryError) -> Result<(), QueryError> {
         match error {
             QueryError::Corrupt(_) => {
                 // Whoever holds the chunk has told of it.
-                self.0.counters.query_bad_chunks.add(1);
+                self.shared.counters.query_bad_chunks.add(1);
+                if let Some(left_out) = &self.left_out {
+                    left_out.damaged_chunk();
+                }
                 Ok(())
             }
             QueryError::Unavailable(_) => Err(error),

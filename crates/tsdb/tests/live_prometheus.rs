@@ -21,7 +21,7 @@ use std::time::Duration;
 use environment::{Disk, UnixTime};
 use model::{Counts, Exemplar, Metadata, NativeHistogram, Span, TimestampMs};
 use process::{Prometheus, now_ms};
-use storage::Storage;
+use storage::{Queryable as _, Storage};
 use support::{DIRECTORY, Value, commit, labels, open_with, select_all, settings, wait};
 use testkit::MemoryDisk;
 use tsdb::{Db, Settings};
@@ -48,7 +48,7 @@ fn we_open_the_directory_of_a_prometheus() {
     let killed = open_what_it_left(&directory.path().join("data"), &expected);
     assert!(exemplars.contains("trace-1"), "{exemplars}");
     let matcher = model::Matcher::new(model::MatchOp::Equal, "__name__", "requests_total").unwrap();
-    let known = killed.exemplars(&[matcher], storage::TimeRange::ALL);
+    let known = killed.exemplars(&[vec![matcher]], storage::TimeRange::ALL);
     assert!(known.iter().any(|series| series.exemplars.len() > 5));
     assert!(killed.metadata().is_empty(), "2.42 logs none unless it is told to");
 

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::TimestampMs;
-use storage::{Administer, Appender, Querier, Queryable, Storage, TimeRange};
+use model::{Matcher, Metadata, TimestampMs};
+use storage::{Administer, Appender, LeftOut, Querier, Queryable, SeriesExemplars, Statistics, Storage, TimeRange};
 use tsdb::{Db, Settings};
 
 /// See the module's text.
@@ -38,10 +38,26 @@ impl Storage for Open {
     fn administration(&self) -> Option<&dyn Administer> {
         Some(&*self.db)
     }
+
+    fn statistics(&self, limit: usize) -> Option<Statistics> {
+        self.db.statistics(limit)
+    }
 }
 
 impl Queryable for Open {
     fn querier(&self, range: TimeRange) -> Box<dyn Querier> {
         self.db.querier(range)
+    }
+
+    fn querier_with(&self, range: TimeRange, left_out: Arc<LeftOut>) -> Box<dyn Querier> {
+        self.db.querier_with(range, left_out)
+    }
+
+    fn metadata(&self) -> Vec<(String, Metadata)> {
+        self.db.metadata()
+    }
+
+    fn exemplars(&self, selectors: &[Vec<Matcher>], range: TimeRange) -> Vec<SeriesExemplars> {
+        self.db.exemplars(selectors, range)
     }
 }

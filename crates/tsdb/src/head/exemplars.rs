@@ -3,17 +3,8 @@
 use std::collections::VecDeque;
 
 use hashbrown::HashMap;
-use model::{Exemplar, Labels, TimestampMs};
+use model::{Exemplar, TimestampMs};
 use storage::TimeRange;
-
-/// The exemplars of one series.
-#[derive(Clone, Debug)]
-pub struct SeriesExemplars {
-    /// The series.
-    pub labels: Labels,
-    /// Its exemplars, oldest first.
-    pub exemplars: Vec<Exemplar>,
-}
 
 /// What is to be done with an exemplar.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -115,7 +106,7 @@ mod tests {
     use super::*;
 
     fn exemplar(at: i64, value: f64) -> Exemplar {
-        Exemplar { labels: Labels::empty(), timestamp: TimestampMs(at), value }
+        Exemplar { labels: model::Labels::empty(), timestamp: TimestampMs(at), value }
     }
 
     fn judge(ring: &ExemplarRing, slot: u32, exemplar: &Exemplar) -> Verdict {

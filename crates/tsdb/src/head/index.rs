@@ -10,6 +10,7 @@ mod arena;
 mod listing;
 mod order;
 mod purge;
+mod sizes;
 mod slots;
 
 use std::cmp::Ordering;
@@ -22,6 +23,7 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 
 use arena::{Lists, Text, Texts};
 pub(crate) use purge::{Purged, SLOTS_AT_ONCE};
+pub(super) use sizes::NameSize;
 pub(super) use slots::{Slots, Union};
 
 pub(crate) struct Index {

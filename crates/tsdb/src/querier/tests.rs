@@ -195,6 +195,17 @@ fn a_damaged_chunk_is_left_out_and_counted() {
     let expected = Content::from([(labels(0), (7..14).map(|at| (at, 1)).collect()), (labels(1), [(3, 2)].into())]);
     assert_eq!(found, expected);
     assert_eq!(db.stats().query_bad_chunks, 1);
+    // Who wants to know is told, once its samples were asked for.
+    let left_out = Arc::new(LeftOut::default());
+    let querier = db.querier_with(TimeRange::ALL, Arc::clone(&left_out));
+    let mut set = run(&engine, querier.select(&[], SelectHints::samples(TimeRange::ALL))).unwrap();
+    drop(querier);
+    assert_eq!(left_out.damaged_chunks(), 0);
+    let mut batch = Batch::default();
+    while let Some(mut series) = set.next().unwrap() {
+        while series.samples.next_batch(&mut batch).unwrap() {}
+    }
+    assert_eq!(left_out.damaged_chunks(), 1);
 }
 
 #[test]

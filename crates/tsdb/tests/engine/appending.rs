@@ -1,7 +1,7 @@
 //! What is taken and what is refused.
 
 use model::{Exemplar, Matcher, Metadata, MetricType, TimestampMs, stale_nan};
-use storage::{AppendError, ElementKind, Storage, TimeRange};
+use storage::{AppendError, ElementKind, Queryable as _, Storage, TimeRange};
 use testkit::MemoryDisk;
 use tsdb::Settings;
 
@@ -146,13 +146,35 @@ fn exemplars_and_metadata_are_kept_in_the_log() {
     assert_eq!((&committed.rejected[0].error, committed.rejected[0].kind), (&error, ElementKind::Exemplar));
     for db in [db, open(&disk.after_process_crash())] {
         assert_eq!(db.metadata(), [("x".to_owned(), metadata("Second."))]);
-        let found = db.exemplars(&[Matcher::equal("__name__", "x_bucket")], TimeRange::ALL);
+        let found = db.exemplars(&[vec![Matcher::equal("__name__", "x_bucket")]], TimeRange::ALL);
         let times: Vec<_> = found[0].exemplars.iter().map(|exemplar| exemplar.timestamp.0).collect();
         assert_eq!((found.len(), &found[0].labels, times), (1, &series, vec![4, 5]));
-        assert!(db.exemplars(&[Matcher::equal("__name__", "x")], TimeRange::ALL).is_empty());
+        assert!(db.exemplars(&[vec![Matcher::equal("__name__", "x")]], TimeRange::ALL).is_empty());
         assert_eq!(db.stats().series, 1, "metadata make no series");
         assert!(select(&db, &[Matcher::equal("__name__", "x")], TimeRange::ALL).is_empty());
     }
+}
+
+#[test]
+fn statistics_say_where_cardinality_comes_from() {
+    let db = open(&MemoryDisk::new());
+    assert_eq!(db.statistics(3), Some(storage::Statistics::default()));
+    for (name, instances) in [("x", 3), ("y", 1), ("z", 2)] {
+        for instance in 0..instances {
+            let series = labels(&[("__name__", name), ("instance", &format!("host-{instance}"))]);
+            commit(&db, &[(&series, 5 + instance, 1.0.into())]).unwrap();
+        }
+    }
+    let found = db.statistics(2).unwrap();
+    let list = |counts: &[storage::Count]| {
+        counts.iter().map(|count| format!("{} {}", count.name, count.count)).collect::<Vec<_>>()
+    };
+    assert_eq!((found.series, found.label_pairs, found.chunks), (6, 6, 6));
+    assert_eq!(found.range, Some(TimeRange { start: TimestampMs(5), end: TimestampMs(7) }));
+    assert_eq!(list(&found.series_by_metric_name), ["x 3", "z 2"]);
+    assert_eq!(list(&found.values_by_label_name), ["__name__ 3", "instance 3"]);
+    assert_eq!(list(&found.bytes_by_label_name), ["instance 36", "__name__ 6"]);
+    assert_eq!(list(&found.series_by_label_pair), ["__name__=x 3", "instance=host-0 3"]);
 }
 
 #[test]

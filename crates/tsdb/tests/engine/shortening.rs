@@ -2,7 +2,7 @@
 
 use environment::UnixTime;
 use model::{Metadata, TimestampMs};
-use storage::Storage as _;
+use storage::{Queryable as _, Storage as _};
 use testkit::{Fault, MemoryDisk};
 use tsdb::{Db, Settings};
 

@@ -234,7 +234,7 @@ impl Bench {
             let found = found.get(number).cloned().unwrap_or_default();
             assert!(found.is_superset(times), "series {number} has {found:?} of {times:?}");
         }
-        for series in self.db.exemplars(&[], TimeRange::ALL) {
+        for series in self.db.exemplars(&[Vec::new()], TimeRange::ALL) {
             let number = f64::from(number_of(&series.labels));
             assert!(series.exemplars.iter().all(|exemplar| exemplar.value == number), "{series:?}");
         }
