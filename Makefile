@@ -1,6 +1,6 @@
 # Two commands do everything: `make run` and `make test`. The rest is for those who change the code.
 
-.PHONY: help run test test-az static soak lint format bench bench-sidecar bench-catalog bench-tsdb simulate fuzz peers
+.PHONY: help run test test-az static soak lint format bench bench-sidecar bench-catalog bench-promql bench-tsdb simulate fuzz peers
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 16
@@ -48,6 +48,11 @@ bench-tsdb:      ## the database's figures: CPU, memory, disk, start after a kil
 	@scripts/peers prometheus victoria-metrics
 	cargo build --release -p bench -p remora
 	cargo run --release -p bench -- tsdb $(BENCH_ARGS)
+
+bench-promql:    ## queries: dashboards and single ones against VictoriaMetrics and Prometheus; BENCH_ARGS="--only wide --verbose" for a part (release build)
+	@scripts/peers prometheus victoria-metrics
+	cargo build --release -p bench -p remora
+	cargo run --release -p bench -- promql $(BENCH_ARGS)
 
 bench-catalog:   ## what the catalogue costs: decisions on writes, start, pages of lists, active series (release build)
 	cargo build --release -p bench -p remora

@@ -12,6 +12,7 @@ mod load;
 mod machine;
 mod peers;
 mod process;
+mod promql;
 mod proxy;
 mod sidecar;
 mod sink;
@@ -38,6 +39,8 @@ enum Benchmark {
     Ingest(ingest::Arguments),
     /// The database: every row of *Ingestion and storage*, against VictoriaMetrics and Prometheus
     Tsdb(tsdb::Arguments),
+    /// Queries: the table of dashboards and single queries, against VictoriaMetrics and Prometheus
+    Promql(promql::Arguments),
     /// The sidecar with its durable queue: cost, memory, catching up
     Sidecar(sidecar::Arguments),
     /// A large catalogue: decisions on writes, start, pages of lists, active series
@@ -52,6 +55,7 @@ fn main() -> anyhow::Result<()> {
         Benchmark::Proxy(arguments) => proxy::run(&arguments),
         Benchmark::Ingest(arguments) => ingest::run(&arguments),
         Benchmark::Tsdb(arguments) => tsdb::run(&arguments),
+        Benchmark::Promql(arguments) => promql::run(&arguments),
         Benchmark::Sidecar(arguments) => sidecar::run(&arguments),
         Benchmark::Catalog(arguments) => catalog::run(&arguments),
         Benchmark::Start(arguments) => start::run(&arguments),
@@ -64,6 +68,7 @@ fn all() -> anyhow::Result<()> {
         ("proxy", proxy::run(&proxy::Arguments::default())),
         ("sidecar", sidecar::run(&sidecar::Arguments::default())),
         ("tsdb", tsdb::run(&tsdb::Arguments::standard())),
+        ("promql", promql::run(&promql::Arguments::standard())),
         ("catalog", catalog::run(&catalog::Arguments::standard())),
         ("start", start::run(&start::Arguments::default())),
     ];

@@ -1,4 +1,4 @@
-//! The series of a fleet of Kubernetes nodes: each node's exporter, then the pods on it. The same for the same seed.
+//! The series of a fleet of Kubernetes nodes: each node's exporter, then the pods on it and their states. The same for the same seed.
 //!
 //! Labels are those that the usual scrape configurations give: 12 to 17 a series, about 400 bytes encoded. Values behave
 //! as theirs do: about half of all series hardly ever change, the rest are counters and gauges.
@@ -69,7 +69,7 @@ impl Node {
             ("pod", exporter),
             ("service", "kube-prometheus-stack-prometheus-node-exporter".to_owned()),
         ]);
-        let mut all = Vec::new();
+        let mut all = vec![make(&target, "up", Behaviour::Constant(1), &[])];
         let mut add =
             |name: &str, behaviour, own: &[(&'static str, &str)]| all.push(make(&target, name, behaviour, own));
         for cpu in CPUS {
@@ -136,7 +136,8 @@ impl Pod {
             ("pod", self.name.clone()),
             ("service", self.workload.to_owned()),
         ]);
-        let mut all = Vec::new();
+        let mut all = self.states(node);
+        all.push(make(&service, "up", Behaviour::Constant(1), &[]));
         for (name, behaviour) in CONTAINER {
             all.push(make(&container, name, behaviour, &[]));
         }
@@ -150,6 +151,34 @@ impl Pod {
                 let own = [("handler", handler), ("method", method), ("code", code), ("le", le)];
                 all.push(make(&service, "http_request_duration_seconds_bucket", Behaviour::Events(6), &own));
             }
+        }
+        all
+    }
+
+    /// What kube-state-metrics says of the pod.
+    fn states(&self, node: &Node) -> Vec<Series> {
+        let mut target = node.external_labels();
+        target.extend([
+            ("endpoint", "http".to_owned()),
+            ("instance", "10.225.0.9:8080".to_owned()),
+            ("job", "kube-state-metrics".to_owned()),
+            ("namespace", "shop".to_owned()),
+            ("pod", self.name.clone()),
+            ("service", "kube-prometheus-stack-kube-state-metrics".to_owned()),
+            ("uid", format!("{}-7d1c-4a53-9f0e-{}", suffix(node.index as u64), self.name.len())),
+        ]);
+        let container = ("container", self.workload);
+        let mut all = Vec::new();
+        let mut add =
+            |name: &str, value: u64, own: &[_]| all.push(make(&target, name, Behaviour::Constant(value), own));
+        add("kube_pod_owner", 1, &[("owner_kind", "ReplicaSet"), ("owner_name", self.workload)]);
+        for (phase, value) in [("Failed", 0), ("Pending", 0), ("Running", 1), ("Succeeded", 0), ("Unknown", 0)] {
+            add("kube_pod_status_phase", value, &[("phase", phase)]);
+        }
+        add("kube_pod_container_status_restarts_total", 2, &[container]);
+        for name in ["kube_pod_container_resource_requests", "kube_pod_container_resource_limits"] {
+            add(name, 2, &[container, ("resource", "cpu"), ("unit", "core")]);
+            add(name, 536_870_912, &[container, ("resource", "memory"), ("unit", "byte")]);
         }
         all
     }

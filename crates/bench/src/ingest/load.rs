@@ -50,13 +50,18 @@ pub(crate) struct Load {
 }
 
 impl Load {
-    /// Makes the series.
+    /// Makes the series, whose newest sample is as old as the shape says.
     pub(crate) fn new(shape: Shape) -> Self {
+        Self::ending_at(shape, (since_1970().as_secs() - shape.age.as_secs()) * 1000)
+    }
+
+    /// The same with the time of the newest sample given.
+    pub(crate) fn ending_at(shape: Shape, newest_ms: u64) -> Self {
         let per_request = SERIES_PER_REQUEST_MAX.min(shape.series.div_ceil(CONNECTIONS)).max(1);
         let mut load = Self {
             shape,
             requests: Vec::new(),
-            newest_ms: (since_1970().as_secs() - shape.age.as_secs()) * 1000,
+            newest_ms,
             probes: Vec::new(),
             families: BTreeSet::new(),
             compressed_bytes: 0,

@@ -73,6 +73,8 @@ pub(crate) struct Receiver {
     /// Tokens for the receiver that wants them.
     write_headers: String,
     query_headers: String,
+    /// What is added to the command line.
+    flags: Vec<&'static str>,
     process: Option<Process>,
 }
 
@@ -87,6 +89,7 @@ impl Receiver {
             address: free_address()?,
             write_headers: String::new(),
             query_headers: String::new(),
+            flags: Vec::new(),
             process: None,
         };
         match kind {
@@ -147,7 +150,7 @@ impl Receiver {
                 .args(["--web.enable-remote-write-receiver", "--log.level=warn"]),
         };
         let log = fs::File::options().create(true).append(true).open(self.log())?;
-        command.stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
+        command.args(&self.flags).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log);
         self.process = Some(Process::start(&mut command)?);
         Ok(())
     }
@@ -197,13 +200,24 @@ impl Receiver {
         Connection::open(self.address, &path, &self.write_headers)
     }
 
-    /// The result of an instant query.
-    pub(crate) fn query(&self, query: &str, time_ms: u64) -> anyhow::Result<Vec<Value>> {
+    /// Adds something to the command line that it is started with.
+    pub(crate) fn add_flag(&mut self, flag: &'static str) {
+        self.flags.push(flag);
+    }
+
+    /// Where queries go: address, path of the API, and whole lines of headers.
+    pub(crate) fn query_api(&self) -> (SocketAddr, &'static str, &str) {
         let api = match self.kind {
             Kind::Remora => "/workspaces/bench/api/v1",
             Kind::VictoriaMetrics | Kind::Prometheus => "/api/v1",
         };
-        http_client::query(self.address, api, &self.query_headers, query, Some(time_ms as f64 / 1e3))
+        (self.address, api, &self.query_headers)
+    }
+
+    /// The result of an instant query.
+    pub(crate) fn query(&self, query: &str, time_ms: u64) -> anyhow::Result<Vec<Value>> {
+        let (address, api, headers) = self.query_api();
+        http_client::query(address, api, headers, query, Some(time_ms as f64 / 1e3))
             .with_context(|| format!("{} was asked {query}", self.kind.name()))
     }
 
