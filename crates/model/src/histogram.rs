@@ -3,6 +3,7 @@
 //! One type for both: layout (schema, spans, bounds) is shared, only the counts differ. Layout as in Prometheus'
 //! `model/histogram`: spans say which buckets exist, counts follow in their order.
 
+mod bounds;
 mod resolution;
 mod validation;
 

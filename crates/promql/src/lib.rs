@@ -25,6 +25,7 @@ mod error;
 mod evaluate;
 mod function;
 mod grid;
+pub mod histogram;
 mod label_set;
 mod matching;
 mod over_range;

@@ -39,9 +39,26 @@ impl KahanSum {
         }
     }
 
-    fn scale(&mut self, factor: f64) {
+    /// What rounding lost of the sum.
+    #[inline]
+    pub(crate) fn compensation(&self) -> f64 {
+        self.compensation
+    }
+
+    pub(crate) fn scale(&mut self, factor: f64) {
         self.sum *= factor;
         self.compensation *= factor;
+    }
+
+    pub(crate) fn divide(&mut self, divisor: f64) {
+        self.sum /= divisor;
+        self.compensation /= divisor;
+    }
+}
+
+impl From<f64> for KahanSum {
+    fn from(value: f64) -> Self {
+        Self::starting_at(value)
     }
 }
 
