@@ -1,0 +1,224 @@
+//! Rounds of random queries: one data set, one peer, many queries, what differs made small.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::path::Path;
+
+use promql::EvalTime;
+
+use crate::answer::Answer;
+use crate::comparison::{Difference, Rules};
+use crate::dataset::{Contents, Dataset};
+use crate::dialect::Dialect;
+use crate::generator::Generator;
+use crate::known;
+use crate::own::Own;
+use crate::peer::Peer;
+use crate::shrink::shrink;
+
+/// What one round does; everything else follows from the seed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Round {
+    /// The seed of data and queries.
+    pub seed: u64,
+    /// What the peer understands.
+    pub dialect: Dialect,
+    /// How many queries.
+    pub queries: usize,
+}
+
+/// What was found.
+#[derive(Clone, PartialEq, Debug, Default)]
+pub struct Report {
+    /// Queries asked.
+    pub queries: usize,
+    /// Answers with something in them.
+    pub values: usize,
+    /// Queries that both refuse.
+    pub errors: usize,
+    /// Queries on which the versions differ, by reason.
+    pub known: BTreeMap<&'static str, usize>,
+    /// Queries on which the sides differ, each of another kind.
+    pub found: Vec<Found>,
+    /// Further queries on which they differ.
+    pub more: usize,
+}
+
+/// A query on which the sides differ.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Found {
+    /// The round's seed.
+    pub seed: u64,
+    /// What the peer understands.
+    pub dialect: Dialect,
+    /// The query as it was made.
+    pub query: String,
+    /// When it was evaluated.
+    pub time: EvalTime,
+    /// The smallest query that differs still.
+    pub smallest: String,
+    /// When that was evaluated.
+    pub smallest_time: EvalTime,
+    /// How the sides differ on it.
+    pub difference: Difference,
+}
+
+/// Both sides over one data set.
+pub struct Sides {
+    dialect: Dialect,
+    own: Own,
+    peer: Peer,
+}
+
+impl Sides {
+    /// Makes the data set of `seed` and gives it to both.
+    ///
+    /// # Errors
+    /// A peer that does not start.
+    pub fn start(program: &Path, dialect: Dialect, seed: u64) -> anyhow::Result<Self> {
+        let contents = Contents { histograms: dialect.has_histograms(), on_grid: dialect != Dialect::Old };
+        let data = Dataset::generate(seed, contents);
+        let peer = Peer::start(program, dialect, &data)?;
+        Ok(Self { dialect, own: Own::new(Box::new(data.store()), dialect), peer })
+    }
+
+    /// What both answer, the peer first.
+    ///
+    /// # Errors
+    /// A peer that does not answer.
+    pub fn ask(&mut self, query: &str, time: EvalTime) -> anyhow::Result<(Answer, Answer)> {
+        Ok((self.peer.ask(query, time)?, self.own.ask(query, time)))
+    }
+
+    /// How the answers differ, if they do.
+    pub fn difference(&self, query: &str, theirs: &Answer, ours: &Answer) -> Option<Difference> {
+        self.rules(query).compare(theirs, ours).err()
+    }
+
+    fn rules(&self, query: &str) -> Rules {
+        Rules {
+            fraction: 1e-6,
+            margin: 1e-12,
+            texts: self.dialect != Dialect::Old,
+            ordered: query.starts_with("sort(") || query.starts_with("sort_desc("),
+        }
+    }
+}
+
+impl Round {
+    /// Asks all queries of the round.
+    ///
+    /// # Errors
+    /// A peer that does not start or does not answer.
+    pub fn run(&self, program: &Path) -> anyhow::Result<Report> {
+        let mut sides = Sides::start(program, self.dialect, self.seed)?;
+        let mut generator = Generator::new(self.seed, self.dialect);
+        let mut report = Report { queries: self.queries, ..Report::default() };
+        let mut kinds = BTreeSet::new();
+        for _ in 0..self.queries {
+            let (query, time) = generator.query();
+            let (theirs, ours) = sides.ask(&query, time)?;
+            match &theirs {
+                Answer::Error { .. } => report.errors += 1,
+                Answer::Value { .. } => report.values += usize::from(!theirs.is_empty()),
+            }
+            let Some(difference) = sides.difference(&query, &theirs, &ours) else { continue };
+            if let Some(reason) = known::reason(self.dialect, &query, &theirs, &ours) {
+                *report.known.entry(reason).or_default() += 1;
+                continue;
+            }
+            if report.found.len() >= FOUND_MAX {
+                report.more += 1;
+                continue;
+            }
+            let found = self.shrink(&mut sides, query, time, difference);
+            match kinds.insert(found.smallest.clone()) {
+                true => report.found.push(found),
+                false => report.more += 1,
+            }
+        }
+        Ok(report)
+    }
+
+    fn shrink(&self, sides: &mut Sides, query: String, time: EvalTime, mut difference: Difference) -> Found {
+        let (smallest, smallest_time) = shrink(&query, time, self.dialect.grammar(), |query, time| {
+            let (theirs, ours) = sides.ask(query, time).ok()?;
+            let found = sides.difference(query, &theirs, &ours)?;
+            if known::reason(self.dialect, query, &theirs, &ours).is_some() {
+                return None;
+            }
+            difference = found;
+            Some(difference.at)
+        });
+        Found { seed: self.seed, dialect: self.dialect, query, time, smallest, smallest_time, difference }
+    }
+}
+
+impl Report {
+    /// Whether the sides agree, known differences aside.
+    pub fn agrees(&self) -> bool {
+        self.found.is_empty() && self.more == 0
+    }
+
+    /// Puts another round's findings to these.
+    pub fn add(&mut self, other: Self) {
+        self.queries += other.queries;
+        self.values += other.values;
+        self.errors += other.errors;
+        self.more += other.more;
+        for (reason, number) in other.known {
+            *self.known.entry(reason).or_default() += number;
+        }
+        self.found.extend(other.found);
+    }
+}
+
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for found in &self.found {
+            writeln!(f, "{found}")?;
+        }
+        for (reason, number) in &self.known {
+            writeln!(f, "{number} queries: {reason}")?;
+        }
+        write!(
+            f,
+            "{} queries, {} with values, {} refused by both or one, {} differences",
+            self.queries,
+            self.values,
+            self.errors,
+            self.found.len() + self.more
+        )
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seed, query, smallest, smallest_time, difference, .. } = self;
+        writeln!(f, "DIFFERS  {query}")?;
+        writeln!(f, "  small  {smallest}")?;
+        writeln!(f, "  how    {}", difference.what)?;
+        write!(
+            f,
+            "  repeat --seed {seed} --peer {} --query '{}' {}",
+            self.dialect,
+            smallest.replace('\'', "'\\''"),
+            Times(*smallest_time)
+        )
+    }
+}
+
+/// A time as the program takes it.
+struct Times(EvalTime);
+
+impl fmt::Display for Times {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            EvalTime::Instant(at) => write!(f, "--time {}", at.0),
+            EvalTime::Range { start, end, step_ms } => write!(f, "--time {} --end {} --step {step_ms}", start.0, end.0),
+        }
+    }
+}
+
+/// Differences that are made small; more say little that is new.
+const FOUND_MAX: usize = 12;

@@ -1,0 +1,54 @@
+//! Aggregations.
+
+use super::Generator;
+
+impl Generator {
+    /// An aggregation over a vector.
+    pub(super) fn aggregation(&mut self, depth: usize) -> String {
+        let grouping = self.grouping();
+        let inner = self.vector(depth - 1);
+        match self.chance.below(14) {
+            0 => format!("quantile{grouping}({}, {inner})", self.quantile()),
+            1 => format!("count_values{grouping}(\"value\", {inner})"),
+            2 => {
+                let inner = self.without_ties(depth - 1);
+                format!(
+                    "{}{grouping}({}, {inner})",
+                    self.either("topk", "bottomk"),
+                    self.pick(&["1", "2", "3", "0", "100"])
+                )
+            }
+            3 if self.dialect.is_experimental() => match self.chance.one_in(2) {
+                true => format!("limitk{grouping}({}, {inner})", self.pick(&["0", "1", "2", "5"])),
+                false => format!("limit_ratio{grouping}({}, {inner})", self.pick(&["0.5", "-0.5", "0", "1", "0.1"])),
+            },
+            _ => format!("{}{grouping}({inner})", self.operator()),
+        }
+    }
+
+    /// Whose parameter is nothing but a vector.
+    pub(super) fn operator(&mut self) -> &'static str {
+        self.pick(&["sum", "sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"])
+    }
+
+    fn grouping(&mut self) -> String {
+        if self.chance.one_in(3) {
+            return " ".to_owned();
+        }
+        let word = self.either("by", "without");
+        let number = self.chance.below(3);
+        let labels: Vec<&str> =
+            (0..number).map(|_| self.pick(&["job", "instance", "path", "code", "kind", "le", "nothing"])).collect();
+        format!(" {word} ({}) ", labels.join(", "))
+    }
+
+    /// A vector whose values differ: which of two equal ones is the larger nobody has promised.
+    fn without_ties(&mut self, depth: usize) -> String {
+        let modifiers = self.modifiers();
+        match self.chance.below(3) {
+            0 => format!("temperature{modifiers} / 7"),
+            1 if depth > 0 => format!("avg_over_time(temperature[{}]{modifiers})", self.pick(&["1m", "5m"])),
+            _ => format!("limit_bytes{modifiers} + on (job, instance) temperature"),
+        }
+    }
+}
