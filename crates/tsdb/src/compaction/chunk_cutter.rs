@@ -13,6 +13,28 @@ use super::block_writer::BlockChunk;
 pub struct ChunkCutter {
     full: Vec<Full>,
     open: Open,
+    bounds: Bounds,
+}
+
+/// How much goes into one chunk.
+#[derive(Clone, Copy)]
+pub(super) struct Bounds {
+    pub(super) samples: u16,
+    /// No chunk of floats grows beyond.
+    pub(super) bytes: usize,
+}
+
+impl Default for Bounds {
+    /// As Prometheus' head has them.
+    fn default() -> Self {
+        Self { samples: CHUNK_SAMPLES, bytes: 1024 }
+    }
+}
+
+impl Bounds {
+    fn have_room(self, samples: u16, data: &[u8], samples_min: u16) -> bool {
+        samples < self.samples && (data.len() + SAMPLE_BYTES_MAX <= self.bytes || samples < samples_min)
+    }
 }
 
 #[derive(Default)]
@@ -34,7 +56,7 @@ impl ChunkCutter {
     /// Adds a sample newer than those before.
     pub fn push_float(&mut self, at: TimestampMs, value: f64) {
         match &mut self.open {
-            Open::Floats(chunk) if has_room(chunk.len(), chunk.data(), 1) => chunk.push(at, value),
+            Open::Floats(chunk) if self.bounds.have_room(chunk.len(), chunk.data(), 1) => chunk.push(at, value),
             _ => {
                 self.seal();
                 self.open = Open::Floats(XorChunk::new(at, value));
@@ -46,7 +68,7 @@ impl ChunkCutter {
     pub fn push_histogram(&mut self, at: TimestampMs, histogram: Arc<NativeHistogram>) {
         let mut after_reset = false;
         if let Open::Histograms(chunk) = &mut self.open
-            && has_room(chunk.len(), chunk.data(), HISTOGRAM_SAMPLES_MIN)
+            && self.bounds.have_room(chunk.len(), chunk.data(), HISTOGRAM_SAMPLES_MIN)
         {
             match chunk.push(at, Arc::clone(&histogram)) {
                 Ok(()) => return,
@@ -65,6 +87,11 @@ impl ChunkCutter {
         for (at, histogram) in batch.timestamps.iter().zip(&batch.histograms) {
             self.push_histogram(*at, Arc::clone(histogram));
         }
+    }
+
+    /// Bounds of chunks that are begun or grow from now on.
+    pub(super) fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
     }
 
     /// Ends the last chunk. The next sample begins another one.
@@ -103,15 +130,8 @@ impl ChunkCutter {
     }
 }
 
-fn has_room(samples: u16, data: &[u8], samples_min: u16) -> bool {
-    samples < CHUNK_SAMPLES && (data.len() + SAMPLE_BYTES_MAX <= CHUNK_BYTES || samples < samples_min)
-}
-
 /// Prometheus' aim.
 pub(super) const CHUNK_SAMPLES: u16 = 120;
-
-/// No chunk of floats grows beyond.
-const CHUNK_BYTES: usize = 1024;
 
 /// The longest float sample: 68 bits of time and 77 of value.
 const SAMPLE_BYTES_MAX: usize = 19;

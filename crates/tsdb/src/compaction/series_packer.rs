@@ -10,7 +10,7 @@ use storage::{Batch, QueryError, SampleIterator, TimeRange};
 use tsdb_format::chunk::{ChunkEncoding, begins_with_reset, sample_count};
 
 use super::block_writer::BlockChunk;
-use super::chunk_cutter::{CHUNK_SAMPLES, ChunkCutter};
+use super::chunk_cutter::{Bounds, CHUNK_SAMPLES, ChunkCutter};
 use crate::merge::{Witness, samples};
 use crate::part::{Chunk, ChunkBytes};
 
@@ -33,8 +33,8 @@ struct Input<'a> {
 /// Neighbours in time that are treated alike.
 struct Run {
     inputs: Range<usize>,
-    /// Unpacked and packed again; otherwise the first one is copied, and the others are the same.
-    again: bool,
+    /// Unpacked and packed again, in chunks of these bounds; otherwise the first one is copied, and the others are the same.
+    again: Option<Bounds>,
     /// How many chunks packing again has made.
     made: usize,
 }
@@ -55,16 +55,18 @@ impl SeriesPacker {
         let inputs = read(chunks, range, witness)?;
         let mut runs = joined(overlapping(&inputs, range), &inputs);
         self.cutter.clear();
-        for run in runs.iter_mut().filter(|run| run.again) {
+        for run in &mut runs {
+            let Some(bounds) = run.again else { continue };
             let before = self.cutter.chunks().len();
+            self.cutter.set_bounds(bounds);
             self.pack_again(&inputs[run.inputs.clone()], range, witness)?;
             run.made = self.cutter.chunks().len() - before;
         }
         let (mut stored, mut made) = (Vec::with_capacity(inputs.len()), self.cutter.chunks());
         for run in runs {
             match run.again {
-                true => stored.extend(made.by_ref().take(run.made)),
-                false => stored.push(inputs[run.inputs.start].copied()),
+                Some(_) => stored.extend(made.by_ref().take(run.made)),
+                None => stored.push(inputs[run.inputs.start].copied()),
             }
         }
         Ok(store(&stored))
@@ -137,28 +139,37 @@ fn overlapping(inputs: &[Input<'_>], range: TimeRange) -> Vec<Run> {
         match runs.last_mut() {
             Some(run) if Some(input.chunk.start) <= end => {
                 run.inputs.end = place + 1;
-                run.again |= !whole || !inputs[run.inputs.start].is_same(input);
+                if !whole || !inputs[run.inputs.start].is_same(input) {
+                    run.again = Some(Bounds::default());
+                }
             }
-            _ => runs.push(Run { inputs: place..place + 1, again: !whole, made: 0 }),
+            _ => runs.push(Run { inputs: place..place + 1, again: (!whole).then(Bounds::default), made: 0 }),
         }
         end = end.max(Some(input.chunk.end));
     }
     runs
 }
 
-/// Makes one run of small neighbours wherever fewer chunks come of it.
+/// Makes one run of a small chunk and its neighbours wherever fewer chunks come of it. They may become somewhat larger than a
+/// head's, so that a short rest at the end of a block needs no chunk of its own.
 fn joined(runs: Vec<Run>, inputs: &[Input<'_>]) -> Vec<Run> {
     if runs.len() < 2 {
         return runs;
     }
-    let small = |run: &Run| !run.again && inputs[run.inputs.start].is_small();
-    let follows = |run: &Run, before: &Run| inputs[run.inputs.start].continues(&inputs[before.inputs.start]);
+    let input = |run: &Run| &inputs[run.inputs.start];
+    let joins = |before: &Run, run: &Run| {
+        let copied = before.again.is_none() && run.again.is_none();
+        copied && (input(before).is_small() || input(run).is_small()) && input(run).continues(input(before))
+    };
     let mut joined = Vec::with_capacity(runs.len());
-    for group in runs.chunk_by(|before, run| small(before) && small(run) && follows(run, before)) {
-        let samples: usize = group.iter().map(|run| usize::from(inputs[run.inputs.start].samples)).sum();
-        let (first, last) = (&group[0], &group[group.len() - 1]);
-        if samples.div_ceil(CHUNK_SAMPLES.into()) < group.len() {
-            joined.push(Run { inputs: first.inputs.start..last.inputs.end, again: true, made: 0 });
+    for group in runs.chunk_by(joins) {
+        let samples: usize = group.iter().map(|run| usize::from(input(run).samples)).sum();
+        let bytes: usize = group.iter().map(|run| input(run).data.len()).sum();
+        let made = samples.div_ceil(JOINED.samples.into()).max(bytes.div_ceil(JOINED.bytes));
+        if made < group.len() {
+            let each = u16::try_from(samples.div_ceil(made)).unwrap_or(JOINED.samples);
+            let again = Some(Bounds { samples: each, ..JOINED });
+            joined.push(Run { inputs: group[0].inputs.start..group[group.len() - 1].inputs.end, again, made: 0 });
         } else {
             joined.extend(group.iter().map(|run| Run { inputs: run.inputs.clone(), ..*run }));
         }
@@ -169,6 +180,9 @@ fn joined(runs: Vec<Run>, inputs: &[Input<'_>]) -> Vec<Run> {
 /// Below, a chunk has room for so many samples more that joining it with its neighbours saves bytes.
 const SMALL_SAMPLES: u16 = CHUNK_SAMPLES * 4 / 5;
 const SMALL_BYTES: usize = 768;
+
+/// No joined chunk is larger: half as much again as one of a head.
+const JOINED: Bounds = Bounds { samples: CHUNK_SAMPLES + CHUNK_SAMPLES / 2, bytes: 1536 };
 
 #[cfg(test)]
 mod tests;

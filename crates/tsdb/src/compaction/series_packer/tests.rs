@@ -60,15 +60,16 @@ fn small_neighbours_are_joined_where_that_makes_fewer() {
     let each = |count, samples| (0..count).map(|index| regular(index * 10_000, 10, samples)).collect::<Vec<_>>();
     for (chunks, expected) in [
         (each(3, 24), vec![72]),
-        (each(9, 24), vec![120, 96]),
-        (each(2, 90), vec![90, 90]),
-        (each(4, 90), vec![120, 120, 120]),
+        (each(9, 24), vec![108, 108]),
+        (each(2, 90), vec![180]),
+        (each(4, 90), vec![180, 180]),
+        (each(5, 90), vec![150, 150, 150]),
         (each(3, 100), vec![100, 100, 100]),
         (each(1, 5), vec![5]),
-        (
-            [each(2, 30), vec![regular(50_000, 10, 120)], each(0, 0), vec![regular(90_000, 10, 3)]].concat(),
-            vec![60, 120, 3],
-        ),
+        (vec![regular(0, 10, 120), regular(5_000, 10, 30)], vec![150]),
+        (vec![regular(0, 10, 120), regular(5_000, 10, 61)], vec![120, 61]),
+        (vec![regular(0, 10, 120), regular(5_000, 10, 120), regular(9_000, 10, 20)], vec![120, 140]),
+        ([each(2, 30), vec![regular(50_000, 10, 120), regular(90_000, 10, 3)]].concat(), vec![92, 91]),
     ] {
         assert_eq!(pack(&chunks, ALL).0, expected);
     }
@@ -109,6 +110,18 @@ type Samples = (BTreeMap<i64, f64>, Option<(i64, i64)>);
 fn any_samples() -> impl Strategy<Value = Samples> {
     let samples = proptest::collection::btree_map(0..2000i64, (0..4u8).prop_map(f64::from), 1..60);
     (samples, proptest::option::of((0..2000i64, 0..500i64)))
+}
+
+#[test]
+fn joined_chunks_stay_small() {
+    // Values that take nearly nine bytes each.
+    let random = |seed: i64| f64::from_bits((seed as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2);
+    let chunk_at = |start: i64, samples: i64| {
+        chunk(&(start..start + samples).map(|index| (index * 10, random(index))).collect::<Vec<_>>())
+    };
+    let (counts, stored, _) = pack(&[chunk_at(0, 100), chunk_at(100, 90), chunk_at(200, 20)], ALL);
+    assert!(stored.iter().all(|data| data.len() <= JOINED.bytes), "{counts:?}");
+    assert_eq!(counts, [105, 105]);
 }
 
 proptest! {
