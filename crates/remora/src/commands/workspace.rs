@@ -61,7 +61,11 @@ async fn create(session: &mut Session, arguments: Create) -> Result<(), ClientEr
 
 async fn update(session: &mut Session, arguments: Update) -> Result<(), ClientError> {
     let no_storage = arguments.storage.fields().next().is_none();
-    if arguments.profile.is_none() && arguments.public_network_access.is_none() && no_storage && arguments.tags.is_empty() {
+    if arguments.profile.is_none()
+        && arguments.public_network_access.is_none()
+        && no_storage
+        && arguments.tags.is_empty()
+    {
         return Err(nothing_to_change());
     }
     let found = session.client.resolve(&WORKSPACE, &arguments.workspace).await?;

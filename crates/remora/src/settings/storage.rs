@@ -96,7 +96,9 @@ impl Resolver {
         }
         let least = WorkspaceStorage::RETENTION_BYTES_MIN;
         if retention_bytes.is_some_and(|bytes| bytes < least) {
-            self.mistakes.push(format!("{place}retentionBytes: less than {least} would remove blocks as soon as they are written"));
+            self.mistakes.push(format!(
+                "{place}retentionBytes: less than {least} would remove blocks as soon as they are written"
+            ));
         }
         let window = window.map(|text| self.duration(&format!("{place}outOfOrderWindow"), text).as_secs());
         WorkspaceStorage { retention_days, retention_bytes, out_of_order_window_secs: window }
