@@ -6,7 +6,9 @@
 
 use std::sync::Arc;
 
-use model::{NativeHistogram, is_stale_nan, stale_nan};
+use model::{is_stale_nan, stale_nan};
+
+use crate::histogram::FloatHistogram;
 
 /// No value here.
 pub(crate) const ABSENT: f64 = stale_nan();
@@ -21,7 +23,7 @@ pub(crate) fn is_absent(value: f64) -> bool {
 #[derive(Clone, PartialEq, Debug)]
 pub(crate) enum Cell {
     Float(f64),
-    Histogram(Arc<NativeHistogram>),
+    Histogram(Arc<FloatHistogram>),
 }
 
 /// Values of one series over all steps.
@@ -29,7 +31,7 @@ pub(crate) enum Cell {
 pub(crate) struct Column {
     floats: Vec<f64>,
     /// As long as `floats`, or empty while there is none: nearly all series are floats.
-    histograms: Vec<Option<Arc<NativeHistogram>>>,
+    histograms: Vec<Option<Arc<FloatHistogram>>>,
 }
 
 impl Column {
@@ -71,7 +73,7 @@ impl Column {
     }
 
     #[inline]
-    pub(crate) fn histogram(&self, step: usize) -> Option<&Arc<NativeHistogram>> {
+    pub(crate) fn histogram(&self, step: usize) -> Option<&Arc<FloatHistogram>> {
         self.histograms.get(step).and_then(Option::as_ref)
     }
 
@@ -134,6 +136,13 @@ impl Column {
             if !is_absent(*value) {
                 *value = change(step, *value);
             }
+        }
+    }
+
+    /// Changes every histogram.
+    pub(crate) fn map_histograms(&mut self, change: impl Fn(&mut FloatHistogram)) {
+        for histogram in self.histograms.iter_mut().flatten() {
+            change(Arc::make_mut(histogram));
         }
     }
 
@@ -261,7 +270,7 @@ mod tests {
     fn run_keeps_values_and_gaps() {
         let mut column = Column::absent(6);
         column.set(1, Cell::Float(1.0));
-        column.set(3, Cell::Histogram(Arc::new(NativeHistogram::stale())));
+        column.set(3, Cell::Histogram(Arc::new(FloatHistogram::from(model::NativeHistogram::stale()))));
         let run = Run::of(&column).unwrap();
         assert_eq!(run.len(), 3);
         assert_eq!(run.cells().map(|(step, _)| step).collect::<Vec<_>>(), [1, 3]);

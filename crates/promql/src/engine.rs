@@ -1,5 +1,7 @@
 //! The way of a query: plan, select, evaluate.
 
+use std::sync::Arc;
+
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use model::{Labels, TimestampMs};
@@ -238,7 +240,7 @@ fn instant_vector(
         context.budget.hold(1)?;
         let value = match cell {
             Cell::Float(value) => SampleValue::Float(value),
-            Cell::Histogram(histogram) => SampleValue::Histogram(histogram),
+            Cell::Histogram(histogram) => SampleValue::Histogram(Arc::new(histogram.to_native())),
         };
         samples.push(Sample { labels, timestamp: TimestampMs(grid.start), value });
         Ok(())
@@ -302,7 +304,10 @@ fn series_of(labels: Labels, cells: impl Iterator<Item = (i64, Cell)>) -> RangeS
         let timestamp = TimestampMs(time);
         match cell {
             Cell::Float(value) => series.floats.push(FloatPoint { timestamp, value }),
-            Cell::Histogram(histogram) => series.histograms.push(HistogramPoint { timestamp, histogram }),
+            Cell::Histogram(histogram) => {
+                let histogram = Arc::new(histogram.to_native());
+                series.histograms.push(HistogramPoint { timestamp, histogram });
+            }
         }
     }
     series

@@ -7,6 +7,7 @@ use crate::binary;
 use crate::column::{ABSENT, Cell, Column, StepSet, is_absent};
 use crate::function::ValueFunction;
 use crate::grid::Grid;
+use crate::histogram::FloatHistogram;
 use crate::label_set::LabelGuard;
 use crate::over_range;
 use crate::plan::{HistogramPart, InstantSelector, ScalarPlan, VectorPlan};
@@ -204,10 +205,8 @@ fn histogram_part(
 
 fn negate(input: VectorPlan, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
     computed(input, grid, context, sink, |_, column| {
-        if column.has_histograms() {
-            return Err(EvalError::NotYetSupported("- of native histograms".into()));
-        }
         column.map_floats(|_, value| -value);
+        column.map_histograms(FloatHistogram::negate);
         Ok(())
     })
 }

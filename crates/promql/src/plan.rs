@@ -4,13 +4,14 @@
 //! grids of parts (subqueries, parts that do not depend on the step) follow from it when it is evaluated, by the rules
 //! in `grid` and [`Subquery::grid`].
 
-use model::{Counts, Labels, NativeHistogram, TimestampMs};
+use model::{Labels, TimestampMs};
 use promql_syntax::{AggregateOp, BinaryOp, PositionRange};
 use storage::TimeRange;
 
 use crate::aggregate::Grouping;
 use crate::function::ValueFunction;
 use crate::grid::Grid;
+use crate::histogram::FloatHistogram;
 use crate::matching::{Pairing, VectorMatch};
 use crate::range_function::RangeFunction;
 use crate::relabel::Relabel;
@@ -231,19 +232,19 @@ impl Subquery {
 pub(crate) enum HistogramPart {
     Avg,
     Count,
+    StandardDeviation,
     Sum,
+    Variance,
 }
 
 impl HistogramPart {
-    pub(crate) fn of(self, histogram: &NativeHistogram) -> f64 {
-        let count = match &histogram.counts {
-            Counts::Integer { count, .. } => *count as f64,
-            Counts::Float { count, .. } => *count,
-        };
+    pub(crate) fn of(self, histogram: &FloatHistogram) -> f64 {
         match self {
-            Self::Avg => histogram.sum / count,
-            Self::Count => count,
+            Self::Avg => histogram.sum / histogram.count,
+            Self::Count => histogram.count,
+            Self::StandardDeviation => histogram.variance().sqrt(),
             Self::Sum => histogram.sum,
+            Self::Variance => histogram.variance(),
         }
     }
 }

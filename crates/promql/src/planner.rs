@@ -307,6 +307,8 @@ impl Planner {
             }
             ("histogram_avg", [input]) => self.histogram_part(HistogramPart::Avg, input, grid),
             ("histogram_count", [input]) => self.histogram_part(HistogramPart::Count, input, grid),
+            ("histogram_stddev", [input]) => self.histogram_part(HistogramPart::StandardDeviation, input, grid),
+            ("histogram_stdvar", [input]) => self.histogram_part(HistogramPart::Variance, input, grid),
             ("histogram_sum", [input]) => self.histogram_part(HistogramPart::Sum, input, grid),
             ("histogram_quantile", [quantile, input]) => self.histogram_quantile(quantile, input, grid),
             ("label_replace", [input, target, replacement, source, pattern]) => {

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use model::{NativeHistogram, is_stale_nan};
+use model::is_stale_nan;
 use storage::{Batch, QueryError, SampleIterator};
 
 use crate::EvalError;
 use crate::column::{Cell, Column};
 use crate::grid::Grid;
+use crate::histogram::FloatHistogram;
 use crate::plan::InstantSelector;
 use crate::row::{Context, Row, Sink, hold_column};
 
@@ -91,7 +92,7 @@ struct Cursor {
 
 enum Newest {
     Float(f64),
-    Histogram(Arc<NativeHistogram>),
+    Histogram(Arc<FloatHistogram>),
     Stale,
 }
 
@@ -128,7 +129,7 @@ impl Cursor {
     fn passed(&self, index: usize) -> (i64, Newest) {
         let value = match self.batch.histograms.get(index) {
             Some(histogram) if histogram.is_stale() => Newest::Stale,
-            Some(histogram) => Newest::Histogram(Arc::clone(histogram)),
+            Some(histogram) => Newest::Histogram(Arc::new(FloatHistogram::from(histogram.as_ref()))),
             None if is_stale_nan(self.batch.floats[index]) => Newest::Stale,
             None => Newest::Float(self.batch.floats[index]),
         };

@@ -5,11 +5,12 @@
 
 use std::sync::Arc;
 
-use model::{NativeHistogram, TimestampMs, is_stale_nan};
+use model::{TimestampMs, is_stale_nan};
 use storage::{Batch, QueryError, SampleIterator};
 
 use crate::column::{Cell, Run};
 use crate::grid::Grid;
+use crate::histogram::FloatHistogram;
 
 /// Where the samples of one series come from.
 pub(crate) enum SampleSource {
@@ -52,7 +53,7 @@ impl SubqueryPoints {
                 }
                 Some(Cell::Histogram(histogram)) if batch.floats.is_empty() => {
                     batch.timestamps.push(time);
-                    batch.histograms.push(histogram);
+                    batch.histograms.push(Arc::new(histogram.to_native()));
                 }
                 // The other kind starts the next batch.
                 Some(_) => break,
@@ -73,7 +74,7 @@ pub(crate) struct Window<'a> {
     /// Times of the histograms.
     pub(crate) histogram_times: &'a [TimestampMs],
     /// The histograms.
-    pub(crate) histograms: &'a [Arc<NativeHistogram>],
+    pub(crate) histograms: &'a [Arc<FloatHistogram>],
     /// Which floats (from 1 on) are lower than the one before: the resets of a counter.
     pub(crate) falls: Falls<'a>,
     /// The window's open left end.
@@ -110,7 +111,7 @@ impl Falls<'_> {
 #[derive(Default)]
 pub(crate) struct WindowBuffer {
     floats: Lane<f64>,
-    histograms: Lane<Arc<NativeHistogram>>,
+    histograms: Lane<Arc<FloatHistogram>>,
     /// Indices into `floats` of values lower than the one before.
     falls: Vec<usize>,
     /// The falls inside the window.
@@ -260,7 +261,7 @@ impl WindowBuffer {
         for (time, histogram) in self.batch.timestamps.iter().zip(&self.batch.histograms) {
             if !histogram.is_stale() {
                 self.histograms.times.push(*time);
-                self.histograms.values.push(Arc::clone(histogram));
+                self.histograms.values.push(Arc::new(FloatHistogram::from(histogram.as_ref())));
             }
         }
     }
