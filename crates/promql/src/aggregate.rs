@@ -4,14 +4,14 @@
 //! Series stream by; held is one row of accumulators per group.
 
 use hashbrown::HashMap;
-use model::Labels;
+use model::{Labels, METRIC_NAME};
 use promql_syntax::{AggregateOp, PositionRange};
 
 use crate::EvalError;
 use crate::column::{ABSENT, Column, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
 use crate::grid::Grid;
-use crate::label_set::{LabelNames, is_metadata};
+use crate::label_set::LabelNames;
 use crate::plan::{Aggregate, AggregateParameter};
 use crate::row::{Context, Row, Sink, hold_column};
 use crate::statistics::{KahanSum, Mean, Variance, quantile};
@@ -21,9 +21,7 @@ impl Aggregate {
         match self.op {
             AggregateOp::TopK | AggregateOp::BottomK => self.evaluate_ranking(grid, context, sink),
             AggregateOp::CountValues => self.count_values(grid, context, sink),
-            AggregateOp::LimitK | AggregateOp::LimitRatio => {
-                Err(EvalError::NotYetSupported(self.op.as_str().to_owned()))
-            }
+            AggregateOp::LimitK | AggregateOp::LimitRatio => self.evaluate_limit(grid, context, sink),
             _ => self.fold(grid, context, sink),
         }
     }
@@ -96,8 +94,12 @@ impl Aggregate {
 fn quantiles(parameter: AggregateParameter, grid: Grid, context: &mut Context<'_>) -> Result<Vec<f64>, EvalError> {
     let AggregateParameter::Scalar { value, position } = parameter else { return Ok(Vec::new()) };
     let quantiles = evaluate_scalar(value, grid, context)?;
-    for q in &quantiles {
-        warn_about_quantile(context, position, *q);
+    // Of many bad ones, the worst each way.
+    if quantiles.iter().any(|q| q.is_nan()) {
+        warn_about_quantile(context, position, f64::NAN);
+    }
+    for worst in [quantiles.iter().copied().fold(0.0, f64::max), quantiles.iter().copied().fold(0.0, f64::min)] {
+        warn_about_quantile(context, position, worst);
     }
     Ok(quantiles)
 }
@@ -113,7 +115,7 @@ impl Grouping {
     /// The labels of the group that a series is of.
     pub(crate) fn group(&self, labels: &Labels) -> Labels {
         match self.without {
-            true => labels.retain(|name, _| !is_metadata(name) && !self.labels.contains(name)),
+            true => labels.retain(|name, _| name != METRIC_NAME && !self.labels.contains(name)),
             false if self.labels.is_empty() => Labels::empty(),
             false => labels.retain(|name, _| self.labels.contains(name)),
         }
@@ -315,7 +317,7 @@ fn increment(count: &mut f64) {
 /// Tells the user when a quantile lies outside 0 to 1.
 pub(crate) fn warn_about_quantile(context: &mut Context<'_>, position: PositionRange, q: f64) {
     if !(0.0..=1.0).contains(&q) {
-        context.annotations.warn(position, format!("quantile value should be between 0 and 1, got {}", float_text(q)));
+        context.annotations.warn(position, format!("quantile value should be between 0 and 1, got {}", go_float(q)));
     }
 }
 
@@ -325,5 +327,26 @@ pub(crate) fn float_text(value: f64) -> String {
         f64::INFINITY => "+Inf".into(),
         f64::NEG_INFINITY => "-Inf".into(),
         value => value.to_string(),
+    }
+}
+
+/// A float as Go's `%g` and `%v` print it into messages: shortest, with an exponent when that is below -4 or above 5.
+pub(crate) fn go_float(value: f64) -> String {
+    match value {
+        f64::INFINITY => "+Inf".into(),
+        f64::NEG_INFINITY => "-Inf".into(),
+        _ if value.is_nan() || value == 0.0 => value.to_string(),
+        _ => {
+            let scientific = format!("{value:e}");
+            let (digits, exponent) = scientific.split_once('e').expect("`e` prints an exponent");
+            let exponent: i32 = exponent.parse().expect("the exponent is a number");
+            match (-4..6).contains(&exponent) {
+                true => value.to_string(),
+                false => {
+                    let sign = if exponent < 0 { '-' } else { '+' };
+                    format!("{digits}e{sign}{:02}", exponent.abs())
+                }
+            }
+        }
     }
 }

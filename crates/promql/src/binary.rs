@@ -61,6 +61,12 @@ pub(crate) fn floats(op: BinaryOp, return_bool: bool, left: f64, right: f64) -> 
     }
 }
 
+/// Whether the result is no value of the left metric any more. Filters and trimming keep what it is.
+pub(crate) fn changes_metric(op: BinaryOp) -> bool {
+    use BinaryOp::{Add, Atan2, Div, Mod, Mul, Pow, Sub};
+    matches!(op, Add | Sub | Mul | Div | Mod | Pow | Atan2)
+}
+
 pub(crate) fn truth(holds: bool) -> Cell {
     Cell::Float(f64::from(u8::from(holds)))
 }
@@ -88,7 +94,7 @@ impl VectorScalar {
             return_bool: self.return_bool,
             position: self.position,
         };
-        let computed = !self.op.is_comparison() || self.return_bool;
+        let computed = changes_metric(self.op) || self.return_bool;
         let mut guard = LabelGuard::default();
         evaluate_vector(*self.vector, grid, context, &mut |context, row| {
             operation.apply(row.column, &scalars, context)?;

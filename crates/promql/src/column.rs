@@ -239,6 +239,15 @@ impl StepSet {
         self.words[step / 64] & (1 << (step % 64)) != 0
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.words.iter().all(|word| *word == 0)
+    }
+
+    /// Whether a step is in both.
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
+        self.words.iter().zip(&other.words).any(|(left, right)| left & right != 0)
+    }
+
     /// Adds all of `other`; `false` when some were in already.
     pub(crate) fn insert_all(&mut self, other: &Self) -> bool {
         let mut disjoint = true;

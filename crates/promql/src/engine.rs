@@ -109,7 +109,7 @@ impl Engine {
                 expr.value_type().documented()
             )));
         }
-        let plan = plan(expr, grid, self.options.lookback_delta_ms, self.options.subquery_step_ms)?;
+        let plan = plan(expr, grid, time.into(), self.options.lookback_delta_ms, self.options.subquery_step_ms)?;
         let mut selected = Vec::with_capacity(plan.selections.len());
         if let Some(whole) = plan.selections.iter().map(|selection| selection.range).reduce(hull) {
             // One querier, so that all selectors see the same state of the data.
@@ -161,7 +161,6 @@ impl Prepared {
         let mut context = Context {
             lookback_ms: options.lookback_delta_ms,
             delayed_name_removal: options.delayed_name_removal,
-            is_instant: grid.steps == 1,
             budget: Budget::new(options.samples_max),
             annotations: Annotations::default(),
             selected,

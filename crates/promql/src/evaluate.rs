@@ -13,6 +13,7 @@ use crate::over_range;
 use crate::plan::{HistogramPart, InstantSelector, ScalarPlan, VectorPlan};
 use crate::row::{Context, Row, Rows, Sink, hold_column, restore};
 use crate::selector::Gives;
+use crate::sort;
 
 /// The scalar at each step, counted as held.
 pub(crate) fn evaluate_scalar(plan: ScalarPlan, grid: Grid, context: &mut Context<'_>) -> Result<Vec<f64>, EvalError> {
@@ -36,6 +37,13 @@ pub(crate) fn evaluate_scalar(plan: ScalarPlan, grid: Grid, context: &mut Contex
             for (left, right) in left.iter_mut().zip(right) {
                 *left = binary::scalars(op, *left, right);
             }
+            context.budget.release(grid.steps);
+            Ok(left)
+        }
+        ScalarPlan::Pick { pick, lhs, rhs } => {
+            let mut left = evaluate_scalar(*lhs, grid, context)?;
+            let right = evaluate_scalar(*rhs, grid, context)?;
+            left.iter_mut().zip(right).for_each(|(left, right)| *left = pick(*left, right));
             context.budget.release(grid.steps);
             Ok(left)
         }
@@ -74,11 +82,12 @@ pub(crate) fn evaluate_vector(
         VectorPlan::HistogramQuantile(quantile) => quantile.evaluate(grid, context, sink),
         VectorPlan::Relabel { relabel, input } => relabel.evaluate(*input, grid, context, sink),
         VectorPlan::Sort { input, descending, position } => {
-            if !context.is_instant {
-                context.annotations.warn(position, SORT_IN_RANGE);
-            }
-            sort(*input, descending, grid, context, sink)
+            sort::by_value(*input, descending, position, grid, context, sink)
         }
+        VectorPlan::SortByLabel { input, labels, descending, position } => {
+            sort::by_label(*input, &labels, descending, position, grid, context, sink)
+        }
+        VectorPlan::Info(info) => info.evaluate(grid, context, sink),
         VectorPlan::Once(input) => once(*input, grid, context, sink),
     }
 }
@@ -254,43 +263,6 @@ fn absent(
     Ok(())
 }
 
-/// Floats only. An order has a meaning at a single step only; over several, rows pass as they come.
-fn sort(
-    input: VectorPlan,
-    descending: bool,
-    grid: Grid,
-    context: &mut Context<'_>,
-    sink: Sink<'_>,
-) -> Result<(), EvalError> {
-    if grid.steps > 1 {
-        return evaluate_vector(input, grid, context, &mut |context, row| {
-            row.column.drop_histograms();
-            if row.column.any_present() { sink(context, row) } else { Ok(()) }
-        });
-    }
-    let mut rows: Vec<(f64, Labels, bool)> = Vec::new();
-    evaluate_vector(input, grid, context, &mut |context, row| {
-        let value = row.column.floats()[0];
-        if !is_absent(value) {
-            context.budget.hold(1)?;
-            rows.push((value, row.labels, row.drop_name));
-        }
-        Ok(())
-    })?;
-    rows.sort_by(|(left, ..), (right, ..)| {
-        let by_value = if descending { right.partial_cmp(left) } else { left.partial_cmp(right) };
-        // NaN comes last, whichever way.
-        by_value.unwrap_or_else(|| left.is_nan().cmp(&right.is_nan()))
-    });
-    context.budget.release(rows.len());
-    let mut column = Column::absent(1);
-    for (value, labels, drop_name) in rows {
-        column.set(0, Cell::Float(value));
-        sink(context, Row { labels, drop_name, column: &mut column })?;
-    }
-    Ok(())
-}
-
 fn once(input: VectorPlan, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
     evaluate_vector(input, grid.first_only(), context, &mut |context, row| {
         if !row.column.any_present() {
@@ -303,5 +275,3 @@ fn once(input: VectorPlan, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>
         Ok(())
     })
 }
-
-const SORT_IN_RANGE: &str = "sort is ineffective for range queries since results are always ordered by labels";

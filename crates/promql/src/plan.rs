@@ -12,6 +12,7 @@ use crate::aggregate::Grouping;
 use crate::function::ValueFunction;
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
+use crate::info::Info;
 use crate::matching::{Pairing, VectorMatch};
 use crate::range_function::RangeFunction;
 use crate::relabel::Relabel;
@@ -27,6 +28,12 @@ pub(crate) enum ScalarPlan {
     Negate(Box<ScalarPlan>),
     Binary {
         op: BinaryOp,
+        lhs: Box<ScalarPlan>,
+        rhs: Box<ScalarPlan>,
+    },
+    /// `min_of`, `max_of`.
+    Pick {
+        pick: fn(f64, f64) -> f64,
         lhs: Box<ScalarPlan>,
         rhs: Box<ScalarPlan>,
     },
@@ -76,6 +83,13 @@ pub(crate) enum VectorPlan {
         descending: bool,
         position: PositionRange,
     },
+    SortByLabel {
+        input: Box<VectorPlan>,
+        labels: Vec<String>,
+        descending: bool,
+        position: PositionRange,
+    },
+    Info(Info),
     /// Does not depend on the step.
     Once(Box<VectorPlan>),
 }
@@ -89,7 +103,7 @@ impl VectorPlan {
         match self {
             Self::Select(_) | Self::AbsentOverTime { .. } | Self::OfScalar(_) | Self::Absent { .. } => true,
             Self::OverRange(OverRange { function, range, .. }) => function.keeps_name() || range.is_one_metric(),
-            Self::Aggregate(aggregate) => !aggregate.is_ranking() || aggregate.input.gives_whole_series(),
+            Self::Aggregate(aggregate) => !aggregate.gives_its_input() || aggregate.input.gives_whole_series(),
             Self::SampleTimes(selector) => selector.one_metric,
             Self::Map { input, .. }
             | Self::Histogram { input, .. }
@@ -98,8 +112,10 @@ impl VectorPlan {
             | Self::VectorScalar(VectorScalar { vector: input, .. }) => {
                 input.is_one_metric() && input.gives_whole_series()
             }
-            Self::Sort { input, .. } | Self::Once(input) => input.gives_whole_series(),
-            Self::HistogramQuantile(_) | Self::Match(_) | Self::Set(_) | Self::Relabel { .. } => false,
+            Self::Sort { input, .. } | Self::SortByLabel { input, .. } | Self::Once(input) => {
+                input.gives_whole_series()
+            }
+            Self::HistogramQuantile(_) | Self::Match(_) | Self::Set(_) | Self::Relabel { .. } | Self::Info(_) => false,
         }
     }
 
@@ -107,8 +123,10 @@ impl VectorPlan {
     pub(crate) fn has_distinct_labels(&self) -> bool {
         match self {
             Self::Select(_) | Self::OfScalar(_) | Self::Absent { .. } | Self::AbsentOverTime { .. } => true,
-            Self::Aggregate(aggregate) => !aggregate.is_ranking() || aggregate.input.has_distinct_labels(),
-            Self::Once(input) | Self::Sort { input, .. } => input.has_distinct_labels(),
+            Self::Aggregate(aggregate) => !aggregate.gives_its_input() || aggregate.input.has_distinct_labels(),
+            Self::Once(input) | Self::Sort { input, .. } | Self::SortByLabel { input, .. } => {
+                input.has_distinct_labels()
+            }
             _ => false,
         }
     }
@@ -123,12 +141,16 @@ impl VectorPlan {
             | Self::Negate(input)
             | Self::StepTimes(input)
             | Self::Sort { input, .. }
+            | Self::SortByLabel { input, .. }
             | Self::Once(input)
             | Self::VectorScalar(VectorScalar { vector: input, .. }) => input.is_one_metric(),
             Self::AbsentOverTime { .. } | Self::OfScalar(_) | Self::Absent { .. } => true,
-            Self::Aggregate(_) | Self::HistogramQuantile(_) | Self::Match(_) | Self::Set(_) | Self::Relabel { .. } => {
-                false
-            }
+            Self::Aggregate(_)
+            | Self::HistogramQuantile(_)
+            | Self::Match(_)
+            | Self::Set(_)
+            | Self::Relabel { .. }
+            | Self::Info(_) => false,
         }
     }
 }

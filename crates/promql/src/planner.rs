@@ -3,10 +3,12 @@
 //! Parts that do not depend on the step (all their selectors are pinned by `@`) are marked to be computed once. Whatever
 //! is not evaluated yet is refused here, before any data are read.
 
+mod bounds;
+mod info;
+
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use promql_syntax::{
-    AggregateOp, Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, PositionRange, Unary, UnaryOp, ValueType,
-    VectorSelector,
+    Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, PositionRange, Unary, UnaryOp, ValueType, VectorSelector,
 };
 
 use crate::EvalError;
@@ -14,17 +16,25 @@ use crate::aggregate::Grouping;
 use crate::function::ValueFunction;
 use crate::grid::Grid;
 use crate::label_set::LabelNames;
-use crate::matching::{Pairing, VectorMatch};
+use crate::matching::{Fill, Pairing, VectorMatch};
 use crate::plan::{
     Aggregate, AggregateParameter, HistogramPart, HistogramQuantile, InstantSelector, Look, OverRange, Plan, RangePlan,
     Root, ScalarPlan, Selection, SelectionId, SetOperation, Subquery, VectorPlan, VectorScalar, needed_range,
 };
 use crate::range_function::RangeFunction;
 use crate::relabel::{Relabel, is_label_name};
+use crate::statistics::{max_or_nan, min_or_nan};
+pub(crate) use bounds::QueryBounds;
 
 /// Plans a query over `grid`.
-pub(crate) fn plan(expr: &Expr, grid: Grid, lookback_ms: i64, subquery_step_ms: i64) -> Result<Plan, EvalError> {
-    let mut planner = Planner { query: grid, lookback_ms, subquery_step_ms, selections: Vec::new() };
+pub(crate) fn plan(
+    expr: &Expr,
+    grid: Grid,
+    bounds: QueryBounds,
+    lookback_ms: i64,
+    subquery_step_ms: i64,
+) -> Result<Plan, EvalError> {
+    let mut planner = Planner { bounds, lookback_ms, subquery_step_ms, selections: Vec::new() };
     let root = match expr.value_type() {
         ValueType::Scalar => Root::Scalar(planner.scalar_once(expr, grid)?),
         ValueType::Vector => Root::Vector(planner.vector_once(expr, grid)?),
@@ -35,8 +45,7 @@ pub(crate) fn plan(expr: &Expr, grid: Grid, lookback_ms: i64, subquery_step_ms: 
 }
 
 struct Planner {
-    /// The whole query's times.
-    query: Grid,
+    bounds: QueryBounds,
     lookback_ms: i64,
     subquery_step_ms: i64,
     selections: Vec<Selection>,
@@ -106,10 +115,29 @@ impl Planner {
         Ok(Planned::new(ScalarPlan::Binary { op: binary.op, lhs: side(lhs), rhs: side(rhs) }, invariant))
     }
 
+    fn scalar_pick(
+        &mut self,
+        pick: fn(f64, f64) -> f64,
+        lhs: &Expr,
+        rhs: &Expr,
+        grid: Grid,
+    ) -> Result<Planned<ScalarPlan>, EvalError> {
+        let (lhs, rhs) = (self.scalar(lhs, grid)?, self.scalar(rhs, grid)?);
+        let invariant = lhs.invariant && rhs.invariant;
+        let side = |side: Planned<ScalarPlan>| Box::new(if invariant { side.plan } else { side.once() });
+        Ok(Planned::new(ScalarPlan::Pick { pick, lhs: side(lhs), rhs: side(rhs) }, invariant))
+    }
+
     fn scalar_call(&mut self, call: &Call, grid: Grid) -> Result<Planned<ScalarPlan>, EvalError> {
         match (call.function.name, call.args.as_slice()) {
             ("time", _) => Ok(Planned::new(ScalarPlan::Time, false)),
             ("pi", _) => Ok(Planned::new(ScalarPlan::Number(std::f64::consts::PI), true)),
+            ("start" | "end" | "range" | "step", _) => {
+                let value = self.bounds.named(call.function.name);
+                Ok(Planned::new(ScalarPlan::Number(value), true))
+            }
+            ("min_of", [lhs, rhs]) => self.scalar_pick(min_or_nan, lhs, rhs, grid),
+            ("max_of", [lhs, rhs]) => self.scalar_pick(max_or_nan, lhs, rhs, grid),
             ("scalar", [input]) => Ok(self.vector(input, grid)?.map(|plan| ScalarPlan::OfVector(Box::new(plan)))),
             (name, _) => Err(not_yet(name)),
         }
@@ -151,10 +179,15 @@ impl Planner {
     fn look(&self, at: Option<At>, offset: &Duration) -> Result<Look, EvalError> {
         let at = at.map(|at| match at {
             At::Timestamp(time) => time.0,
-            At::Start => self.query.start,
-            At::End => self.query.last(),
+            At::Start => self.bounds.start,
+            At::End => self.bounds.end,
         });
-        Ok(Look { at, offset: milliseconds(offset)? })
+        Ok(Look { at, offset: self.milliseconds(offset, true)? })
+    }
+
+    fn milliseconds(&self, duration: &Duration, is_offset: bool) -> Result<i64, EvalError> {
+        let times = self.bounds.of_durations();
+        duration.resolve_ms(times, is_offset).map_err(|error| EvalError::InvalidQuery(error.to_string()))
     }
 
     fn select(&mut self, selector: &VectorSelector, range: storage::TimeRange) -> SelectionId {
@@ -166,15 +199,18 @@ impl Planner {
         match expr {
             Expr::Matrix(matrix) => {
                 let look = self.selector_look(&matrix.selector)?;
-                let range = milliseconds(&matrix.range)?;
+                let range = self.milliseconds(&matrix.range, false)?;
                 let selection = self.select(&matrix.selector, needed_range(look, range, grid));
                 let one_metric = is_one_metric(&matrix.selector.matchers);
                 Ok(Planned::new(RangePlan::Select { selection, look, range, one_metric }, look.at.is_some()))
             }
             Expr::Subquery(subquery) => {
                 let look = self.look(subquery.at, &subquery.offset)?;
-                let range = milliseconds(&subquery.range)?;
-                let step = subquery.step.as_ref().map_or(Ok(self.subquery_step_ms), milliseconds)?;
+                let range = self.milliseconds(&subquery.range, false)?;
+                let step = match &subquery.step {
+                    Some(step) => self.milliseconds(step, false)?,
+                    None => self.subquery_step_ms,
+                };
                 if step <= 0 || range <= 0 {
                     return Err(EvalError::InvalidQuery("range and step of a subquery must be positive".into()));
                 }
@@ -225,9 +261,6 @@ impl Planner {
             .matching
             .as_ref()
             .ok_or_else(|| EvalError::InvalidQuery("an operator between vectors has no matching".into()))?;
-        if matching.fill_left.is_some() || matching.fill_right.is_some() {
-            return Err(not_yet("fill modifiers"));
-        }
         let (lhs, rhs) = (self.vector(&binary.lhs, grid)?, self.vector(&binary.rhs, grid)?);
         let invariant = lhs.invariant && rhs.invariant;
         let side = |side: Planned<VectorPlan>| Box::new(if invariant { side.plan } else { side.once() });
@@ -242,6 +275,7 @@ impl Planner {
                 pairing,
                 cardinality: matching.cardinality,
                 include: matching.include.clone(),
+                fill: Fill { one: matching.fill_right, many: matching.fill_left },
                 return_bool: binary.return_bool,
                 position: binary.position,
             }),
@@ -250,16 +284,13 @@ impl Planner {
     }
 
     fn aggregation(&mut self, aggregation: &Aggregation, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
-        if matches!(aggregation.op, AggregateOp::LimitK | AggregateOp::LimitRatio) {
-            return Err(not_yet(aggregation.op.as_str()));
-        }
         let input = self.vector(&aggregation.expr, grid)?;
-        let mut invariant = input.invariant;
+        // As upstream has it, the parameter has no say in this: over a fixed input it is taken at the first step.
+        let invariant = input.invariant;
         let parameter = match (&aggregation.param, aggregation.op.param_type()) {
             (Some(param), Some(ValueType::String)) => AggregateParameter::Label(value_label(param)?),
             (Some(param), _) => {
                 let value = self.scalar(param, grid)?;
-                invariant &= value.invariant;
                 AggregateParameter::Scalar {
                     value: if invariant { value.plan } else { value.once() },
                     position: param.position(),
@@ -305,6 +336,15 @@ impl Planner {
                 let sort = |plan| VectorPlan::Sort { input: Box::new(plan), descending, position };
                 Ok(self.vector(input, grid)?.map(sort))
             }
+            ("sort_by_label" | "sort_by_label_desc", [input, labels @ ..]) => {
+                let labels =
+                    labels.iter().map(|label| text(label).map(str::to_owned)).collect::<Result<Vec<_>, _>>()?;
+                let (descending, position) = (name == "sort_by_label_desc", call.position);
+                let sort = |plan| VectorPlan::SortByLabel { input: Box::new(plan), labels, descending, position };
+                Ok(self.vector(input, grid)?.map(sort))
+            }
+            ("info", [input]) => self.info(input, None, grid),
+            ("info", [input, Expr::Vector(selector)]) => self.info(input, Some(selector), grid),
             ("histogram_avg", [input]) => self.histogram_part(HistogramPart::Avg, input, grid),
             ("histogram_count", [input]) => self.histogram_part(HistogramPart::Count, input, grid),
             ("histogram_stddev", [input]) => self.histogram_part(HistogramPart::StandardDeviation, input, grid),
@@ -424,13 +464,6 @@ fn is_one_metric(matchers: &[Matcher]) -> bool {
         .any(|matcher| matcher.name() == METRIC_NAME && matcher.op() == MatchOp::Equal && !matcher.value().is_empty())
 }
 
-fn milliseconds(duration: &Duration) -> Result<i64, EvalError> {
-    match duration {
-        Duration::Ms(ms) => Ok(*ms),
-        Duration::Expr(_) => Err(not_yet("duration expressions")),
-    }
-}
-
 fn text(expr: &Expr) -> Result<&str, EvalError> {
     match expr.without_parens() {
         Expr::String(literal) => Ok(&literal.value),
@@ -439,10 +472,10 @@ fn text(expr: &Expr) -> Result<&str, EvalError> {
 }
 
 fn value_label(param: &Expr) -> Result<String, EvalError> {
-    let label = text(param)?;
-    match is_label_name(label) {
-        true => Ok(label.to_owned()),
-        false => Err(EvalError::Execution(format!("invalid label name {label:?}"))),
+    let Expr::String(literal) = param.without_parens() else { return Err(unexpected(param, "a string literal")) };
+    match is_label_name(&literal.value) {
+        true => Ok(literal.value.clone()),
+        false => Err(EvalError::Execution(format!("invalid label name {}", literal.quoted()))),
     }
 }
 

@@ -4,7 +4,7 @@ use model::Labels;
 use promql_syntax::AggregateOp;
 
 use crate::EvalError;
-use crate::aggregate::Groups;
+use crate::aggregate::{Groups, go_float};
 use crate::column::{Cell, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
 use crate::grid::Grid;
@@ -13,8 +13,8 @@ use crate::row::{Context, Row, Sink, hold_column};
 
 impl Aggregate {
     /// Whether it gives series of its input rather than one a group.
-    pub(crate) fn is_ranking(&self) -> bool {
-        matches!(self.op, AggregateOp::TopK | AggregateOp::BottomK)
+    pub(crate) fn gives_its_input(&self) -> bool {
+        matches!(self.op, AggregateOp::TopK | AggregateOp::BottomK | AggregateOp::LimitK | AggregateOp::LimitRatio)
     }
 
     pub(crate) fn evaluate_ranking(
@@ -33,7 +33,8 @@ impl Aggregate {
         let mut series: Vec<(Labels, bool)> = Vec::new();
         let mut groups: Groups<Vec<Vec<Ranked>>> = Groups::default();
         evaluate_vector(*input, grid, context, &mut |context, row| {
-            if row.column.has_histograms() {
+            let ignores = |step: &usize| row.column.histogram(*step).is_some() && counts[*step] > 0;
+            if row.column.has_histograms() && (0..grid.steps).any(|step| ignores(&step)) {
                 context.annotations.inform(position, format!("ignored histogram in {} aggregation", op.as_str()));
             }
             let key = grouping.group(&row.labels);
@@ -66,15 +67,23 @@ struct Ranked {
     series: usize,
 }
 
-/// How many elements are wanted at each step.
-fn wanted(parameters: &[f64]) -> Result<Vec<usize>, EvalError> {
-    let whole = |value: &f64| match () {
-        () if value.is_nan() => Err(EvalError::Execution("Parameter value is NaN".into())),
-        () if *value >= INT64_BOUND => Err(EvalError::Execution(format!("Scalar value {value} overflows int64"))),
-        () if *value < -INT64_BOUND => Err(EvalError::Execution(format!("Scalar value {value} underflows int64"))),
-        () => Ok(value.max(0.0) as usize),
-    };
-    parameters.iter().map(whole).collect()
+/// How many elements are wanted at each step. Where none is wanted at any, nothing else is looked at.
+pub(crate) fn wanted(parameters: &[f64]) -> Result<Vec<usize>, EvalError> {
+    if parameters.iter().any(|value| value.is_nan()) {
+        return Err(EvalError::Execution("Parameter value is NaN".into()));
+    }
+    let greatest = parameters.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+    if greatest < 1.0 {
+        return Ok(vec![0; parameters.len()]);
+    }
+    let least = parameters.iter().copied().fold(f64::INFINITY, f64::min);
+    if least <= -INT64_BOUND {
+        return Err(EvalError::Execution(format!("Scalar value {} underflows int64", go_float(least))));
+    }
+    if greatest >= INT64_BOUND {
+        return Err(EvalError::Execution(format!("Scalar value {} overflows int64", go_float(greatest))));
+    }
+    Ok(parameters.iter().map(|value| value.max(0.0) as usize).collect())
 }
 
 /// An instant query: elements of each group from the most extreme one on.
@@ -213,8 +222,14 @@ mod tests {
     #[test]
     fn parameters() {
         assert_eq!(wanted(&[2.9, -1.0, 0.0]).unwrap(), [2, 0, 0]);
-        for bad in [f64::NAN, f64::INFINITY, -f64::INFINITY, 1e19] {
-            wanted(&[bad]).unwrap_err();
+        assert_eq!(wanted(&[0.9, -f64::INFINITY]).unwrap(), [0, 0], "nothing is wanted anyway");
+        for (bad, text) in [
+            (vec![f64::NAN], "Parameter value is NaN"),
+            (vec![f64::INFINITY], "Scalar value +Inf overflows int64"),
+            (vec![1.0, 1e30], "Scalar value 1e+30 overflows int64"),
+            (vec![1.0, -1e30], "Scalar value -1e+30 underflows int64"),
+        ] {
+            assert_eq!(wanted(&bad).unwrap_err().to_string(), text);
         }
     }
 }

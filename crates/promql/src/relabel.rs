@@ -1,7 +1,6 @@
 //! `label_replace` and `label_join`: they change series, whatever their samples.
 
-use model::{Labels, METRIC_NAME};
-use regex::Regex;
+use model::{GoRegex, Labels, METRIC_NAME};
 
 use crate::EvalError;
 use crate::evaluate::evaluate_vector;
@@ -13,15 +12,14 @@ use crate::row::{Context, Row, Sink};
 /// How a label is made from others.
 #[derive(Debug)]
 pub(crate) enum Relabel {
-    Replace { target: String, replacement: String, source: String, pattern: Regex },
+    Replace { target: String, replacement: String, source: String, pattern: GoRegex },
     Join { target: String, separator: String, sources: Vec<String> },
 }
 
 impl Relabel {
     /// `label_replace`; the pattern is anchored at both ends.
     pub(crate) fn replace(target: &str, replacement: &str, source: &str, pattern: &str) -> Result<Self, EvalError> {
-        let compiled = regex::RegexBuilder::new(&format!("^(?s:{pattern})$")).size_limit(REGEX_BYTES_MAX).build();
-        let pattern = compiled
+        let pattern = GoRegex::new(pattern)
             .map_err(|_| EvalError::Execution(format!("invalid regular expression in label_replace(): {pattern}")))?;
         check_name("destination", "label_replace", target)?;
         Ok(Self::Replace {
@@ -71,10 +69,7 @@ impl Relabel {
     fn of(&self, labels: &Labels) -> Option<Labels> {
         let value = match self {
             Self::Replace { replacement, source, pattern, .. } => {
-                let captures = pattern.captures(labels.get(source).unwrap_or(""))?;
-                let mut value = String::new();
-                captures.expand(replacement, &mut value);
-                value
+                pattern.expand(labels.get(source).unwrap_or(""), replacement)?
             }
             Self::Join { separator, sources, .. } => {
                 let values: Vec<&str> = sources.iter().map(|source| labels.get(source).unwrap_or("")).collect();
@@ -98,9 +93,6 @@ fn check_name(which: &str, function: &str, name: &str) -> Result<(), EvalError> 
         false => Ok(()),
     }
 }
-
-/// Bound on a compiled pattern, bytes.
-const REGEX_BYTES_MAX: usize = 10 << 20;
 
 #[cfg(test)]
 mod tests {

@@ -29,8 +29,6 @@ pub(crate) struct Context<'i> {
     pub(crate) lookback_ms: i64,
     /// Names stay on computed values until the query ends.
     pub(crate) delayed_name_removal: bool,
-    /// The grid of the whole query is one step.
-    pub(crate) is_instant: bool,
     pub(crate) budget: Budget,
     pub(crate) annotations: Annotations,
     pub(crate) selected: Vec<Option<Box<dyn SeriesSet>>>,

@@ -18,6 +18,8 @@ pub(crate) enum Gives {
     Value,
     /// The sample's time, in seconds.
     Time,
+    /// A float's time, in milliseconds; a histogram as it is.
+    TimeOfFloat,
 }
 
 impl InstantSelector {
@@ -40,7 +42,7 @@ impl InstantSelector {
                 continue;
             }
             let labels = match gives {
-                Gives::Value => series.labels,
+                Gives::Value | Gives::TimeOfFloat => series.labels,
                 Gives::Time => context.computed_labels(&series.labels),
             };
             sink(context, Row { labels, drop_name: gives == Gives::Time, column: &mut column })?;
@@ -49,7 +51,8 @@ impl InstantSelector {
         Ok(())
     }
 
-    fn fill(
+    /// Fills a column from one series; says whether there is any value.
+    pub(crate) fn fill(
         &self,
         gives: Gives,
         grid: Grid,
@@ -70,7 +73,10 @@ impl InstantSelector {
                 (Newest::Stale, _) => continue,
                 (_, Gives::Time) => Cell::Float(*taken as f64 / 1000.0),
                 (Newest::Float(value), Gives::Value) => Cell::Float(*value),
-                (Newest::Histogram(histogram), Gives::Value) => Cell::Histogram(Arc::clone(histogram)),
+                (Newest::Float(_), Gives::TimeOfFloat) => Cell::Float(*taken as f64),
+                (Newest::Histogram(histogram), Gives::Value | Gives::TimeOfFloat) => {
+                    Cell::Histogram(Arc::clone(histogram))
+                }
             };
             column.set(step, cell);
             any = true;
@@ -81,7 +87,7 @@ impl InstantSelector {
 
 /// Walks over the samples of one series; reused for the next.
 #[derive(Default)]
-struct Cursor {
+pub(crate) struct Cursor {
     batch: Batch,
     /// The first sample in `batch` that was not passed yet.
     next: usize,
@@ -97,7 +103,7 @@ enum Newest {
 }
 
 impl Cursor {
-    fn reset(&mut self) {
+    pub(crate) fn reset(&mut self) {
         self.batch.clear();
         self.next = 0;
         self.newest = None;
