@@ -1,6 +1,7 @@
 //! What the user should know about an answer although it is one.
 
 use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
 
 use promql_syntax::PositionRange;
 
@@ -22,21 +23,32 @@ pub struct Annotation {
     pub text: String,
     /// The part of the query it is about.
     pub position: PositionRange,
+    /// How often there was reason to say it, where that is counted; otherwise 1.
+    pub occurrences: u64,
 }
 
-/// Remarks on a query, each once.
+/// Remarks on a query, each once: of several places, the last one in the text stands for all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Annotations {
-    entries: BTreeMap<(Severity, u32, String), PositionRange>,
+    entries: BTreeMap<(Severity, String), Occurrences>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct Occurrences {
+    position: PositionRange,
+    count: u64,
 }
 
 impl Annotations {
     /// All of them: warnings first, then by place.
     pub fn iter(&self) -> impl Iterator<Item = Annotation> + '_ {
-        self.entries.iter().map(|((severity, _, text), position)| Annotation {
+        let mut all: Vec<_> = self.entries.iter().collect();
+        all.sort_by_key(|((severity, text), found)| (*severity, found.position.start, text.as_str()));
+        all.into_iter().map(|((severity, text), found)| Annotation {
             severity: *severity,
             text: text.clone(),
-            position: *position,
+            position: found.position,
+            occurrences: found.count,
         })
     }
 
@@ -54,16 +66,32 @@ impl Annotations {
     }
 
     pub(crate) fn warn(&mut self, position: PositionRange, text: impl Into<String>) {
-        self.add(Severity::Warning, position, text.into());
+        self.add(Severity::Warning, position, text.into(), 0);
+    }
+
+    /// Warns, and counts how often.
+    pub(crate) fn warn_each_time(&mut self, position: PositionRange, text: impl Into<String>) {
+        self.add(Severity::Warning, position, text.into(), 1);
     }
 
     pub(crate) fn inform(&mut self, position: PositionRange, text: impl Into<String>) {
-        self.add(Severity::Info, position, text.into());
+        self.add(Severity::Info, position, text.into(), 0);
     }
 
-    fn add(&mut self, severity: Severity, position: PositionRange, text: String) {
-        if self.entries.len() < ANNOTATIONS_MAX {
-            self.entries.insert((severity, position.start, text), position);
+    fn add(&mut self, severity: Severity, position: PositionRange, text: String, more: u64) {
+        let room = self.entries.len() < ANNOTATIONS_MAX;
+        match self.entries.entry((severity, text)) {
+            Entry::Occupied(mut entry) => {
+                let found = entry.get_mut();
+                found.count += more;
+                if found.position.start < position.start {
+                    found.position = position;
+                }
+            }
+            Entry::Vacant(entry) if room => {
+                entry.insert(Occurrences { position, count: 1 });
+            }
+            Entry::Vacant(_) => {}
         }
     }
 }
@@ -78,7 +106,11 @@ impl Annotation {
         let before = &query.as_bytes()[..query.len().min(self.position.start as usize)];
         let line = 1 + before.iter().filter(|byte| **byte == b'\n').count();
         let column = 1 + before.iter().rev().take_while(|byte| **byte != b'\n').count();
-        format!("PromQL {severity}: {} ({line}:{column})", self.text)
+        let times = match self.occurrences {
+            0 | 1 => String::new(),
+            times => format!(" ({times} occurrences)"),
+        };
+        format!("PromQL {severity}: {}{times} ({line}:{column})", self.text)
     }
 }
 
@@ -98,6 +130,18 @@ mod tests {
         annotations.inform(PositionRange { start: 99, end: 100 }, "far");
         assert_eq!(annotations.texts(Severity::Warning, "sum(\nfoo)"), ["PromQL warning: odd (2:1)"]);
         assert_eq!(annotations.texts(Severity::Info, "foo"), ["PromQL info: far (1:4)"]);
+    }
+
+    #[test]
+    fn one_text_is_told_once_and_counted_where_that_is_wanted() {
+        let mut annotations = Annotations::default();
+        for start in [3, 7, 5] {
+            let position = PositionRange { start, end: 9 };
+            annotations.warn_each_time(position, "again");
+            annotations.inform(position, "once");
+        }
+        assert_eq!(annotations.texts(Severity::Warning, "0123456789"), ["PromQL warning: again (3 occurrences) (1:8)"]);
+        assert_eq!(annotations.texts(Severity::Info, "0123456789"), ["PromQL info: once (1:8)"]);
     }
 
     #[test]

@@ -5,12 +5,13 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
 use model::{Labels, TimestampMs};
-use promql_syntax::{Expr, ValueType};
+use promql_syntax::{Expr, ExtendedRange, ValueType};
 use storage::{Queryable, SelectHints, SeriesSet, TimeRange};
 
 use crate::budget::Budget;
 use crate::column::{Cell, Column, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
+use crate::extended_range;
 use crate::grid::Grid;
 use crate::label_set::without_metadata;
 use crate::over_range::walk;
@@ -32,6 +33,10 @@ pub struct EngineOptions {
     pub subquery_step_ms: i64,
     /// Keep metric names on computed values until the query ends, so that label functions can use them.
     pub delayed_name_removal: bool,
+    /// Let start timestamps tell of counter resets, and answer `start_timestamp`.
+    pub use_start_timestamps: bool,
+    /// Look at the label `__type__`, rather than at the metric's name, before saying that something may be no counter.
+    pub type_and_unit_labels: bool,
 }
 
 impl Default for EngineOptions {
@@ -43,6 +48,8 @@ impl Default for EngineOptions {
             steps_max: 11_000,
             subquery_step_ms: 60 * 1000,
             delayed_name_removal: false,
+            use_start_timestamps: false,
+            type_and_unit_labels: false,
         }
     }
 }
@@ -161,6 +168,8 @@ impl Prepared {
         let mut context = Context {
             lookback_ms: options.lookback_delta_ms,
             delayed_name_removal: options.delayed_name_removal,
+            use_start_timestamps: options.use_start_timestamps,
+            type_and_unit_labels: options.type_and_unit_labels,
             budget: Budget::new(options.samples_max),
             annotations: Annotations::default(),
             selected,
@@ -325,11 +334,26 @@ fn held_by(value: &Value) -> usize {
 /// A range vector as the answer: samples at their own times.
 fn range_value(range: RangePlan, grid: Grid, context: &mut Context<'_>) -> Result<Value, EvalError> {
     let mut matrix = Vec::new();
-    walk(range, grid, context, &mut |context, labels, drop_name, windows| {
+    let extended = range.extended();
+    walk(range, grid, false, context, &mut |context, labels, drop_name, windows| {
         let Some(window) = windows.at(0, context)? else { return Ok(()) };
         let labels = final_labels(labels, drop_name, context);
-        context.budget.hold(window.floats.len() + window.histograms.len())?;
-        matrix.push(series_of(labels, window.cells()));
+        let series = match extended {
+            None => series_of(labels, window.cells()),
+            Some(extended) if window.histograms.is_empty() => {
+                let samples = extended_range::samples(extended == ExtendedRange::Smoothed, &window);
+                series_of(labels, samples.into_iter().map(|(at, value)| (at, Cell::Float(value))))
+            }
+            Some(extended) => {
+                let text = format!("{} modifier is not supported with histograms", extended.as_str());
+                return Err(EvalError::Execution(text));
+            }
+        };
+        let samples = series.floats.len() + series.histograms.len();
+        if samples > 0 {
+            context.budget.hold(samples)?;
+            matrix.push(series);
+        }
         Ok(())
     })?;
     matrix.sort_by(|left, right| left.labels.cmp(&right.labels));

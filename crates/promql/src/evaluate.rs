@@ -66,7 +66,13 @@ pub(crate) fn evaluate_vector(
 ) -> Result<(), EvalError> {
     match plan {
         VectorPlan::Select(selector) => selector.evaluate(Gives::Value, grid, context, sink),
-        VectorPlan::SampleTimes(selector) => sample_times(selector, grid, context, sink),
+        VectorPlan::SampleTimes(selector) => sample_times(selector, Gives::Time, grid, context, sink),
+        VectorPlan::StartTimes(selector) if context.use_start_timestamps => {
+            sample_times(selector, Gives::StartTime, grid, context, sink)
+        }
+        VectorPlan::StartTimes(_) => Ok(()),
+        VectorPlan::Nothing(input) => evaluate_vector(*input, grid, context, &mut |_, _| Ok(())),
+        VectorPlan::Smooth(selector) => selector.evaluate(grid, context, sink),
         VectorPlan::StepTimes(input) => step_times(*input, grid, context, sink),
         VectorPlan::OverRange(over_range) => over_range.evaluate(grid, context, sink),
         VectorPlan::AbsentOverTime { range, labels } => over_range::evaluate_absent(range, labels, grid, context, sink),
@@ -137,12 +143,13 @@ fn of_scalar(scalar: ScalarPlan, grid: Grid, context: &mut Context<'_>, sink: Si
 
 fn sample_times(
     selector: InstantSelector,
+    gives: Gives,
     grid: Grid,
     context: &mut Context<'_>,
     sink: Sink<'_>,
 ) -> Result<(), EvalError> {
     let mut guard = LabelGuard::default();
-    selector.evaluate(Gives::Time, grid, context, &mut |context, row| {
+    selector.evaluate(gives, grid, context, &mut |context, row| {
         guard.once_a_step(&row.labels, row.column)?;
         sink(context, row)
     })

@@ -5,8 +5,9 @@ use promql_syntax::PositionRange;
 
 use crate::EvalError;
 use crate::aggregate::warn_about_quantile;
-use crate::column::{Cell, Run, StepSet};
+use crate::column::{Cell, Run, StepSet, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector, evaluate_whole_series};
+use crate::extended_range::Reach;
 use crate::grid::Grid;
 use crate::label_set::LabelGuard;
 use crate::plan::{Look, OverRange, RangePlan, Subquery};
@@ -17,6 +18,8 @@ use crate::window::{SampleSource, SubqueryPoints, Window, WindowBuffer};
 impl OverRange {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
         let Self { function, name, range, arguments, position } = self;
+        let extended = range.extended();
+        let with_starts = context.use_start_timestamps && function.uses_start_timestamps();
         let held = arguments.len() * grid.steps;
         let arguments = arguments
             .into_iter()
@@ -26,7 +29,7 @@ impl OverRange {
         let mut guard = LabelGuard::default();
         let mut step_arguments = vec![0.0; arguments.len()];
         let mut scratch = Vec::new();
-        walk(range, grid, context, &mut |context, labels, drop_name, windows| {
+        walk(range, grid, with_starts, context, &mut |context, labels, drop_name, windows| {
             column.clear();
             let mut any = false;
             for step in 0..grid.steps {
@@ -42,7 +45,14 @@ impl OverRange {
                 if function == RangeFunction::Quantile && !window.floats.is_empty() {
                     warn_about_quantile(context, position, step_arguments[0]);
                 }
-                if let Some(cell) = function.evaluate(&window, &step_arguments, &mut scratch) {
+                if window.overlaps && extended.is_none() {
+                    notes.warn_of_overlap(function, context);
+                }
+                let cell = match extended {
+                    None => function.evaluate(&window, &step_arguments, &mut scratch),
+                    Some(extended) => function.evaluate_extended(extended, &window, &mut scratch),
+                };
+                if let Some(cell) = cell {
                     column.set(step, cell);
                     any = true;
                 }
@@ -50,7 +60,7 @@ impl OverRange {
             if !any {
                 return Ok(());
             }
-            if function.expects_counter() {
+            if function.expects_counter() && column.floats().iter().any(|value| !is_absent(*value)) {
                 expect_counter(&labels, position, context);
             }
             let (labels, drop_name) = match function.keeps_name() {
@@ -74,7 +84,7 @@ pub(crate) fn evaluate_absent(
     sink: Sink<'_>,
 ) -> Result<(), EvalError> {
     let mut found = StepSet::empty(grid.steps);
-    walk(range, grid, context, &mut |context, _, _, windows| {
+    walk(range, grid, false, context, &mut |context, _, _, windows| {
         for step in 0..grid.steps {
             if windows.at(step, context)?.is_some() {
                 found.insert(step);
@@ -96,15 +106,17 @@ pub(crate) fn evaluate_absent(
 /// Takes one series: labels, whether its name is to go, and its windows.
 type SeriesSink<'s> = &'s mut dyn FnMut(&mut Context<'_>, Labels, bool, &mut Windows<'_>) -> Result<(), EvalError>;
 
-/// Hands on each series of a range vector.
+/// Hands on each series of a range vector, with its start timestamps or without.
 pub(crate) fn walk(
     range: RangePlan,
     grid: Grid,
+    with_starts: bool,
     context: &mut Context<'_>,
     sink: SeriesSink<'_>,
 ) -> Result<(), EvalError> {
     let (look, length) = (range.look(), range.range());
-    let mut buffer = WindowBuffer::default();
+    let reach = Reach::of(range.extended(), context.lookback_ms);
+    let mut buffer = WindowBuffer::with_starts(with_starts);
     match range {
         RangePlan::Select { selection, .. } => {
             let mut selected = context.take_selected(selection);
@@ -112,7 +124,7 @@ pub(crate) fn walk(
                 context.check_interrupt()?;
                 buffer.reset();
                 let source = SampleSource::Stored(series.samples);
-                let mut windows = Windows { buffer: &mut buffer, source, grid, look, length };
+                let mut windows = Windows { buffer: &mut buffer, source, grid, look, length, reach };
                 sink(context, series.labels, false, &mut windows)?;
             }
             Ok(())
@@ -128,7 +140,7 @@ pub(crate) fn walk(
                 let Some(run) = Run::of(row.column) else { return Ok(()) };
                 let source = SampleSource::Subquery(SubqueryPoints::new(inner, run));
                 buffer.reset();
-                let mut windows = Windows { buffer: &mut buffer, source, grid, look, length };
+                let mut windows = Windows { buffer: &mut buffer, source, grid, look, length, reach };
                 sink(context, row.labels, row.drop_name, &mut windows)
             };
             match input.gives_whole_series() {
@@ -146,10 +158,11 @@ pub(crate) struct Windows<'a> {
     grid: Grid,
     look: Look,
     length: i64,
+    reach: Reach,
 }
 
 impl Windows<'_> {
-    /// The window at a step; `None` when no sample is inside.
+    /// The window at a step, with samples beyond its ends as far as they are wanted; `None` when there are none.
     #[inline]
     pub(crate) fn at(&mut self, step: usize, context: &Context<'_>) -> Result<Option<Window<'_>>, EvalError> {
         if step % STEPS_PER_CHECK == STEPS_PER_CHECK - 1 {
@@ -157,16 +170,38 @@ impl Windows<'_> {
         }
         let time = self.grid.time(step);
         let end = self.look.from(time);
+        let start = end.saturating_sub(self.length);
+        let (from, until) = (start.saturating_sub(self.reach.before), end.saturating_add(self.reach.after));
         context.budget.check(self.buffer.len())?;
-        Ok(self.buffer.advance(&mut self.source, end.saturating_sub(self.length), end, time)?)
+        let window = self.buffer.advance(&mut self.source, from, until, time)?;
+        Ok(window.map(|window| Window { start, end, ..window }))
     }
 }
 
 /// What annotations say.
-struct Notes<'a> {
-    name: &'static str,
-    metric: &'a str,
-    position: PositionRange,
+pub(crate) struct Notes<'a> {
+    pub(crate) name: &'static str,
+    pub(crate) metric: &'a str,
+    pub(crate) position: PositionRange,
+}
+
+impl Notes<'_> {
+    /// There is no result for a mix.
+    pub(crate) fn warn_of_mix(&self, context: &mut Context<'_>) {
+        let text = format!("encountered a mix of histograms and floats for metric name {:?}", self.metric);
+        context.annotations.warn(self.position, text);
+    }
+
+    /// Samples of a rate start inside what the ones before them counted.
+    fn warn_of_overlap(&self, function: RangeFunction, context: &mut Context<'_>) {
+        if matches!(function, RangeFunction::Rate(_)) {
+            let text = format!(
+                "sample has start time that overlaps with previous sample timestamp for metric {:?}",
+                self.metric
+            );
+            context.annotations.warn_each_time(self.position, text);
+        }
+    }
 }
 
 /// Whether the function can be computed for the window, as far as histograms are concerned.
@@ -210,8 +245,7 @@ fn accepts(
 
 /// Tells the user that there is no result for a mix.
 fn refuse_mix(notes: &Notes<'_>, context: &mut Context<'_>) -> bool {
-    let text = format!("encountered a mix of histograms and floats for metric name {:?}", notes.metric);
-    context.annotations.warn(notes.position, text);
+    notes.warn_of_mix(context);
     false
 }
 
@@ -244,8 +278,11 @@ fn check_arguments(function: RangeFunction, arguments: &[f64]) -> Result<(), Eva
     for (what, factor) in [("smoothing", *smoothing), ("trend", *trend)] {
         if factor <= 0.0 || factor >= 1.0 {
             let initial = &what[..1];
+            // As Go writes it.
+            let got = if factor == f64::INFINITY { "+Inf".to_owned() } else { format!("{factor:.6}") };
+            let got = got.replace("-inf", "-Inf");
             return Err(EvalError::Execution(format!(
-                "invalid {what} factor. Expected: 0 < {initial}f < 1, got: {factor:.6}"
+                "invalid {what} factor. Expected: 0 < {initial}f < 1, got: {got}"
             )));
         }
     }
@@ -257,21 +294,21 @@ fn expect_counter(labels: &Labels, position: PositionRange, context: &mut Contex
     if metric.is_empty() {
         return;
     }
-    match labels.get("__type__") {
-        Some("counter" | "histogram") => {}
-        Some(other) => context.annotations.inform(
+    if context.type_and_unit_labels {
+        let kind = labels.get("__type__").unwrap_or_default();
+        if !matches!(kind, "counter" | "histogram") {
+            context.annotations.inform(
+                position,
+                format!(
+                    "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {kind:?}: {metric:?}"
+                ),
+            );
+        }
+    } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix)) {
+        context.annotations.inform(
             position,
-            format!(
-                "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {other:?}: {metric:?}"
-            ),
-        ),
-        None if ["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix)) => {}
-        None => context.annotations.inform(
-            position,
-            format!(
-                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"
-            ),
-        ),
+            format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"),
+        );
     }
 }
 

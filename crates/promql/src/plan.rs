@@ -5,7 +5,7 @@
 //! in `grid` and [`Subquery::grid`].
 
 use model::{Labels, TimestampMs};
-use promql_syntax::{AggregateOp, BinaryOp, PositionRange};
+use promql_syntax::{AggregateOp, BinaryOp, ExtendedRange, PositionRange};
 use storage::TimeRange;
 
 use crate::aggregate::Grouping;
@@ -49,6 +49,12 @@ pub(crate) enum VectorPlan {
     SampleTimes(InstantSelector),
     /// `timestamp` of anything else: the step's time.
     StepTimes(Box<VectorPlan>),
+    /// `start_timestamp(selector)`: since when the samples were counted.
+    StartTimes(InstantSelector),
+    /// `start_timestamp` of anything else: evaluated for what it tells, and without a result.
+    Nothing(Box<VectorPlan>),
+    /// `selector smoothed`
+    Smooth(SmoothedSelector),
     OverRange(OverRange),
     AbsentOverTime {
         range: RangePlan,
@@ -101,10 +107,15 @@ impl VectorPlan {
     /// mostly, unless all are of one metric.
     pub(crate) fn gives_whole_series(&self) -> bool {
         match self {
-            Self::Select(_) | Self::AbsentOverTime { .. } | Self::OfScalar(_) | Self::Absent { .. } => true,
+            Self::Select(_)
+            | Self::Smooth(_)
+            | Self::Nothing(_)
+            | Self::AbsentOverTime { .. }
+            | Self::OfScalar(_)
+            | Self::Absent { .. } => true,
             Self::OverRange(OverRange { function, range, .. }) => function.keeps_name() || range.is_one_metric(),
             Self::Aggregate(aggregate) => !aggregate.gives_its_input() || aggregate.input.gives_whole_series(),
-            Self::SampleTimes(selector) => selector.one_metric,
+            Self::SampleTimes(selector) | Self::StartTimes(selector) => selector.one_metric,
             Self::Map { input, .. }
             | Self::Histogram { input, .. }
             | Self::Negate(input)
@@ -122,7 +133,12 @@ impl VectorPlan {
     /// Whether no two rows have equal labels, for certain.
     pub(crate) fn has_distinct_labels(&self) -> bool {
         match self {
-            Self::Select(_) | Self::OfScalar(_) | Self::Absent { .. } | Self::AbsentOverTime { .. } => true,
+            Self::Select(_)
+            | Self::Smooth(_)
+            | Self::Nothing(_)
+            | Self::OfScalar(_)
+            | Self::Absent { .. }
+            | Self::AbsentOverTime { .. } => true,
             Self::Aggregate(aggregate) => !aggregate.gives_its_input() || aggregate.input.has_distinct_labels(),
             Self::Once(input) | Self::Sort { input, .. } | Self::SortByLabel { input, .. } => {
                 input.has_distinct_labels()
@@ -134,7 +150,10 @@ impl VectorPlan {
     /// Whether label sets stay distinct without the metric's name, as far as can be told beforehand.
     fn is_one_metric(&self) -> bool {
         match self {
-            Self::Select(selector) | Self::SampleTimes(selector) => selector.one_metric,
+            Self::Select(selector)
+            | Self::SampleTimes(selector)
+            | Self::StartTimes(selector)
+            | Self::Smooth(SmoothedSelector { selector, .. }) => selector.one_metric,
             Self::OverRange(OverRange { range, .. }) => range.is_one_metric(),
             Self::Map { input, .. }
             | Self::Histogram { input, .. }
@@ -144,7 +163,7 @@ impl VectorPlan {
             | Self::SortByLabel { input, .. }
             | Self::Once(input)
             | Self::VectorScalar(VectorScalar { vector: input, .. }) => input.is_one_metric(),
-            Self::AbsentOverTime { .. } | Self::OfScalar(_) | Self::Absent { .. } => true,
+            Self::Nothing(_) | Self::AbsentOverTime { .. } | Self::OfScalar(_) | Self::Absent { .. } => true,
             Self::Aggregate(_)
             | Self::HistogramQuantile(_)
             | Self::Match(_)
@@ -191,6 +210,13 @@ pub(crate) struct InstantSelector {
     pub(crate) one_metric: bool,
 }
 
+/// At each step the value that the samples around it show.
+#[derive(Debug)]
+pub(crate) struct SmoothedSelector {
+    pub(crate) selector: InstantSelector,
+    pub(crate) position: PositionRange,
+}
+
 /// A function of ranges.
 #[derive(Debug)]
 pub(crate) struct OverRange {
@@ -205,7 +231,14 @@ pub(crate) struct OverRange {
 /// Several samples per series at each step.
 #[derive(Debug)]
 pub(crate) enum RangePlan {
-    Select { selection: SelectionId, look: Look, range: i64, one_metric: bool },
+    Select {
+        selection: SelectionId,
+        look: Look,
+        range: i64,
+        one_metric: bool,
+        /// Samples beyond the ends count, too.
+        extended: Option<ExtendedRange>,
+    },
     Subquery(Subquery),
 }
 
@@ -220,6 +253,14 @@ impl RangePlan {
         match self {
             Self::Select { one_metric, .. } => *one_metric,
             Self::Subquery(subquery) => subquery.input.is_one_metric(),
+        }
+    }
+
+    /// How its ends are treated.
+    pub(crate) fn extended(&self) -> Option<ExtendedRange> {
+        match self {
+            Self::Select { extended, .. } => *extended,
+            Self::Subquery(_) => None,
         }
     }
 

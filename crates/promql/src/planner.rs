@@ -4,15 +4,18 @@
 //! is not evaluated yet is refused here, before any data are read.
 
 mod bounds;
+mod extended;
 mod info;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use promql_syntax::{
-    Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, PositionRange, Unary, UnaryOp, ValueType, VectorSelector,
+    Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp, ValueType,
+    VectorSelector,
 };
 
 use crate::EvalError;
 use crate::aggregate::Grouping;
+use crate::extended_range::Reach;
 use crate::function::ValueFunction;
 use crate::grid::Grid;
 use crate::label_set::LabelNames;
@@ -145,6 +148,9 @@ impl Planner {
 
     fn vector(&mut self, expr: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
         match expr {
+            Expr::Vector(selector) if selector.extended == Some(ExtendedRange::Smoothed) => {
+                self.smoothed(selector, grid)
+            }
             Expr::Vector(selector) => Ok(self.instant_selector(selector, grid)?.map(VectorPlan::Select)),
             Expr::Paren(paren) => self.vector(&paren.expr, grid),
             Expr::Unary(Unary { op: UnaryOp::Plus, expr, .. }) => self.vector(expr, grid),
@@ -170,10 +176,7 @@ impl Planner {
     }
 
     fn selector_look(&self, selector: &VectorSelector) -> Result<Look, EvalError> {
-        match selector.extended {
-            Some(_) => Err(EvalError::NotYetSupported("anchored and smoothed selectors".into())),
-            None => self.look(selector.at, &selector.offset),
-        }
+        self.look(selector.at, &selector.offset)
     }
 
     fn look(&self, at: Option<At>, offset: &Duration) -> Result<Look, EvalError> {
@@ -200,9 +203,11 @@ impl Planner {
             Expr::Matrix(matrix) => {
                 let look = self.selector_look(&matrix.selector)?;
                 let range = self.milliseconds(&matrix.range, false)?;
-                let selection = self.select(&matrix.selector, needed_range(look, range, grid));
+                let extended = matrix.selector.extended;
+                let reach = Reach::of(extended, self.lookback_ms);
+                let selection = self.select(&matrix.selector, reach.around(needed_range(look, range, grid)));
                 let one_metric = is_one_metric(&matrix.selector.matchers);
-                Ok(Planned::new(RangePlan::Select { selection, look, range, one_metric }, look.at.is_some()))
+                Ok(Planned::new(RangePlan::Select { selection, look, range, one_metric, extended }, look.at.is_some()))
             }
             Expr::Subquery(subquery) => {
                 let look = self.look(subquery.at, &subquery.offset)?;
@@ -323,12 +328,14 @@ impl Planner {
         match (name, call.args.as_slice()) {
             ("vector", [scalar]) => Ok(self.scalar(scalar, grid)?.map(VectorPlan::OfScalar)),
             ("timestamp", [input]) => self.timestamp(input, grid),
+            ("start_timestamp", [input]) => self.start_timestamp(input, grid),
             ("absent", [input]) => {
                 let labels = absent_labels(input);
                 Ok(self.vector(input, grid)?.map(|plan| VectorPlan::Absent { input: Box::new(plan), labels }))
             }
             ("absent_over_time", [range]) => {
                 let labels = absent_labels(range);
+                extended::check(name, range)?;
                 Ok(self.range(range, grid)?.map(|range| VectorPlan::AbsentOverTime { range, labels }))
             }
             ("sort" | "sort_desc", [input]) => {
@@ -398,6 +405,7 @@ impl Planner {
         let is_range = |expr: &&Expr| expr.value_type() == ValueType::Matrix;
         let range_argument =
             call.args.iter().find(is_range).ok_or_else(|| unexpected_call(call, "has no range argument"))?;
+        extended::check(call.function.name, range_argument)?;
         let range = self.range(range_argument, grid)?;
         let others = call.args.iter().filter(|expr| !is_range(expr));
         let arguments = others.map(|argument| self.scalar(argument, grid)).collect::<Result<Vec<_>, _>>()?;
@@ -411,7 +419,7 @@ impl Planner {
                 .into_iter()
                 .map(|argument| if invariant { argument.plan } else { argument.once() })
                 .collect(),
-            position: call.args[0].position(),
+            position: noted_position(&call.args[0]),
         });
         Ok(Planned::new(plan, invariant))
     }
@@ -423,6 +431,14 @@ impl Planner {
             other => VectorPlan::StepTimes(Box::new(self.vector_once(other, grid)?)),
         };
         Ok(Planned::new(plan, false))
+    }
+
+    /// Known of a selector's samples only.
+    fn start_timestamp(&mut self, input: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        match input.without_parens() {
+            Expr::Vector(selector) => Ok(self.instant_selector(selector, grid)?.map(VectorPlan::StartTimes)),
+            other => Ok(self.vector(other, grid)?.map(|plan| VectorPlan::Nothing(Box::new(plan)))),
+        }
     }
 
     fn histogram_part(
@@ -454,6 +470,15 @@ impl Planner {
 
     fn relabel(&mut self, relabel: Relabel, input: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
         Ok(self.vector(input, grid)?.map(|plan| VectorPlan::Relabel { relabel, input: Box::new(plan) }))
+    }
+}
+
+/// Where annotations point when they are about this argument. As upstream, which evaluates a subquery before the function
+/// and loses its place, at the query's beginning then.
+fn noted_position(argument: &Expr) -> PositionRange {
+    match argument.without_parens() {
+        Expr::Subquery(_) => PositionRange::default(),
+        other => other.position(),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::sync::Arc;
 
 use model::TimestampMs;
+use promql_syntax::ExtendedRange;
 
 use crate::column::Cell;
+use crate::extended_range;
 use crate::rate::{self, RateKind};
 use crate::statistics::{self, Mean, Variance, linear_regression, quantile};
 use crate::window::Window;
@@ -103,6 +105,11 @@ impl RangeFunction {
         self == Self::PredictLinear
     }
 
+    /// Whether start timestamps have a say in the result.
+    pub(crate) fn uses_start_timestamps(self) -> bool {
+        matches!(self, Self::Rate(RateKind { counter: true, .. }) | Self::InstantRate | Self::Resets)
+    }
+
     pub(crate) fn histogram_use(self) -> HistogramUse {
         match self {
             Self::Count | Self::First | Self::Last | Self::Present | Self::TimeOfFirst | Self::TimeOfLast => {
@@ -135,6 +142,21 @@ impl RangeFunction {
             return None;
         }
         self.of_floats(window, arguments, scratch).map(Cell::Float)
+    }
+
+    /// The result for one window of a range that is `anchored` or `smoothed`, which holds samples beyond its ends.
+    pub(crate) fn evaluate_extended(
+        self,
+        extended: ExtendedRange,
+        window: &Window<'_>,
+        scratch: &mut Vec<f64>,
+    ) -> Option<Cell> {
+        match self {
+            Self::Rate(kind) => {
+                extended_range::change(kind, extended == ExtendedRange::Smoothed, window).map(Cell::Float)
+            }
+            _ => self.evaluate(&extended_range::anchored(window)?, &[], scratch),
+        }
     }
 
     /// There is at least one float.

@@ -29,6 +29,10 @@ pub(crate) struct Context<'i> {
     pub(crate) lookback_ms: i64,
     /// Names stay on computed values until the query ends.
     pub(crate) delayed_name_removal: bool,
+    /// Rates and the like look at start timestamps.
+    pub(crate) use_start_timestamps: bool,
+    /// Labels tell what kind of metric a series is.
+    pub(crate) type_and_unit_labels: bool,
     pub(crate) budget: Budget,
     pub(crate) annotations: Annotations,
     pub(crate) selected: Vec<Option<Box<dyn SeriesSet>>>,

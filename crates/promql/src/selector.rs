@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::is_stale_nan;
+use model::{TimestampMs, is_stale_nan};
 use storage::{Batch, QueryError, SampleIterator};
 
 use crate::EvalError;
@@ -18,6 +18,8 @@ pub(crate) enum Gives {
     Value,
     /// The sample's time, in seconds.
     Time,
+    /// The sample's start timestamp, in seconds; 0 when it is not known.
+    StartTime,
     /// A float's time, in milliseconds; a histogram as it is.
     TimeOfFloat,
 }
@@ -43,9 +45,12 @@ impl InstantSelector {
             }
             let labels = match gives {
                 Gives::Value | Gives::TimeOfFloat => series.labels,
-                Gives::Time => context.computed_labels(&series.labels),
+                Gives::Time | Gives::StartTime => context.computed_labels(&series.labels),
             };
-            sink(context, Row { labels, drop_name: gives == Gives::Time, column: &mut column })?;
+            sink(
+                context,
+                Row { labels, drop_name: matches!(gives, Gives::Time | Gives::StartTime), column: &mut column },
+            )?;
         }
         context.budget.release(grid.steps);
         Ok(())
@@ -72,6 +77,7 @@ impl InstantSelector {
             let cell = match (value, gives) {
                 (Newest::Stale, _) => continue,
                 (_, Gives::Time) => Cell::Float(*taken as f64 / 1000.0),
+                (_, Gives::StartTime) => Cell::Float(cursor.newest_start.0 as f64 / 1000.0),
                 (Newest::Float(value), Gives::Value) => Cell::Float(*value),
                 (Newest::Float(_), Gives::TimeOfFloat) => Cell::Float(*taken as f64),
                 (Newest::Histogram(histogram), Gives::Value | Gives::TimeOfFloat) => {
@@ -93,6 +99,7 @@ pub(crate) struct Cursor {
     next: usize,
     /// The last sample passed, with its time.
     newest: Option<(i64, Newest)>,
+    newest_start: TimestampMs,
     exhausted: bool,
 }
 
@@ -120,6 +127,8 @@ impl Cursor {
             }
             if self.next > from {
                 self.newest = Some(self.passed(self.next - 1));
+                let start = self.batch.start_timestamps.get(self.next - 1);
+                self.newest_start = start.copied().unwrap_or(Batch::START_UNKNOWN);
             }
             if self.next < self.batch.len() || self.exhausted {
                 return Ok(());

@@ -1,7 +1,8 @@
 //! A window sliding over the samples of one series.
 //!
 //! Samples are read in batches and kept only as long as the window needs them. Windows never go back: both ends only
-//! rise from call to call. Staleness markers are left out on the way in: ranges skip them.
+//! rise from call to call. Staleness markers are left out on the way in: ranges skip them. Start timestamps are kept for
+//! those who ask for them, of series that have any.
 
 use std::sync::Arc;
 
@@ -11,6 +12,7 @@ use storage::{Batch, QueryError, SampleIterator};
 use crate::column::{Cell, Run};
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
+use crate::start_timestamp::{self, Times};
 
 /// Where the samples of one series come from.
 pub(crate) enum SampleSource {
@@ -75,8 +77,15 @@ pub(crate) struct Window<'a> {
     pub(crate) histogram_times: &'a [TimestampMs],
     /// The histograms.
     pub(crate) histograms: &'a [Arc<FloatHistogram>],
-    /// Which floats (from 1 on) are lower than the one before: the resets of a counter.
+    /// Start timestamps of the floats; empty when none is known or looked at.
+    pub(crate) starts: &'a [TimestampMs],
+    /// Start timestamps of the histograms; empty when none is known or looked at.
+    pub(crate) histogram_starts: &'a [TimestampMs],
+    /// Which floats (from 1 on) are the first after a reset of the counter: lower than the one before, or of another
+    /// start if that is looked at.
     pub(crate) falls: Falls<'a>,
+    /// Whether a float starts inside what the one before counted.
+    pub(crate) overlaps: bool,
     /// The window's open left end.
     pub(crate) start: i64,
     /// The window's closed right end.
@@ -85,7 +94,24 @@ pub(crate) struct Window<'a> {
     pub(crate) at: i64,
 }
 
-impl Window<'_> {
+impl<'a> Window<'a> {
+    /// Without the first `floats` and the first `histograms`.
+    pub(crate) fn skip(&self, floats: usize, histograms: usize) -> Self {
+        fn rest<T>(values: &[T], from: usize) -> &[T] {
+            values.get(from..).unwrap_or_default()
+        }
+        Self {
+            times: rest(self.times, floats),
+            floats: rest(self.floats, floats),
+            starts: rest(self.starts, floats),
+            falls: self.falls.after(floats),
+            histogram_times: rest(self.histogram_times, histograms),
+            histograms: rest(self.histograms, histograms),
+            histogram_starts: rest(self.histogram_starts, histograms),
+            ..*self
+        }
+    }
+
     /// All samples: floats, then histograms.
     pub(crate) fn cells(&self) -> impl Iterator<Item = (i64, Cell)> + '_ {
         let floats = self.times.iter().zip(self.floats).map(|(time, value)| (time.0, Cell::Float(*value)));
@@ -101,9 +127,20 @@ pub(crate) struct Falls<'a> {
     base: usize,
 }
 
-impl Falls<'_> {
+impl<'a> Falls<'a> {
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.places.iter().map(|place| place - self.base)
+    }
+
+    #[inline]
+    pub(crate) fn last(&self) -> Option<usize> {
+        self.places.last().map(|place| place - self.base)
+    }
+
+    /// Those after the float `index`, for a window that starts with it.
+    pub(crate) fn after(self, index: usize) -> Self {
+        let base = self.base + index;
+        Self { places: &self.places[self.places.partition_point(|place| *place <= base)..], base }
     }
 }
 
@@ -112,11 +149,11 @@ impl Falls<'_> {
 pub(crate) struct WindowBuffer {
     floats: Lane<f64>,
     histograms: Lane<Arc<FloatHistogram>>,
-    /// Indices into `floats` of values lower than the one before.
-    falls: Vec<usize>,
-    /// The falls inside the window.
-    falls_first: usize,
-    falls_end: usize,
+    /// Floats that begin a counter anew.
+    falls: Places,
+    /// Floats whose start lies before the float before.
+    overlaps: Places,
+    with_starts: bool,
     loaded_until: Option<i64>,
     exhausted: bool,
     batch: Batch,
@@ -126,13 +163,54 @@ pub(crate) struct WindowBuffer {
 struct Lane<T> {
     times: Vec<TimestampMs>,
     values: Vec<T>,
+    /// As long as `times`, or empty while none is known.
+    starts: Vec<TimestampMs>,
     first: usize,
     end: usize,
 }
 
+/// Indices into a lane, rising, and which of them have a neighbour before them in the window.
+#[derive(Default)]
+struct Places {
+    all: Vec<usize>,
+    first: usize,
+    end: usize,
+}
+
+impl Places {
+    fn clear(&mut self) {
+        self.all.clear();
+        (self.first, self.end) = (0, 0);
+    }
+
+    #[inline]
+    fn advance(&mut self, first: usize, end: usize) {
+        while self.end < self.all.len() && self.all[self.end] < end {
+            self.end += 1;
+        }
+        while self.first < self.end && self.all[self.first] <= first {
+            self.first += 1;
+        }
+    }
+
+    #[inline]
+    fn inside(&self) -> &[usize] {
+        &self.all[self.first..self.end]
+    }
+
+    /// The lane has forgotten its first samples.
+    fn shift(&mut self, dropped: usize) {
+        let passed = self.all.partition_point(|place| *place < dropped);
+        self.all.drain(..passed);
+        self.all.iter_mut().for_each(|place| *place -= dropped);
+        self.first = self.first.saturating_sub(passed);
+        self.end = self.end.saturating_sub(passed);
+    }
+}
+
 impl<T> Default for Lane<T> {
     fn default() -> Self {
-        Self { times: Vec::new(), values: Vec::new(), first: 0, end: 0 }
+        Self { times: Vec::new(), values: Vec::new(), starts: Vec::new(), first: 0, end: 0 }
     }
 }
 
@@ -140,6 +218,7 @@ impl<T> Lane<T> {
     fn clear(&mut self) {
         self.times.clear();
         self.values.clear();
+        self.starts.clear();
         (self.first, self.end) = (0, 0);
     }
 
@@ -161,19 +240,41 @@ impl<T> Lane<T> {
         let dropped = self.first;
         self.times.drain(..dropped);
         self.values.drain(..dropped);
+        if !self.starts.is_empty() {
+            self.starts.drain(..dropped);
+        }
         self.first = 0;
         self.end -= dropped;
         dropped
     }
+
+    /// Start timestamps of the window.
+    #[inline]
+    fn starts(&self) -> &[TimestampMs] {
+        self.starts.get(self.first..self.end).unwrap_or_default()
+    }
+
+    /// Takes over the start timestamps of samples that were just appended.
+    fn append_starts(&mut self, added_from: usize, starts: impl Iterator<Item = TimestampMs>) {
+        self.starts.resize(added_from, Batch::START_UNKNOWN);
+        self.starts.extend(starts);
+        // Of samples after the first that has one, none may be left out.
+        self.starts.resize(self.times.len(), Batch::START_UNKNOWN);
+    }
 }
 
 impl WindowBuffer {
+    /// A buffer that keeps start timestamps, or leaves them out.
+    pub(crate) fn with_starts(with_starts: bool) -> Self {
+        Self { with_starts, ..Self::default() }
+    }
+
     /// Starts with a new series.
     pub(crate) fn reset(&mut self) {
         self.floats.clear();
         self.histograms.clear();
         self.falls.clear();
-        (self.falls_first, self.falls_end) = (0, 0);
+        self.overlaps.clear();
         self.loaded_until = None;
         self.exhausted = false;
     }
@@ -201,18 +302,17 @@ impl WindowBuffer {
             return Ok(None);
         }
         let (floats, histograms) = (&self.floats, &self.histograms);
-        while self.falls_end < self.falls.len() && self.falls[self.falls_end] < floats.end {
-            self.falls_end += 1;
-        }
-        while self.falls_first < self.falls_end && self.falls[self.falls_first] <= floats.first {
-            self.falls_first += 1;
-        }
+        self.falls.advance(floats.first, floats.end);
+        self.overlaps.advance(floats.first, floats.end);
         Ok(Some(Window {
             times: &floats.times[floats.first..floats.end],
             floats: &floats.values[floats.first..floats.end],
             histogram_times: &histograms.times[histograms.first..histograms.end],
             histograms: &histograms.values[histograms.first..histograms.end],
-            falls: Falls { places: &self.falls[self.falls_first..self.falls_end], base: floats.first },
+            starts: floats.starts(),
+            histogram_starts: histograms.starts(),
+            falls: Falls { places: self.falls.inside(), base: floats.first },
+            overlaps: !self.overlaps.inside().is_empty(),
             start,
             end,
             at,
@@ -227,11 +327,8 @@ impl WindowBuffer {
         self.loaded_until = self.batch.timestamps.last().map(|time| time.0);
         let dropped = self.floats.compact();
         if dropped > 0 {
-            let passed = self.falls.partition_point(|place| *place < dropped);
-            self.falls.drain(..passed);
-            self.falls.iter_mut().for_each(|place| *place -= dropped);
-            self.falls_first = self.falls_first.saturating_sub(passed);
-            self.falls_end = self.falls_end.saturating_sub(passed);
+            self.falls.shift(dropped);
+            self.overlaps.shift(dropped);
         }
         self.histograms.compact();
         match self.batch.histograms.is_empty() {
@@ -253,16 +350,43 @@ impl WindowBuffer {
             self.floats.times.extend_from_slice(&self.batch.timestamps);
             self.floats.values.extend_from_slice(&self.batch.floats);
         }
+        let starts_known = !self.batch.start_timestamps.is_empty() || !self.floats.starts.is_empty();
+        if self.with_starts && starts_known {
+            return self.append_float_starts(added_from);
+        }
         let values = &self.floats.values;
-        self.falls.extend((added_from.max(1)..values.len()).filter(|index| values[*index] < values[index - 1]));
+        self.falls.all.extend((added_from.max(1)..values.len()).filter(|index| values[*index] < values[index - 1]));
+    }
+
+    /// Resets that values show, and those that start timestamps tell.
+    fn append_float_starts(&mut self, added_from: usize) {
+        let Self { floats, batch, falls, overlaps, .. } = self;
+        let live = batch.start_timestamps.iter().zip(&batch.floats).filter(|(_, value)| !is_stale_nan(**value));
+        floats.append_starts(added_from, live.map(|(start, _)| *start));
+        for index in added_from.max(1)..floats.values.len() {
+            let times = |index| Times::of(&floats.starts, &floats.times, index);
+            let (before, after) = (times(index - 1), times(index));
+            if floats.values[index] < floats.values[index - 1] || start_timestamp::is_reset(before, after) {
+                falls.all.push(index);
+            }
+            if start_timestamp::overlaps(before, after) {
+                overlaps.all.push(index);
+            }
+        }
     }
 
     fn append_histograms(&mut self) {
+        let added_from = self.histograms.values.len();
         for (time, histogram) in self.batch.timestamps.iter().zip(&self.batch.histograms) {
             if !histogram.is_stale() {
                 self.histograms.times.push(*time);
                 self.histograms.values.push(Arc::new(FloatHistogram::from(histogram.as_ref())));
             }
+        }
+        let Self { histograms, batch, .. } = self;
+        if self.with_starts && (!batch.start_timestamps.is_empty() || !histograms.starts.is_empty()) {
+            let live = batch.start_timestamps.iter().zip(&batch.histograms).filter(|(_, value)| !value.is_stale());
+            histograms.append_starts(added_from, live.map(|(start, _)| *start));
         }
     }
 }

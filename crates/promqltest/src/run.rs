@@ -31,6 +31,7 @@ impl Default for Settings<'_> {
             samples_max: 10_000,
             steps_max: STEPS_MAX,
             delayed_name_removal: true,
+            use_start_timestamps: true,
             ..EngineOptions::default()
         };
         Self { engine, grammar: Options::all(), interrupt: &|| None }
