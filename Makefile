@@ -1,6 +1,6 @@
 # Two commands do everything: `make run` and `make test`. The rest is for those who change the code.
 
-.PHONY: help run test test-az static soak lint format bench bench-sidecar bench-catalog bench-promql bench-tsdb simulate fuzz peers
+.PHONY: help run test test-az static soak lint format bench bench-sidecar bench-catalog bench-promql bench-tsdb differential simulate fuzz peers
 
 help:            ## what there is
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:[^#]*## */\t/' | expand -t 16
@@ -13,6 +13,10 @@ test: peers      ## every test: units, properties, conformance, end to end with 
 
 test-az:         ## the real az, other Azure clients and bad input against a real `remora up` (installs az into target/az once)
 	@scripts/test-az $(CASES)
+
+differential:    ## random queries against a Prometheus of the version that ours follows, built from its sources once, for SECONDS (600) from SEED
+	@scripts/reference-prometheus
+	cargo run --quiet -p differential -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
 
 simulate:        ## databases on a faulty disk, new seeds on all processors for SECONDS (600); what fails prints the seed that repeats it
 	cargo run --quiet -p simulator -- --seconds $(or $(SECONDS),600)

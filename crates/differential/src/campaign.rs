@@ -67,6 +67,8 @@ pub struct Found {
 pub struct Sides {
     dialect: Dialect,
     own: Own,
+    /// Ours over data that differ in the last digits.
+    nudged: Own,
     peer: Peer,
 }
 
@@ -76,10 +78,15 @@ impl Sides {
     /// # Errors
     /// A peer that does not start.
     pub fn start(program: &Path, dialect: Dialect, seed: u64) -> anyhow::Result<Self> {
-        let contents = Contents { histograms: dialect.has_histograms(), on_grid: dialect != Dialect::Old };
+        let contents = Contents {
+            histograms: dialect.has_histograms(),
+            on_grid: dialect != Dialect::Old,
+            tame: dialect == Dialect::Old,
+        };
         let data = Dataset::generate(seed, contents);
         let peer = Peer::start(program, dialect, &data)?;
-        Ok(Self { dialect, own: Own::new(Box::new(data.store()), dialect), peer })
+        let own = |data: &Dataset| Own::new(Box::new(data.store()), dialect);
+        Ok(Self { dialect, own: own(&data), nudged: own(&data.nudged()), peer })
     }
 
     /// What both answer, the peer first.
@@ -93,6 +100,14 @@ impl Sides {
     /// How the answers differ, if they do.
     pub fn difference(&self, query: &str, theirs: &Answer, ours: &Answer) -> Option<Difference> {
         self.rules(query).compare(theirs, ours).err()
+    }
+
+    /// Why the answers may differ, if that is known.
+    fn reason(&self, query: &str, time: EvalTime, theirs: &Answer, ours: &Answer) -> Option<&'static str> {
+        known::reason(self.dialect, query, theirs, ours).or_else(|| {
+            let nudged = self.nudged.ask(query, time);
+            self.rules(query).compare(ours, &nudged).is_err().then_some(known::ROUNDING)
+        })
     }
 
     fn rules(&self, query: &str) -> Rules {
@@ -123,7 +138,7 @@ impl Round {
                 Answer::Value { .. } => report.values += usize::from(!theirs.is_empty()),
             }
             let Some(difference) = sides.difference(&query, &theirs, &ours) else { continue };
-            if let Some(reason) = known::reason(self.dialect, &query, &theirs, &ours) {
+            if let Some(reason) = sides.reason(&query, time, &theirs, &ours) {
                 *report.known.entry(reason).or_default() += 1;
                 continue;
             }
@@ -144,7 +159,7 @@ impl Round {
         let (smallest, smallest_time) = shrink(&query, time, self.dialect.grammar(), |query, time| {
             let (theirs, ours) = sides.ask(query, time).ok()?;
             let found = sides.difference(query, &theirs, &ours)?;
-            if known::reason(self.dialect, query, &theirs, &ours).is_some() {
+            if sides.reason(query, time, &theirs, &ours).is_some() {
                 return None;
             }
             difference = found;

@@ -1,6 +1,7 @@
 //! Whether two answers are the same.
 
 use std::collections::BTreeMap;
+use std::slice::from_ref;
 
 use crate::answer::{Answer, Histogram, Point, PointValue, Series, Value};
 
@@ -65,7 +66,7 @@ impl Rules {
 
     fn compare_values(&self, theirs: &Value, ours: &Value) -> Result<(), Difference> {
         match (theirs, ours) {
-            (Value::Scalar(theirs), Value::Scalar(ours)) => self.compare_points(&[theirs.clone()], &[ours.clone()]),
+            (Value::Scalar(theirs), Value::Scalar(ours)) => self.compare_points(from_ref(theirs), from_ref(ours)),
             (Value::Text(at, text), Value::Text(our_at, our_text)) if at == our_at && text == our_text => Ok(()),
             (Value::Vector(theirs), Value::Vector(ours)) => {
                 self.compare_series(theirs, ours)?;

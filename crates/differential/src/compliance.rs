@@ -72,7 +72,8 @@ pub fn run(program: &std::path::Path, dialect: Dialect) -> anyhow::Result<Outcom
 
 /// Twelve minutes before the end of the data, over fifty minutes in steps of ten seconds; and at the end of that.
 fn times(data: &Dataset) -> [EvalTime; 2] {
-    let end = TimestampMs(data.end.0 - 12 * 60 * 1000);
+    // Whole seconds, and samples off them.
+    let end = TimestampMs(data.end.0 / 1000 * 1000 - 12 * 60 * 1000);
     let start = end.plus(-50 * 60 * 1000);
     [EvalTime::Range { start, end, step_ms: 10_000 }, EvalTime::Instant(end)]
 }

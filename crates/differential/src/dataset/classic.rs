@@ -35,7 +35,7 @@ fn histogram(chance: &mut Chance, contents: Contents, target: &[(&str, &str)], o
         for _ in 0..chance.below(12) {
             let bucket = chance.index(BOUNDS.len()).min(chance.index(BOUNDS.len()));
             observed[bucket] += 1;
-            sum += (1 << bucket) as f64 / 64.0;
+            sum += (1u64 << bucket) as f64 / 64.0;
         }
         let mut below = 0;
         for (bucket, points) in buckets.iter_mut().enumerate() {

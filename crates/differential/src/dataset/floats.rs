@@ -54,10 +54,11 @@ fn per_target(chance: &mut Chance, contents: Contents, target: &[(&str, &str)], 
 /// A monotonous count of whole events, with resets.
 fn counter(chance: &mut Chance, contents: Contents, name: &str, with: &[(&str, &str)], gaps: Gaps) -> SeriesData {
     let pace = chance.between(0, 40);
-    let mut total = if chance.one_in(3) { 0.0 } else { chance.between(0, 100_000) as f64 };
+    let low = if contents.tame { 50_000 } else { 0 };
+    let mut total = if chance.one_in(3) { low as f64 } else { chance.between(low, 100_000) as f64 };
     let values = |chance: &mut Chance| {
         match chance.one_in(60) {
-            true => total = chance.between(0, 3) as f64,
+            true => total = chance.between(low, low + 3) as f64,
             false => total += chance.between(0, pace) as f64,
         }
         total
@@ -86,7 +87,10 @@ fn gauge(
 
 /// Arbitrary fractions around zero, with numbers that are none.
 fn temperature(chance: &mut Chance, contents: Contents, with: &[(&str, &str)]) -> SeriesData {
-    let odd = *chance.one_of(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0]);
+    let odd = match contents.tame {
+        true => *chance.one_of(&[0.0, -0.0]),
+        false => *chance.one_of(&[f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 0.0, -0.0]),
+    };
     let values = move |chance: &mut Chance| match chance.one_in(25) {
         true => odd,
         false => chance.between(-4_000_000, 4_000_000) as f64 / 130_003.0,
@@ -110,7 +114,7 @@ fn special(chance: &mut Chance, contents: Contents, out: &mut Vec<SeriesData>) {
         ("steps", &[1.0, 1.0, 1.0, 2.0, 2.0, 0.0]),
         ("mixed", &[f64::NAN, 3.0, f64::INFINITY, -7.5]),
     ];
-    for (shape, values) in shapes {
+    for (shape, values) in shapes.into_iter().filter(|(shape, _)| !contents.tame || !["huge", "tiny"].contains(shape)) {
         let pick = |chance: &mut Chance| *chance.one_of(values);
         let made = series(chance, contents, labels("special", &[("shape", shape), ("job", "api")]), Gaps::None, pick);
         out.push(made);

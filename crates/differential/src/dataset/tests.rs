@@ -1,6 +1,6 @@
 use super::*;
 
-const ALL: Contents = Contents { histograms: true, on_grid: false };
+const ALL: Contents = Contents { histograms: true, on_grid: false, tame: false };
 
 #[test]
 fn one_seed_gives_one_data_set() {

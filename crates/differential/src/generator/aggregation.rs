@@ -9,7 +9,11 @@ impl Generator {
         let inner = self.vector(depth - 1);
         match self.chance.below(14) {
             0 => format!("quantile{grouping}({}, {inner})", self.quantile()),
-            1 => format!("count_values{grouping}(\"value\", {inner})"),
+            1 => match self.chance.one_in(3) {
+                // Texts of floats whose last digits may differ say nothing.
+                true => format!("count_values{grouping}(\"value\", round({inner}, 0.3))"),
+                false => format!("count_values{grouping}(\"value\", {})", self.selector()),
+            },
             2 => {
                 let inner = self.without_ties(depth - 1);
                 format!(

@@ -1,6 +1,7 @@
 //! Binary operators, with operands that match.
 
 use super::Generator;
+use crate::Dialect;
 
 const ARITHMETIC: [&str; 7] = ["+", "-", "*", "/", "%", "^", "atan2"];
 const COMPARISON: [&str; 6] = ["==", "!=", "<", ">", "<=", ">="];
@@ -24,6 +25,8 @@ impl Generator {
     fn operator_between(&mut self) -> String {
         match self.chance.below(3) {
             0 => format!("{}{}", self.pick(&COMPARISON), self.either("", " bool")),
+            // Kept the metric's name in 2.42.
+            _ if self.dialect == Dialect::Old => self.pick(&ARITHMETIC[..6]).to_owned(),
             _ => self.pick(&ARITHMETIC).to_owned(),
         }
     }

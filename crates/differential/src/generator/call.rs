@@ -22,6 +22,9 @@ const ELSEWHERE: [&str; 13] = [
     "vector",
 ];
 
+const DATES: [&str; 8] =
+    ["day_of_month", "day_of_week", "day_of_year", "days_in_month", "hour", "minute", "month", "year"];
+
 impl Generator {
     /// A function of a range vector.
     pub(super) fn range_call(&mut self, depth: usize) -> String {
@@ -78,6 +81,9 @@ impl Generator {
         };
         let all: Vec<&'static Function> = self.functions.iter().filter(is_one).copied().collect();
         let function = self.pick(&all);
+        if DATES.contains(&function.name) {
+            return self.date(function.name, depth);
+        }
         // The last argument may be left out where that is so.
         let optional = matches!(function.variadic, Variadic::UpTo(_)) && self.chance.one_in(2);
         let number = function.arg_types.len() - usize::from(optional);
@@ -89,6 +95,16 @@ impl Generator {
             });
         }
         format!("{}({})", function.name, arguments.join(", "))
+    }
+
+    /// A part of a date, of numbers that are dates: what comes of others depends on the peer's processor.
+    fn date(&mut self, function: &str, depth: usize) -> String {
+        match self.chance.below(4) {
+            0 => format!("{function}()"),
+            1 => format!("{function}(timestamp({}) + {})", self.vector(depth - 1), self.pick(&["0", "1e6", "-1e9"])),
+            2 => format!("{function}(requests_total * {})", self.pick(&["3600", "1234.5", "-10000"])),
+            _ => format!("{function}(vector(time() * {}))", self.pick(&["1", "-1", "0.5", "20"])),
+        }
     }
 
     fn experimental_call(&mut self, depth: usize) -> String {

@@ -14,7 +14,7 @@ impl Generator {
             6 => "pi()".to_owned(),
             7 => format!("-{}", self.scalar_operand(depth - 1)),
             8 => {
-                let operator = self.pick(&["+", "-", "*", "/", "%", "^", "atan2", "== bool", "< bool", ">= bool"]);
+                let operator = self.pick(&["+", "-", "*", "/", "%", "^", "== bool", "< bool", ">= bool"]);
                 format!("{} {operator} {}", self.scalar_operand(depth - 1), self.scalar_operand(depth - 1))
             }
             9 if self.dialect.is_experimental() => {

@@ -1,0 +1,29 @@
+//! Our engine beside the distribution's Prometheus 2.42: floats, functions that both have, samples off the query grid.
+
+use differential::campaign::{Report, Round};
+use differential::{Dialect, compliance, peer};
+
+#[test]
+fn random_queries_are_answered_alike() {
+    let mut report = Report::default();
+    for seed in SEEDS {
+        let round = Round { seed, dialect: Dialect::Old, queries: QUERIES }.run(&peer::program(Dialect::Old)).unwrap();
+        report.add(round);
+    }
+    assert!(report.agrees(), "{report}");
+    let known: usize = report.known.values().sum();
+    assert!(known * 50 < report.queries, "known differences hide too much: {report}");
+    assert!(report.values * 2 > report.queries, "most answers should have something in them: {report}");
+}
+
+#[test]
+fn the_compliance_list_passes_whole() {
+    let outcome = compliance::run(&peer::program(Dialect::Old), Dialect::Old).unwrap();
+    assert_eq!(outcome.failed, []);
+    assert_eq!((outcome.passed, outcome.cases), (2 * 537, 2 * 537));
+    assert_eq!(outcome.not_comparable.len(), 2 * 2);
+    assert!(outcome.empty < 160, "{} answers are empty", outcome.empty);
+}
+
+const SEEDS: [u64; 3] = [1, 2, 3];
+const QUERIES: usize = 2000;
