@@ -38,6 +38,15 @@ impl CalendarPart {
     }
 }
 
+/// The second as RFC 3339 writes it.
+pub(crate) fn rfc3339(seconds: i64) -> String {
+    let seconds = seconds.clamp(-SECONDS_MAX, SECONDS_MAX);
+    let Date { year, month, day } = Date::from_days(seconds.div_euclid(DAY_SECONDS));
+    let second_of_day = seconds.rem_euclid(DAY_SECONDS);
+    let (hour, minute, second) = (second_of_day / 3600, second_of_day / 60 % 60, second_of_day % 60);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
 #[derive(Clone, Copy)]
 struct Date {
     year: i64,

@@ -1,168 +1,44 @@
-//! Quantiles of classic histograms: one series per bucket, its upper bound in the label `le`.
-
-use hashbrown::HashMap;
-use model::Labels;
-
-use crate::EvalError;
-use crate::aggregate::warn_about_quantile;
-use crate::column::{Cell, Column, Run, is_absent};
-use crate::evaluate::{evaluate_scalar, evaluate_vector};
-use crate::grid::Grid;
-use crate::label_set::LabelGuard;
-use crate::plan::HistogramQuantile;
-use crate::row::{Context, Row, Sink, hold_column};
-
-impl HistogramQuantile {
-    pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
-        let quantiles = evaluate_scalar(self.quantile, grid, context)?;
-        for q in &quantiles {
-            warn_about_quantile(context, self.quantile_position, *q);
-        }
-        let position = self.input_position;
-        let mut histograms = Histograms::default();
-        evaluate_vector(*self.input, grid, context, &mut |context, row| {
-            if row.column.has_histograms() {
-                return Err(EvalError::NotYetSupported("histogram_quantile of native histograms".into()));
-            }
-            let Some(bound) = bound_of(&row.labels) else {
-                let label = row.labels.get("le").unwrap_or("");
-                let of_metric = match row.labels.metric_name() {
-                    "" => String::new(),
-                    name => format!(" for metric name {name:?}"),
-                };
-                context.annotations.warn(
-                    position,
-                    format!("bucket label \"le\" is missing or has a malformed value of {label:?}{of_metric}"),
-                );
-                return Ok(());
-            };
-            let Some(run) = Run::of(row.column) else { return Ok(()) };
-            context.budget.hold(run.len())?;
-            histograms.samples += run.len();
-            histograms.add(&row.labels, bound, run);
-            Ok(())
-        })?;
-
-        let mut column = hold_column(context, grid)?;
-        let mut guard = LabelGuard::default();
-        let mut buckets = Vec::new();
-        for (labels, mut series) in histograms.list {
-            context.check_interrupt()?;
-            series.sort_by(|left, right| left.0.total_cmp(&right.0));
-            column.clear();
-            let forced = quantile_at_each_step(&series, &quantiles, &mut buckets, &mut column);
-            let name = labels.metric_name();
-            if forced {
-                let of_metric = match context.delayed_name_removal && !name.is_empty() {
-                    true => format!(" for metric name {name:?}"),
-                    false => String::new(),
-                };
-                context.annotations.inform(position, format!("{FORCED_MONOTONICITY}{of_metric}"));
-            }
-            if !column.any_present() {
-                continue;
-            }
-            let labels = context.computed_labels(&labels);
-            guard.once_a_step(&labels, &column)?;
-            sink(context, Row { labels, drop_name: true, column: &mut column })?;
-        }
-        context.budget.release(histograms.samples + 2 * grid.steps);
-        Ok(())
-    }
-}
-
-/// Buckets by histogram: all labels but `le`, in order of arrival.
-#[derive(Default)]
-struct Histograms {
-    list: Vec<(Labels, Vec<(f64, Run)>)>,
-    by_labels: HashMap<Labels, usize>,
-    samples: usize,
-}
-
-impl Histograms {
-    fn add(&mut self, labels: &Labels, bound: f64, run: Run) {
-        let key = labels.retain(|name, _| name != "le");
-        let list = &mut self.list;
-        let index = *self.by_labels.entry(key).or_insert_with_key(|key| {
-            list.push((key.clone(), Vec::new()));
-            list.len() - 1
-        });
-        self.list[index].1.push((bound, run));
-    }
-}
-
-fn bound_of(labels: &Labels) -> Option<f64> {
-    labels.get("le")?.parse().ok()
-}
+//! Quantiles and fractions of classic histograms: cumulative buckets, each a series with its upper bound in the label `le`.
 
 /// A bucket at one step.
 #[derive(Clone, Copy, PartialEq, Debug)]
-struct Bucket {
-    upper: f64,
+pub(crate) struct Bucket {
+    pub(crate) upper: f64,
     /// Observations up to the bound: cumulative.
-    count: f64,
+    pub(crate) count: f64,
 }
 
-/// Says whether some counts fell from one bucket to the next and had to be mended.
-fn quantile_at_each_step(
-    series: &[(f64, Run)],
-    quantiles: &[f64],
-    buckets: &mut Vec<Bucket>,
-    column: &mut Column,
-) -> bool {
-    let mut forced = false;
-    for (step, q) in quantiles.iter().enumerate() {
-        buckets.clear();
-        for (upper, run) in series {
-            let count = run.float(step);
-            if is_absent(count) {
-                continue;
-            }
-            match buckets.last_mut() {
-                // Two spellings of one bound are one bucket.
-                Some(last) if last.upper == *upper => last.count += count,
-                _ => buckets.push(Bucket { upper: *upper, count }),
-            }
-        }
-        if !buckets.is_empty() {
-            let (value, mended) = bucket_quantile(*q, buckets);
-            forced |= mended;
-            column.set(step, Cell::Float(value));
-        }
-    }
-    forced
-}
-
-/// The quantile, interpolated inside its bucket, and whether counts had to be mended. Buckets are sorted by bound.
+/// The quantile, interpolated inside its bucket, and how counts had to be mended, if they had to. Buckets are sorted by
+/// bound, each bound once.
 ///
 /// The lowest bucket starts at 0 when its bound is positive; the highest one, which must be infinite, is represented by
 /// its lower end.
-fn bucket_quantile(q: f64, buckets: &mut [Bucket]) -> (f64, bool) {
+pub(crate) fn quantile(q: f64, buckets: &mut [Bucket]) -> (f64, Option<Mended>) {
     match () {
-        () if q.is_nan() => return (f64::NAN, false),
-        () if q < 0.0 => return (f64::NEG_INFINITY, false),
-        () if q > 1.0 => return (f64::INFINITY, false),
+        () if q.is_nan() => return (f64::NAN, None),
+        () if q < 0.0 => return (f64::NEG_INFINITY, None),
+        () if q > 1.0 => return (f64::INFINITY, None),
         () => {}
     }
     if buckets.last().is_none_or(|last| last.upper != f64::INFINITY) {
-        return (f64::NAN, false);
+        return (f64::NAN, None);
     }
-    let forced = make_monotonic(buckets);
+    let mended = make_monotonic(buckets);
     let last = buckets.len() - 1;
     let observations = buckets[last].count;
     if last == 0 || observations == 0.0 {
-        return (f64::NAN, false);
+        return (f64::NAN, mended);
     }
     let mut rank = q * observations;
     // A rank that is NaN is above all buckets.
     let below = |bucket: &Bucket| bucket.count < rank || rank.is_nan();
     let index = buckets[..last].partition_point(below);
     if index == last {
-        return (buckets[last - 1].upper, forced);
+        return (buckets[last - 1].upper, mended);
     }
     let Bucket { upper, mut count } = buckets[index];
     if index == 0 && upper <= 0.0 {
-        return (upper, forced);
+        return (upper, mended);
     }
     let mut start = 0.0;
     if index > 0 {
@@ -171,36 +47,89 @@ fn bucket_quantile(q: f64, buckets: &mut [Bucket]) -> (f64, bool) {
         count -= below.count;
         rank -= below.count;
     }
-    (start + (upper - start) * (rank / count), forced)
+    (start + (upper - start) * (rank / count), mended)
 }
 
-/// Counts must not fall from bucket to bucket. Falls as small as rounding makes are mended silently.
-fn make_monotonic(buckets: &mut [Bucket]) -> bool {
+/// The part of all observations between two bounds, interpolated like quantiles. Buckets are sorted by bound, each bound
+/// once.
+pub(crate) fn fraction(lower: f64, upper: f64, buckets: &[Bucket]) -> f64 {
+    let Some(last) = buckets.last().filter(|last| last.upper == f64::INFINITY) else { return f64::NAN };
+    if last.count == 0.0 || lower.is_nan() || upper.is_nan() {
+        return f64::NAN;
+    }
+    if lower >= upper {
+        return 0.0;
+    }
+    let rank = |value: f64| {
+        let mut start = if buckets[0].upper <= 0.0 { f64::NEG_INFINITY } else { 0.0 };
+        let mut below = 0.0;
+        for bucket in buckets {
+            if start >= value {
+                return below;
+            }
+            if bucket.upper > value {
+                return match start == f64::NEG_INFINITY {
+                    // Nothing can be said about the inside; all of it counts as below.
+                    true => bucket.count,
+                    false => below + (bucket.count - below) * (value - start) / (bucket.upper - start),
+                };
+            }
+            (start, below) = (bucket.upper, bucket.count);
+        }
+        last.count
+    };
+    let [below_lower, below_upper] =
+        [rank(lower), rank(upper)].map(|rank| if rank > last.count { last.count } else { rank });
+    (below_upper - below_lower) / last.count
+}
+
+/// How counts had to be mended because they fell from one bucket to the next.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub(crate) struct Mended {
+    /// The lowest and the highest bound of a bucket whose count was raised.
+    pub(crate) lowest: f64,
+    pub(crate) highest: f64,
+    /// By how much at most.
+    pub(crate) most: f64,
+}
+
+impl Mended {
+    fn add(mended: &mut Option<Self>, bound: f64, by: f64) {
+        let Self { lowest, highest, most } =
+            mended.get_or_insert(Self { lowest: f64::INFINITY, highest: f64::NEG_INFINITY, most: 0.0 });
+        (*lowest, *highest, *most) = (lowest.min(bound), highest.max(bound), most.max(by));
+    }
+}
+
+/// Counts must not fall from bucket to bucket. Differences as small as rounding makes are mended silently, either way.
+fn make_monotonic(buckets: &mut [Bucket]) -> Option<Mended> {
+    let mut mended = None;
     let mut before = buckets[0].count;
     for bucket in &mut buckets[1..] {
-        let difference = (bucket.count - before).abs();
-        if difference != 0.0 && difference / bucket.count <= ROUNDING {
+        if is_rounding(before, bucket.count) {
+            bucket.count = before;
+        } else if bucket.count < before {
+            Mended::add(&mut mended, bucket.upper, before - bucket.count);
             bucket.count = before;
         } else {
             before = bucket.count;
         }
     }
-    let mut forced = false;
-    let mut greatest = buckets[0].count;
-    for bucket in &mut buckets[1..] {
-        if bucket.count > greatest {
-            greatest = bucket.count;
-        } else if bucket.count < greatest {
-            bucket.count = greatest;
-            forced = true;
-        }
+    mended
+}
+
+/// Whether two counts differ by no more than rounding makes.
+fn is_rounding(left: f64, right: f64) -> bool {
+    let (sum, difference) = (left.abs() + right.abs(), (left - right).abs());
+    match () {
+        () if left == right || (left.is_nan() && right.is_nan()) => true,
+        () if left == 0.0 || right == 0.0 || sum < f64::MIN_POSITIVE => difference < ROUNDING * f64::MIN_POSITIVE,
+        () => difference / sum.min(f64::MAX) < ROUNDING,
     }
-    forced
 }
 
 /// Relative difference of neighbouring counts that is taken for a rounding error.
 const ROUNDING: f64 = 1e-12;
-const FORCED_MONOTONICITY: &str = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
 
 #[cfg(test)]
 mod tests {
@@ -223,20 +152,46 @@ mod tests {
         for (q, buckets, expected) in cases {
             let mut buckets: Vec<_> =
                 buckets.iter().map(|(upper, count)| Bucket { upper: *upper, count: *count }).collect();
-            let (value, _) = bucket_quantile(q, &mut buckets);
+            let (value, _) = quantile(q, &mut buckets);
             assert!((value - expected).abs() < 1e-12 || value == expected, "{q}: {value}, not {expected}");
         }
         let no_infinite_bucket = &mut [Bucket { upper: 1.0, count: 1.0 }, Bucket { upper: 2.0, count: 1.0 }];
-        assert!(bucket_quantile(0.5, no_infinite_bucket).0.is_nan());
+        assert!(quantile(0.5, no_infinite_bucket).0.is_nan());
     }
 
     #[test]
     fn falls_are_mended_and_told_unless_they_are_rounding() {
         let bucket = |upper, count| Bucket { upper, count };
         let mut buckets = [bucket(1.0, 5.0), bucket(2.0, 4.0), bucket(f64::INFINITY, 6.0)];
-        assert!(make_monotonic(&mut buckets));
+        let mended = make_monotonic(&mut buckets);
+        assert_eq!(mended, Some(Mended { lowest: 2.0, highest: 2.0, most: 1.0 }));
         assert_eq!(buckets[1].count, 5.0);
         let mut buckets = [bucket(1.0, 5.0), bucket(2.0, 5.0 - 1e-13), bucket(f64::INFINITY, 6.0)];
-        assert!(!make_monotonic(&mut buckets));
+        assert_eq!(make_monotonic(&mut buckets), None);
+    }
+
+    #[test]
+    fn fractions_of_buckets() {
+        let bucket = |(upper, count): &(f64, f64)| Bucket { upper: *upper, count: *count };
+        let usual = [(1.0, 10.0), (2.0, 20.0), (f64::INFINITY, 40.0)];
+        let negative = [(-1.0, 5.0), (1.0, 10.0), (f64::INFINITY, 10.0)];
+        type Case<'a> = (f64, f64, &'a [(f64, f64)], f64);
+        let cases: [Case<'_>; 8] = [
+            (f64::NEG_INFINITY, f64::INFINITY, &usual, 1.0),
+            (0.5, 1.5, &usual, 0.25),
+            (f64::NEG_INFINITY, 0.5, &usual, 0.125),
+            (2.0, f64::INFINITY, &usual, 0.5),
+            (3.0, f64::INFINITY, &usual, 0.5),
+            (1.0, 1.0, &usual, 0.0),
+            (f64::NEG_INFINITY, -2.0, &negative, 0.5),
+            (-1.0, 0.0, &negative, 0.25),
+        ];
+        for (lower, upper, buckets, expected) in cases {
+            let buckets: Vec<_> = buckets.iter().map(bucket).collect();
+            assert_eq!(fraction(lower, upper, &buckets), expected, "{lower} to {upper}");
+        }
+        for empty in [&[][..], &[bucket(&(1.0, 1.0))], &[bucket(&(f64::INFINITY, 0.0))]] {
+            assert!(fraction(0.0, 1.0, empty).is_nan());
+        }
     }
 }

@@ -85,7 +85,7 @@ pub(crate) fn evaluate_vector(
         VectorPlan::VectorScalar(operation) => operation.evaluate(grid, context, sink),
         VectorPlan::Match(operation) => operation.evaluate(grid, context, sink),
         VectorPlan::Set(operation) => operation.evaluate(grid, context, sink),
-        VectorPlan::HistogramQuantile(quantile) => quantile.evaluate(grid, context, sink),
+        VectorPlan::HistogramEstimate(estimate) => estimate.evaluate(grid, context, sink),
         VectorPlan::Relabel { relabel, input } => relabel.evaluate(*input, grid, context, sink),
         VectorPlan::Sort { input, descending, position } => {
             sort::by_value(*input, descending, position, grid, context, sink)

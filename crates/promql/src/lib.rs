@@ -27,6 +27,7 @@ mod extended_range;
 mod function;
 mod grid;
 pub mod histogram;
+mod histogram_estimate;
 mod info;
 mod label_set;
 mod limit;

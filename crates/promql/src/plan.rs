@@ -12,6 +12,7 @@ use crate::aggregate::Grouping;
 use crate::function::ValueFunction;
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
+use crate::histogram_estimate::HistogramEstimate;
 use crate::info::Info;
 use crate::matching::{Pairing, VectorMatch};
 use crate::range_function::RangeFunction;
@@ -79,7 +80,7 @@ pub(crate) enum VectorPlan {
     VectorScalar(VectorScalar),
     Match(VectorMatch),
     Set(SetOperation),
-    HistogramQuantile(HistogramQuantile),
+    HistogramEstimate(HistogramEstimate),
     Relabel {
         relabel: Relabel,
         input: Box<VectorPlan>,
@@ -126,7 +127,7 @@ impl VectorPlan {
             Self::Sort { input, .. } | Self::SortByLabel { input, .. } | Self::Once(input) => {
                 input.gives_whole_series()
             }
-            Self::HistogramQuantile(_) | Self::Match(_) | Self::Set(_) | Self::Relabel { .. } | Self::Info(_) => false,
+            Self::HistogramEstimate(_) | Self::Match(_) | Self::Set(_) | Self::Relabel { .. } | Self::Info(_) => false,
         }
     }
 
@@ -165,7 +166,7 @@ impl VectorPlan {
             | Self::VectorScalar(VectorScalar { vector: input, .. }) => input.is_one_metric(),
             Self::Nothing(_) | Self::AbsentOverTime { .. } | Self::OfScalar(_) | Self::Absent { .. } => true,
             Self::Aggregate(_)
-            | Self::HistogramQuantile(_)
+            | Self::HistogramEstimate(_)
             | Self::Match(_)
             | Self::Set(_)
             | Self::Relabel { .. }
@@ -350,14 +351,6 @@ pub(crate) struct SetOperation {
     pub(crate) lhs: Box<VectorPlan>,
     pub(crate) rhs: Box<VectorPlan>,
     pub(crate) pairing: Pairing,
-}
-
-#[derive(Debug)]
-pub(crate) struct HistogramQuantile {
-    pub(crate) quantile: ScalarPlan,
-    pub(crate) input: Box<VectorPlan>,
-    pub(crate) quantile_position: PositionRange,
-    pub(crate) input_position: PositionRange,
 }
 
 /// What the whole query is.

@@ -7,6 +7,8 @@ mod bounds;
 mod extended;
 mod info;
 
+mod histogram;
+
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use promql_syntax::{
     Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp, ValueType,
@@ -21,8 +23,8 @@ use crate::grid::Grid;
 use crate::label_set::LabelNames;
 use crate::matching::{Fill, Pairing, VectorMatch};
 use crate::plan::{
-    Aggregate, AggregateParameter, HistogramPart, HistogramQuantile, InstantSelector, Look, OverRange, Plan, RangePlan,
-    Root, ScalarPlan, Selection, SelectionId, SetOperation, Subquery, VectorPlan, VectorScalar, needed_range,
+    Aggregate, AggregateParameter, HistogramPart, InstantSelector, Look, OverRange, Plan, RangePlan, Root, ScalarPlan,
+    Selection, SelectionId, SetOperation, Subquery, VectorPlan, VectorScalar, needed_range,
 };
 use crate::range_function::RangeFunction;
 use crate::relabel::{Relabel, is_label_name};
@@ -358,6 +360,10 @@ impl Planner {
             ("histogram_stdvar", [input]) => self.histogram_part(HistogramPart::Variance, input, grid),
             ("histogram_sum", [input]) => self.histogram_part(HistogramPart::Sum, input, grid),
             ("histogram_quantile", [quantile, input]) => self.histogram_quantile(quantile, input, grid),
+            ("histogram_quantiles", [input, label, quantiles @ ..]) => {
+                self.histogram_quantiles(input, label, quantiles, grid)
+            }
+            ("histogram_fraction", [lower, upper, input]) => self.histogram_fraction(lower, upper, input, grid),
             ("label_replace", [input, target, replacement, source, pattern]) => {
                 let relabel = Relabel::replace(text(target)?, text(replacement)?, text(source)?, text(pattern)?)?;
                 self.relabel(relabel, input, grid)
@@ -448,24 +454,6 @@ impl Planner {
         grid: Grid,
     ) -> Result<Planned<VectorPlan>, EvalError> {
         Ok(self.vector(input, grid)?.map(|plan| VectorPlan::Histogram { part, input: Box::new(plan) }))
-    }
-
-    fn histogram_quantile(
-        &mut self,
-        quantile_argument: &Expr,
-        input_argument: &Expr,
-        grid: Grid,
-    ) -> Result<Planned<VectorPlan>, EvalError> {
-        let quantile = self.scalar(quantile_argument, grid)?;
-        let input = self.vector(input_argument, grid)?;
-        let invariant = quantile.invariant && input.invariant;
-        let plan = VectorPlan::HistogramQuantile(HistogramQuantile {
-            quantile: if invariant { quantile.plan } else { quantile.once() },
-            input: Box::new(if invariant { input.plan } else { input.once() }),
-            quantile_position: quantile_argument.position(),
-            input_position: input_argument.position(),
-        });
-        Ok(Planned::new(plan, invariant))
     }
 
     fn relabel(&mut self, relabel: Relabel, input: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
