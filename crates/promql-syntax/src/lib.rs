@@ -13,6 +13,7 @@ mod function;
 mod lexer;
 mod literal;
 mod parser;
+mod pretty;
 mod printer;
 mod quote;
 mod token;

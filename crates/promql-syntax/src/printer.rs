@@ -8,6 +8,7 @@ use crate::ast::{
     Aggregation, At, Binary, BinaryOp, Call, Cardinality, Duration, DurationExpr, Expr, MatrixSelector, NumberLiteral,
     Subquery, VectorMatching, VectorSelector,
 };
+use crate::pretty::Part;
 use crate::quote::{quoted, write_quoted};
 
 impl Display for Expr {
@@ -63,13 +64,22 @@ impl Display for MatrixSelector {
 
 impl Display for Subquery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.expr, self.range)?;
-        if let Some(step) = &self.step {
-            step.fmt(f)?;
-        }
-        f.write_char(']')?;
-        write_at(f, self.at)?;
-        write_offset(f, &self.offset)
+        write!(f, "{}{}", self.expr, self.suffix())
+    }
+}
+
+impl Subquery {
+    /// What stands behind the expression.
+    pub(crate) fn suffix(&self) -> impl Display {
+        Part(|f: &mut Formatter<'_>| {
+            write!(f, "[{}:", self.range)?;
+            if let Some(step) = &self.step {
+                step.fmt(f)?;
+            }
+            f.write_char(']')?;
+            write_at(f, self.at)?;
+            write_offset(f, &self.offset)
+        })
     }
 }
 
@@ -86,17 +96,26 @@ impl Display for Call {
 
 impl Display for Aggregation {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op.as_str())?;
-        if self.without || !self.grouping.is_empty() {
-            f.write_str(if self.without { " without (" } else { " by (" })?;
-            write_labels(f, &self.grouping)?;
-            f.write_str(") ")?;
-        }
-        f.write_char('(')?;
+        write!(f, "{}(", self.head())?;
         if let Some(param) = &self.param {
             write!(f, "{param}, ")?;
         }
         write!(f, "{})", self.expr)
+    }
+}
+
+impl Aggregation {
+    /// What stands in front of the parenthesis.
+    pub(crate) fn head(&self) -> impl Display {
+        Part(|f: &mut Formatter<'_>| {
+            f.write_str(self.op.as_str())?;
+            if self.without || !self.grouping.is_empty() {
+                f.write_str(if self.without { " without (" } else { " by (" })?;
+                write_labels(f, &self.grouping)?;
+                f.write_str(") ")?;
+            }
+            Ok(())
+        })
     }
 }
 
@@ -107,14 +126,20 @@ impl Display for Binary {
             (BinaryOp::Pow, Expr::Number(number)) if number.value == f64::INFINITY => f.write_str("Inf")?,
             (_, lhs) => lhs.fmt(f)?,
         }
-        write!(f, " {}", self.op.as_str())?;
-        if self.return_bool {
-            f.write_str(" bool")?;
-        }
-        if let Some(matching) = &self.matching {
-            matching.fmt(f)?;
-        }
-        write!(f, " {}", self.rhs)
+        write!(f, " {} {}", self.operator(), self.rhs)
+    }
+}
+
+impl Binary {
+    /// What stands between the operands.
+    pub(crate) fn operator(&self) -> impl Display {
+        Part(|f: &mut Formatter<'_>| {
+            f.write_str(self.op.as_str())?;
+            if self.return_bool {
+                f.write_str(" bool")?;
+            }
+            self.matching.as_ref().map_or(Ok(()), |matching| matching.fmt(f))
+        })
     }
 }
 
