@@ -55,14 +55,7 @@ impl Task {
                 }
                 Ok(Self::Delete { selectors, range: time_range(params)? })
             }
-            Endpoint::Snapshot => match params.get("skip_head") {
-                "" | "false" | "0" | "f" | "F" | "FALSE" | "False" => Ok(Self::Snapshot { skip_head: false }),
-                "true" | "1" | "t" | "T" | "TRUE" | "True" => Ok(Self::Snapshot { skip_head: true }),
-                other => {
-                    let reason = format!("cannot parse {other:?} to a boolean");
-                    Err(ParamError::Invalid { name: "skip_head", reason }.into())
-                }
-            },
+            Endpoint::Snapshot => Ok(Self::Snapshot { skip_head: params.boolean("skip_head")? }),
             _ => Ok(Self::CleanTombstones),
         }
     }
@@ -107,7 +100,7 @@ impl QueryApi {
         principal: &Principal,
         peer: &Peer,
     ) -> Result<Response, ApiError> {
-        let params = read_params(request, endpoint).await?;
+        let params = read_params(request).await?;
         let task = Task::new(endpoint, &params)?;
         let workspace = scope.only_one()?;
         let Ok(slot) = Arc::clone(&self.administering).try_acquire_owned() else { return Err(ApiError::Busy) };
@@ -126,7 +119,7 @@ impl QueryApi {
             None => Err(ApiError::NotAdministered),
             Some(done) => Ok(match done? {
                 None => empty(StatusCode::NO_CONTENT),
-                Some(name) => json_response(StatusCode::OK, answer::name(&name)),
+                Some(name) => json_response(StatusCode::OK, answer::data(&json!({ "name": name }))),
             }),
         }
     }

@@ -3,13 +3,14 @@
 use access::TokenRefused;
 use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
-use http_serving::{AzureError, Body, Peer, PrincipalForLog, Response, status_of, token_refused};
+use http_serving::{AzureError, Body, Peer, PrincipalForLog, ReadBodyError, Response, status_of, token_refused};
 use model::{ErrorKind, Kinded};
 use promql::EvalError;
 use promql_syntax::ParseError;
 use storage::{AdministerError, NoStorage, QueryError};
 
 use crate::answer;
+use crate::azure::AzureRule;
 use crate::params::ParamError;
 use crate::scope::WORKSPACES_MAX;
 
@@ -32,7 +33,7 @@ pub(crate) enum ApiError {
     #[error("{named} workspaces are named; this call takes one")]
     OneWorkspace { named: usize },
     /// The storage has no such thing.
-    #[error("the storage of this workspace can neither delete nor copy samples")]
+    #[error("the storage of this workspace can neither delete nor copy samples, nor count them")]
     NotAdministered,
     /// Deleting or copying.
     #[error(transparent)]
@@ -66,18 +67,39 @@ pub(crate) enum ApiError {
     /// A query or selector that does not parse.
     #[error("invalid parameter {parameter:?}: {source}")]
     Parse { parameter: &'static str, source: ParseError },
-    /// Times that do not go together.
-    #[error("invalid parameter {parameter:?}: {reason}")]
-    Times { parameter: &'static str, reason: &'static str },
+    /// A selector that does not parse, of a call that says no more about it.
+    #[error(transparent)]
+    Selector(ParseError),
+    /// More steps than a query may have.
+    #[error(
+        "exceeded maximum resolution of {} points per timeseries. Try decreasing the query resolution (?step=XX)",
+        thousands(*limit)
+    )]
+    TooManySteps { limit: usize },
     /// The request's body.
     #[error("error parsing form values: {0}")]
-    Form(String),
+    Form(#[from] ReadBodyError),
+    /// A remote read that is none.
+    #[error("{0}")]
+    RemoteRead(String),
+    /// More bytes than an answer may have.
+    #[error("the answer is larger than {bytes_max} bytes: ask for fewer series, a shorter range or larger steps")]
+    AnswerTooLarge { bytes_max: usize },
+    /// More samples than a remote read may answer.
+    #[error("exceeded sample limit ({limit})")]
+    SampleLimit { limit: usize },
+    /// What workspaces of Azure's profile do not answer.
+    #[error(transparent)]
+    Azure(#[from] AzureRule),
     /// Evaluation.
     #[error(transparent)]
     Eval(#[from] EvalError),
     /// The store.
     #[error(transparent)]
     Storage(#[from] QueryError),
+    /// It came to no evaluation in time.
+    #[error("query timed out in query queue")]
+    QueueTimedOut,
     /// All evaluations that may run at a time are running.
     #[error("too many queries are waiting; try again later")]
     Busy,
@@ -97,7 +119,12 @@ impl Kinded for ApiError {
             Self::NotAdministered => ErrorKind::NotFound,
             Self::Administer(error) => error.kind(),
             Self::Unaudited(_) => ErrorKind::Unavailable,
-            Self::Param(_) | Self::Parse { .. } | Self::Times { .. } | Self::Form(_) => ErrorKind::Invalid,
+            Self::Param(_) | Self::Parse { .. } | Self::Selector(_) => ErrorKind::Invalid,
+            Self::TooManySteps { .. } | Self::RemoteRead(_) | Self::SampleLimit { .. } => ErrorKind::Invalid,
+            Self::Form(error) => error.kind(),
+            Self::AnswerTooLarge { .. } => ErrorKind::Unprocessable,
+            Self::Azure(rule) => rule.kind(),
+            Self::QueueTimedOut => ErrorKind::Timeout,
             Self::Eval(error) => error.kind(),
             Self::Storage(error) => error.kind(),
             Self::Busy | Self::NotOpen { .. } => ErrorKind::Unavailable,
@@ -131,19 +158,77 @@ impl ApiError {
         }
     }
 
+    /// As an answer of a workspace of Azure's profile (contract §6.3): all but time-outs in Azure's envelope.
+    pub(crate) fn azure_response(&self, peer: &Peer, authorization_uri: &str) -> Response {
+        let kind = self.kind();
+        let code = match (self, kind) {
+            (Self::Token(_) | Self::Forbidden { .. } | Self::NoWorkspace(_) | Self::NoPublicAccess(_), _) => {
+                return self.response(peer, authorization_uri);
+            }
+            (_, ErrorKind::Timeout) => {
+                return json_response(StatusCode::SERVICE_UNAVAILABLE, answer::error("timeout", "query timed out"));
+            }
+            (Self::Parse { source, .. } | Self::Selector(source), _) => {
+                let error = AzureError::new(kind, "QueryValidationError", "Failed parsing the query");
+                return error.with_inner("ParseError", source.to_string()).response(peer);
+            }
+            (_, ErrorKind::Invalid) => "BadArgumentError",
+            (_, ErrorKind::Unprocessable) => "QueryExecutionError",
+            (_, ErrorKind::NotFound) => "NotFound",
+            (_, ErrorKind::MethodNotAllowed) => "MethodNotAllowed",
+            (_, ErrorKind::TooLarge) => "RequestTooLarge",
+            (_, ErrorKind::Unavailable) => "ServiceUnavailable",
+            _ => "InternalError",
+        };
+        AzureError::new(kind, code, self.to_string()).response(peer)
+    }
+
+    /// Why a bound was hit, for the metric that counts it.
+    pub(crate) fn bound(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Busy => "queue",
+            Self::QueueTimedOut | Self::Eval(EvalError::TimedOut) => "time",
+            Self::Eval(EvalError::TooManySamples { .. }) | Self::SampleLimit { .. } => "samples",
+            Self::TooManySteps { .. } | Self::Eval(EvalError::TooManySteps { .. }) => "points",
+            Self::AnswerTooLarge { .. } => "answer-bytes",
+            Self::Form(ReadBodyError::TooLarge { .. }) => "body-bytes",
+            _ => return None,
+        })
+    }
+
     fn prometheus(&self) -> Response {
         let (error_type, status) = match self.kind() {
             ErrorKind::Invalid => ("bad_data", StatusCode::BAD_REQUEST),
+            ErrorKind::TooLarge => ("bad_data", StatusCode::PAYLOAD_TOO_LARGE),
+            ErrorKind::UnsupportedMedia => ("bad_data", StatusCode::UNSUPPORTED_MEDIA_TYPE),
             ErrorKind::Unprocessable => ("execution", StatusCode::UNPROCESSABLE_ENTITY),
             ErrorKind::NotFound => ("not_found", StatusCode::NOT_FOUND),
             ErrorKind::Timeout => ("timeout", StatusCode::SERVICE_UNAVAILABLE),
-            ErrorKind::Canceled => ("canceled", StatusCode::SERVICE_UNAVAILABLE),
+            ErrorKind::Canceled => ("canceled", client_closed()),
             ErrorKind::Unavailable => ("unavailable", StatusCode::SERVICE_UNAVAILABLE),
             ErrorKind::MethodNotAllowed => ("bad_data", StatusCode::METHOD_NOT_ALLOWED),
             other => ("internal", status_of(other)),
         };
         json_response(status, answer::error(error_type, &self.to_string()))
     }
+}
+
+/// The status for those who went away before the answer, as nginx and Prometheus have it.
+fn client_closed() -> StatusCode {
+    StatusCode::from_u16(499).expect("a number of three digits is a status")
+}
+
+/// `11000` as `11,000`.
+fn thousands(number: usize) -> String {
+    let digits = number.to_string();
+    let mut out = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.char_indices() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            out.push(',');
+        }
+        out.push(digit);
+    }
+    out
 }
 
 /// An answer whose body is JSON already.

@@ -82,6 +82,24 @@ fn buckets(histogram: &NativeHistogram) -> Vec<Bucket> {
     buckets
 }
 
+/// The number of observations, and those of each positive bucket with its index.
+pub(crate) fn absolute_counts(histogram: &NativeHistogram) -> (f64, Vec<(i32, f64)>) {
+    let (count, positive) = match &histogram.counts {
+        Counts::Integer { count, positive, .. } => (*count as f64, absolute(positive)),
+        Counts::Float { count, positive, .. } => (*count, positive.clone()),
+    };
+    (count, indexed(&histogram.positive_spans, &positive).collect())
+}
+
+/// Observations of each negative bucket.
+pub(crate) fn absolute_negative(histogram: &NativeHistogram) -> impl Iterator<Item = f64> + use<> {
+    let negative = match &histogram.counts {
+        Counts::Integer { negative, .. } => absolute(negative),
+        Counts::Float { negative, .. } => negative.clone(),
+    };
+    negative.into_iter()
+}
+
 fn absolute(deltas: &[i64]) -> Vec<f64> {
     let mut count = 0i64;
     let add = |delta: &i64| {

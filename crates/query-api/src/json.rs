@@ -4,9 +4,54 @@ use std::io::Write;
 
 use model::{Labels, TimestampMs};
 
-/// Writes a JSON string.
+/// Writes a JSON string as Prometheus writes labels: of the control characters only line ends and tabs have short forms, and
+/// nothing else but quote and backslash is escaped.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    serde_json::to_writer(out, text).expect("writing a string into memory cannot fail");
+    write_escaped(out, text, |byte| byte < b' ' || matches!(byte, b'"' | b'\\'), |_| 0);
+}
+
+/// Writes a JSON string as Prometheus writes every other text: safe inside of HTML and JavaScript, too.
+pub(crate) fn write_text(out: &mut Vec<u8>, text: &str) {
+    let is_special = |byte| byte < b' ' || matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
+    // U+2028 and U+2029 end lines in JavaScript.
+    let long = |rest: &[u8]| if matches!(rest, [0xe2, 0x80, 0xa8 | 0xa9, ..]) { 3 } else { 0 };
+    write_escaped(out, text, is_special, long);
+}
+
+/// Copies runs of plain bytes, and escapes what `is_special`. `long` says how many bytes belong to a special character that
+/// is not ASCII; 0 when it need not be escaped after all.
+fn write_escaped(out: &mut Vec<u8>, text: &str, is_special: impl Fn(u8) -> bool, long: impl Fn(&[u8]) -> usize) {
+    out.push(b'"');
+    let mut rest = text.as_bytes();
+    let mut plain = 0;
+    while let Some(byte) = rest.get(plain) {
+        if !is_special(*byte) {
+            plain += 1;
+            continue;
+        }
+        let taken = if byte.is_ascii() { 1 } else { long(&rest[plain..]) };
+        if taken == 0 {
+            plain += 1;
+            continue;
+        }
+        out.extend_from_slice(&rest[..plain]);
+        let short = match byte {
+            b'"' | b'\\' => Some(*byte),
+            b'\n' => Some(b'n'),
+            b'\r' => Some(b'r'),
+            b'\t' => Some(b't'),
+            _ => None,
+        };
+        let _infallible = match short {
+            Some(short) => out.write_all(&[b'\\', short]),
+            None if taken == 1 => write!(out, "\\u{byte:04x}"),
+            None => write!(out, "\\u202{:x}", rest[plain + 2] & 0xf),
+        };
+        rest = &rest[plain + taken..];
+        plain = 0;
+    }
+    out.extend_from_slice(rest);
+    out.push(b'"');
 }
 
 /// Writes a label set as an object.
@@ -23,14 +68,30 @@ pub(crate) fn write_labels(out: &mut Vec<u8>, labels: &Labels) {
     out.push(b'}');
 }
 
-/// Writes an array of strings.
-pub(crate) fn write_strings<'a>(out: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a str>) {
+/// Writes an array of texts.
+pub(crate) fn write_texts<'a>(out: &mut Vec<u8>, texts: impl IntoIterator<Item = &'a str>) {
     out.push(b'[');
     for (index, text) in texts.into_iter().enumerate() {
         if index > 0 {
             out.push(b',');
         }
-        write_string(out, text);
+        write_text(out, text);
+    }
+    out.push(b']');
+}
+
+/// Writes a list, an item after the other.
+pub(crate) fn write_list<T>(
+    out: &mut Vec<u8>,
+    items: impl IntoIterator<Item = T>,
+    mut write: impl FnMut(&mut Vec<u8>, T),
+) {
+    out.push(b'[');
+    for (index, item) in items.into_iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        write(out, item);
     }
     out.push(b']');
 }
@@ -50,36 +111,128 @@ pub(crate) fn write_time(out: &mut Vec<u8>, at: TimestampMs) {
         out.push(b'-');
     }
     let ms = at.0.unsigned_abs();
-    let mut digits = itoa::Buffer::new();
-    out.extend_from_slice(digits.format(ms / 1000).as_bytes());
-    let fraction = ms % 1000;
+    out.extend_from_slice(itoa::Buffer::new().format(ms / 1000).as_bytes());
+    let fraction = (ms % 1000) as u16;
     if fraction != 0 {
-        let _infallible = write!(out, ".{fraction:03}");
+        let digit = |unit: u16| b'0' + (fraction / unit % 10) as u8;
+        out.extend_from_slice(&[b'.', digit(100), digit(10), digit(1)]);
     }
 }
 
 /// Writes a float as Go does with the shortest digits that read back the same: plain from 1e-6 up to below 1e21, with an
 /// exponent of at least two digits outside (Prometheus' `jsonutil.MarshalFloat`).
 pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
-    if value.is_nan() {
-        out.extend_from_slice(b"NaN");
-    } else if value.is_infinite() {
-        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
-    } else if value.trunc() == value && value.abs() < WHOLE_MAX {
+    let magnitude = value.abs();
+    if value.trunc() == value && magnitude < WHOLE_MAX {
         if value == 0.0 && value.is_sign_negative() {
             out.push(b'-');
         }
         // Counts are most of all values; whole numbers print much quicker as integers.
         out.extend_from_slice(itoa::Buffer::new().format(value as i64).as_bytes());
-    } else if value.abs() < 1e-6 || value.abs() >= 1e21 {
-        let text = format!("{value:e}");
-        let (mantissa, exponent) = text.split_once('e').expect("the exponent form has an exponent");
-        let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));
-        let _infallible = write!(out, "{mantissa}e{sign}{digits:0>2}");
+    } else if !value.is_finite() {
+        write_not_finite(out, value);
     } else {
-        let _infallible = write!(out, "{value}");
+        let digits = Digits::of(magnitude, &mut zmij::Buffer::new());
+        if value < 0.0 {
+            out.push(b'-');
+        }
+        if (1e-6..1e21).contains(&magnitude) { digits.write_plain(out) } else { digits.write_exponent(out) }
     }
 }
+
+/// Writes a float as Go's `%f` does with the shortest digits that read back the same: never with an exponent.
+pub(crate) fn write_plain_float(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() || value == 0.0 {
+        return write_float(out, value);
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    Digits::of(value.abs(), &mut zmij::Buffer::new()).write_plain(out);
+}
+
+/// Writes a float as Go's `%g` does with the shortest digits that read back the same: plain from 1e-4 up to below 1e6.
+pub(crate) fn write_general_float(out: &mut Vec<u8>, value: f64) {
+    if !value.is_finite() || value == 0.0 {
+        return write_float(out, value);
+    }
+    if value < 0.0 {
+        out.push(b'-');
+    }
+    let digits = Digits::of(value.abs(), &mut zmij::Buffer::new());
+    if (-3..=6).contains(&digits.point) { digits.write_plain(out) } else { digits.write_exponent(out) }
+}
+
+fn write_not_finite(out: &mut Vec<u8>, value: f64) {
+    out.extend_from_slice(match value {
+        f64::INFINITY => b"+Inf",
+        f64::NEG_INFINITY => b"-Inf",
+        _ => b"NaN",
+    });
+}
+
+/// The shortest decimal digits of a float: `0.DIGITS · 10^point`.
+struct Digits {
+    digits: [u8; DIGITS_MAX],
+    length: usize,
+    point: i32,
+}
+
+impl Digits {
+    /// Of a finite float above zero.
+    fn of(value: f64, buffer: &mut zmij::Buffer) -> Self {
+        let text = buffer.format_finite(value);
+        let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
+        let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
+        let exponent: i32 = exponent.parse().expect("an exponent is a number");
+        let mut digits = Self { digits: [0; DIGITS_MAX], length: 0, point: whole.len() as i32 + exponent };
+        for byte in whole.bytes().chain(fraction.bytes()) {
+            // Zeros in front move the point.
+            if digits.length == 0 && byte == b'0' {
+                digits.point -= 1;
+            } else if digits.length < DIGITS_MAX {
+                digits.digits[digits.length] = byte;
+                digits.length += 1;
+            }
+        }
+        while digits.length > 1 && digits.digits[digits.length - 1] == b'0' {
+            digits.length -= 1;
+        }
+        digits
+    }
+
+    fn write_plain(&self, out: &mut Vec<u8>) {
+        let digits = &self.digits[..self.length];
+        let point = usize::try_from(self.point).unwrap_or(0);
+        if point == 0 {
+            out.extend_from_slice(b"0.");
+            out.resize(out.len() + self.point.unsigned_abs() as usize, b'0');
+            out.extend_from_slice(digits);
+        } else if point >= digits.len() {
+            out.extend_from_slice(digits);
+            out.resize(out.len() + point - digits.len(), b'0');
+        } else {
+            out.extend_from_slice(&digits[..point]);
+            out.push(b'.');
+            out.extend_from_slice(&digits[point..]);
+        }
+    }
+
+    fn write_exponent(&self, out: &mut Vec<u8>) {
+        let digits = &self.digits[..self.length];
+        out.push(digits[0]);
+        if digits.len() > 1 {
+            out.push(b'.');
+            out.extend_from_slice(&digits[1..]);
+        }
+        let exponent = self.point - 1;
+        out.extend_from_slice(if exponent < 0 { b"e-" } else { b"e+" });
+        let _infallible = write!(out, "{:02}", exponent.unsigned_abs());
+    }
+}
+
+/// Digits of a double, and zeros that a text may have among them (`0.00001234…`, `1234….0`).
+const DIGITS_MAX: usize = 32;
 
 /// Whole numbers below this are exact in a double and in an `i64`.
 const WHOLE_MAX: f64 = 9_007_199_254_740_992.0;
@@ -115,8 +268,67 @@ mod tests {
             (f64::NAN, "NaN"),
             (f64::INFINITY, "+Inf"),
             (f64::NEG_INFINITY, "-Inf"),
+            (1.5e-6, "0.0000015"),
+            (1.2345e20, "123450000000000000000"),
+            (9.007_199_254_740_993e15, "9007199254740992"),
+            (1.234_567_890_123_456_7e16, "12345678901234568"),
+            (123_456_789_012_345_680_000.0, "123456789012345680000"),
+            (1.797_693_134_862_315_7e308, "1.7976931348623157e+308"),
+            (2.225_073_858_507_201_4e-308, "2.2250738585072014e-308"),
+            (-0.000_123, "-0.000123"),
         ] {
             assert_eq!(text(|out| write_float(out, value)), expected);
+        }
+    }
+
+    #[test]
+    fn plain_and_general_floats_as_go_prints_them() {
+        for (value, plain, general) in [
+            (0.0, "0", "0"),
+            (-2.0, "-2", "-2"),
+            (1e21, "1000000000000000000000", "1e+21"),
+            (1e20, "100000000000000000000", "1e+20"),
+            (1_234_567.0, "1234567", "1.234567e+06"),
+            (123_456.0, "123456", "123456"),
+            (0.000_01, "0.00001", "1e-05"),
+            (0.000_1, "0.0001", "0.0001"),
+            (1.5e-7, "0.00000015", "1.5e-07"),
+            (f64::NAN, "NaN", "NaN"),
+            (f64::NEG_INFINITY, "-Inf", "-Inf"),
+        ] {
+            assert_eq!(text(|out| write_plain_float(out, value)), plain);
+            assert_eq!(text(|out| write_general_float(out, value)), general);
+        }
+    }
+
+    #[test]
+    fn every_float_reads_back() {
+        let mut bits = 0x9e37_79b9_7f4a_7c15u64;
+        for _ in 0..100_000 {
+            bits = bits.wrapping_mul(0x5851_f42d_4c95_7f2d).wrapping_add(0x1405_7b7e_f767_814f);
+            let value = f64::from_bits(bits);
+            if value.is_finite() {
+                for write in [write_float, write_plain_float, write_general_float] {
+                    let text = text(|out| write(out, value));
+                    assert_eq!(text.parse::<f64>().unwrap().to_bits(), value.to_bits(), "{text}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn texts_are_escaped_as_go_escapes_them() {
+        let odd = "q\" b\\ n\n r\r t\t \u{8}\u{c}\u{1f}\u{7f} <&> \u{2028}\u{2029}\u{202a} é€";
+        let label =
+            r#""q\" b\\ n\n r\r t\t \u0008\u000c\u001f"#.to_owned() + "\u{7f} <&> \u{2028}\u{2029}\u{202a} é€\"";
+        assert_eq!(text(|out| write_string(out, odd)), label);
+        let other = r#""q\" b\\ n\n r\r t\t \u0008\u000c\u001f"#.to_owned()
+            + "\u{7f} "
+            + r#"\u003c\u0026\u003e \u2028\u2029"#
+            + "\u{202a} é€\"";
+        assert_eq!(text(|out| write_text(out, odd)), other);
+        for text in [label, other] {
+            assert_eq!(serde_json::from_str::<String>(&text).unwrap(), odd);
         }
     }
 
@@ -137,7 +349,7 @@ mod tests {
     fn label_sets_are_objects() {
         let labels = Labels::from_pairs([("__name__", "up"), ("quote", "a\"b\n")]).unwrap();
         assert_eq!(text(|out| write_labels(out, &labels)), r#"{"__name__":"up","quote":"a\"b\n"}"#);
-        assert_eq!(text(|out| write_strings(out, ["a", "b"])), r#"["a","b"]"#);
+        assert_eq!(text(|out| write_texts(out, ["a", "b"])), r#"["a","b"]"#);
         assert_eq!(text(|out| write_point(out, TimestampMs(1000), 2.5)), r#"[1,"2.5"]"#);
     }
 }

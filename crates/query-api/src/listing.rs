@@ -1,86 +1,122 @@
 //! Series, label names and label values.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use model::{Labels, Matcher, TimestampMs};
 use promql_syntax::parse_metric_selector;
-use storage::{Queryable, SelectHints, TimeRange};
+use storage::{Querier, QueryError, Queryable, SelectHints, TimeRange};
 
 use crate::answer;
 use crate::error::ApiError;
+use crate::evaluation::times;
 use crate::params::{ParamError, Params};
+use crate::reply::Reply;
+use crate::slots::Job;
 
-/// `/series`: label sets of series that meet any of the selectors.
-pub(crate) async fn series(params: &Params, view: &dyn Queryable) -> Result<Vec<u8>, ApiError> {
-    let selectors = selectors(params)?;
-    if selectors.is_empty() {
-        return Err(ParamError::NoMatcher.into());
+/// What is listed of which series.
+pub(crate) struct Listing {
+    pub(crate) selectors: Vec<Vec<Matcher>>,
+    pub(crate) range: TimeRange,
+    pub(crate) limit: usize,
+}
+
+impl Listing {
+    /// Of `/series`, which must say which series.
+    pub(crate) fn of_series(params: &Params) -> Result<Self, ApiError> {
+        if params.all("match[]").next().is_none() {
+            return Err(ParamError::NoMatcher.into());
+        }
+        let (limit, range) = (params.limit()?, time_range(params)?);
+        let selectors = selectors(params).map_err(|error| match error {
+            ApiError::Selector(source) => ApiError::Parse { parameter: "match[]", source },
+            ApiError::Param(error) => times("match[]", &error.to_string()),
+            other => other,
+        })?;
+        Ok(Self { selectors, range, limit })
     }
-    let (range, limit) = (time_range(params)?, params.limit()?);
-    let querier = view.querier(range);
-    let mut found = BTreeSet::<Labels>::new();
-    for matchers in &selectors {
-        let mut series = querier.select(matchers, SelectHints::series_only(range)).await?;
-        while let Some(one) = series.next()? {
-            found.insert(one.labels);
-            // One more than asked for tells that there are more.
-            if limit > 0 && found.len() > limit && selectors.len() == 1 {
-                break;
+
+    /// Of labels: of all series when it is not said of which.
+    pub(crate) fn of_labels(params: &Params) -> Result<Self, ApiError> {
+        let (limit, range) = (params.limit()?, time_range(params)?);
+        let mut selectors = selectors(params)?;
+        if selectors.is_empty() {
+            selectors.push(Vec::new());
+        }
+        Ok(Self { selectors, range, limit })
+    }
+
+    /// Without regard to the range, if that is so.
+    pub(crate) fn of_all_time(self, all: bool) -> Self {
+        if all { Self { range: TimeRange::ALL, ..self } } else { self }
+    }
+
+    /// Label sets of series that meet any of the selectors.
+    pub(crate) fn series(self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
+        let querier = view.querier(self.range);
+        let mut found = BTreeSet::<Labels>::new();
+        for matchers in &self.selectors {
+            let mut series = job.wait(querier.select(matchers, SelectHints::series_only(self.range)))?;
+            let mut walked = 0usize;
+            while let Some(one) = series.next()? {
+                found.insert(one.labels);
+                walked += 1;
+                if walked.is_multiple_of(CHECK_SERIES) {
+                    job.check()?;
+                }
+                // One more than asked for tells that there are more. Later ones of this selector stand behind it.
+                if self.limit > 0 && walked > self.limit {
+                    break;
+                }
             }
         }
+        let truncated = self.limit > 0 && found.len() > self.limit;
+        let sets: Vec<Labels> = found.into_iter().take(self.shown()).collect();
+        Ok(Reply::Json(answer::label_sets(&sets, truncated)))
     }
-    let truncated = limit > 0 && found.len() > limit;
-    let shown = if limit > 0 { limit } else { usize::MAX };
-    let sets: Vec<Labels> = found.into_iter().take(shown).collect();
-    Ok(answer::label_sets(&sets, truncated))
-}
 
-/// `/labels`: names of labels.
-pub(crate) async fn label_names(params: &Params, view: &dyn Queryable) -> Result<Vec<u8>, ApiError> {
-    let (selectors, range, limit) = (selectors_or_all(params)?, time_range(params)?, params.limit()?);
-    let querier = view.querier(range);
-    let mut found = BTreeSet::new();
-    for matchers in &selectors {
-        found.extend(querier.label_names(matchers, one_more(limit)).await?);
+    /// Names of labels.
+    pub(crate) fn label_names(self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
+        self.texts(view, job, |querier, matchers, limit| job.wait(querier.label_names(matchers, limit)))
     }
-    Ok(list(found, limit))
-}
 
-/// `/label/{name}/values`: values of one label.
-pub(crate) async fn label_values(name: &str, params: &Params, view: &dyn Queryable) -> Result<Vec<u8>, ApiError> {
-    if name.is_empty() {
-        return Err(ParamError::Invalid { name: "name", reason: "the label's name is empty".to_owned() }.into());
+    /// Values of the label `name`.
+    pub(crate) fn label_values(self, name: &str, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
+        self.texts(view, job, |querier, matchers, limit| job.wait(querier.label_values(name, matchers, limit)))
     }
-    let (selectors, range, limit) = (selectors_or_all(params)?, time_range(params)?, params.limit()?);
-    let querier = view.querier(range);
-    let mut found = BTreeSet::new();
-    for matchers in &selectors {
-        found.extend(querier.label_values(name, matchers, one_more(limit)).await?);
+
+    fn texts(
+        &self,
+        view: &Arc<dyn Queryable>,
+        job: &Job,
+        of: impl Fn(&dyn Querier, &[Matcher], usize) -> Result<Vec<String>, QueryError>,
+    ) -> Result<Reply, ApiError> {
+        let querier = view.querier(self.range);
+        let one_more = if self.limit == 0 { 0 } else { self.limit.saturating_add(1) };
+        let mut texts = Vec::new();
+        for matchers in &self.selectors {
+            job.check()?;
+            texts.extend(of(&*querier, matchers, one_more)?);
+        }
+        // Texts of one selector are in order.
+        if self.selectors.len() > 1 {
+            texts.sort_unstable();
+            texts.dedup();
+        }
+        let truncated = texts.len() > self.shown();
+        texts.truncate(self.shown());
+        Ok(Reply::Json(answer::texts(&texts, truncated)))
     }
-    Ok(list(found, limit))
+
+    const fn shown(&self) -> usize {
+        if self.limit > 0 { self.limit } else { usize::MAX }
+    }
 }
 
-fn list(found: BTreeSet<String>, limit: usize) -> Vec<u8> {
-    let truncated = limit > 0 && found.len() > limit;
-    let shown = if limit > 0 { limit } else { usize::MAX };
-    let texts: Vec<String> = found.into_iter().take(shown).collect();
-    answer::strings(&texts, truncated)
-}
-
-/// The limit to ask a store with, so that the answer tells whether there are more.
-const fn one_more(limit: usize) -> usize {
-    if limit == 0 { 0 } else { limit.saturating_add(1) }
-}
-
-fn selectors_or_all(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
-    let selectors = selectors(params)?;
-    Ok(if selectors.is_empty() { vec![Vec::new()] } else { selectors })
-}
-
+/// What `match[]` says.
 pub(crate) fn selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
     let parse = |text| {
-        let parsed = parse_metric_selector(text);
-        let matchers = parsed.map_err(|source| ApiError::Parse { parameter: "match[]", source })?;
+        let matchers = parse_metric_selector(text).map_err(ApiError::Selector)?;
         // As Prometheus: a selector that every series meets asks for a whole workspace, mostly by mistake.
         match matchers.iter().all(Matcher::matches_empty) {
             true => Err(ParamError::OnlyEmptyMatchers.into()),
@@ -90,12 +126,20 @@ pub(crate) fn selectors(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> 
     params.all("match[]").map(parse).collect()
 }
 
+/// What `match[]` says, of a federation: that may be everything, or nothing.
+pub(crate) fn federated(params: &Params) -> Result<Vec<Vec<Matcher>>, ApiError> {
+    params.all("match[]").map(|text| parse_metric_selector(text).map_err(ApiError::Selector)).collect()
+}
+
+/// `start` and `end`: all of time when they are not there.
 pub(crate) fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
     let start = params.time("start", TimestampMs::MIN)?;
     let end = params.time("end", TimestampMs::MAX)?;
     if end < start {
-        let reason = "end timestamp must not be before start time";
-        return Err(ApiError::Times { parameter: "end", reason });
+        return Err(times("end", "end timestamp must not be before start time"));
     }
     Ok(TimeRange { start, end })
 }
+
+/// Series between two looks at whether anybody still waits.
+const CHECK_SERIES: usize = 128;

@@ -15,7 +15,16 @@ use prometheus_client::registry::Registry;
 pub(crate) struct Metrics {
     requests: Family<Request, Counter>,
     seconds: Family<Endpoint, Histogram, fn() -> Histogram>,
+    refused: Family<Bound, Counter>,
+    queue_seconds: Histogram,
+    answer_bytes: Family<Endpoint, Counter>,
     pub(crate) running: Gauge,
+    pub(crate) waiting: Gauge,
+}
+
+#[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
+struct Bound {
+    bound: &'static str,
 }
 
 #[derive(Clone, PartialEq, Eq, Hash, Debug, EncodeLabelSet)]
@@ -32,7 +41,28 @@ struct Endpoint {
 impl Metrics {
     pub(crate) fn new() -> Self {
         let seconds = || Histogram::new([0.001, 0.005, 0.025, 0.1, 0.5, 2.5, 10.0, 60.0]);
-        Self { requests: Family::default(), seconds: Family::new_with_constructor(seconds), running: Gauge::default() }
+        Self {
+            requests: Family::default(),
+            seconds: Family::new_with_constructor(seconds),
+            refused: Family::default(),
+            queue_seconds: Histogram::new([0.001, 0.01, 0.1, 1.0, 10.0, 60.0]),
+            answer_bytes: Family::default(),
+            running: Gauge::default(),
+            waiting: Gauge::default(),
+        }
+    }
+
+    /// A call that would have gone beyond a bound.
+    pub(crate) fn refused(&self, bound: &'static str) {
+        self.refused.get_or_create(&Bound { bound }).inc();
+    }
+
+    pub(crate) fn queued(&self, waited: Duration) {
+        self.queue_seconds.observe(waited.as_secs_f64());
+    }
+
+    pub(crate) fn answered(&self, endpoint: &'static str, bytes: usize) {
+        self.answer_bytes.get_or_create(&Endpoint { endpoint }).inc_by(bytes as u64);
     }
 
     pub(crate) fn count(&self, endpoint: &'static str, status: StatusCode, took: Duration) {
@@ -44,5 +74,9 @@ impl Metrics {
         registry.register("query_requests", "Calls of the query API by endpoint and status", self.requests.clone());
         registry.register("query_duration_seconds", "Time to answer calls of the query API", self.seconds.clone());
         registry.register("query_evaluations_running", "Queries being evaluated", self.running.clone());
+        registry.register("query_evaluations_waiting", "Queries that wait for a place", self.waiting.clone());
+        registry.register("query_queue_duration_seconds", "Time that queries waited", self.queue_seconds.clone());
+        registry.register("query_refused", "Calls that would have gone beyond a bound", self.refused.clone());
+        registry.register("query_answer_bytes", "Bytes of answers, as they were sent", self.answer_bytes.clone());
     }
 }

@@ -18,13 +18,45 @@ pub(crate) enum Endpoint {
     QueryRange,
     Series,
     Labels,
-    /// Values of the label of this name.
-    LabelValues(String),
+    /// Values of the label of this name; the error is a name that is no text.
+    LabelValues(Result<String, String>),
+    Metadata,
+    QueryExemplars,
+    FormatQuery,
+    ParseQuery,
+    Federate,
+    RemoteRead,
+    /// What is known of the installation and the workspace.
+    Status(Status),
+    /// What a workspace has no notion of.
+    Absent(Absent),
     DeleteSeries,
     CleanTombstones,
     Snapshot,
     /// Nothing that is served.
     Unknown,
+}
+
+/// A page of status.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Status {
+    BuildInfo,
+    RuntimeInfo,
+    Flags,
+    Config,
+    Tsdb,
+}
+
+/// What only a Prometheus that scrapes and alerts has: answered as one does that has none.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Absent {
+    Targets,
+    TargetMetadata,
+    ScrapePools,
+    Rules,
+    Alerts,
+    Alertmanagers,
+    Notifications,
 }
 
 impl Route {
@@ -46,7 +78,7 @@ impl Route {
 
     /// Whether a path is one of a workspace's own host, or an attempt at one.
     pub(crate) fn is_below_host(path: &str) -> bool {
-        path.starts_with("/api/")
+        path.starts_with("/api/") || path == "/federate"
     }
 }
 
@@ -59,6 +91,24 @@ impl Endpoint {
             ["api", "v1", "series"] => Self::Series,
             ["api", "v1", "labels"] => Self::Labels,
             ["api", "v1", "label", name, "values"] => Self::LabelValues(unescape(name)),
+            ["api", "v1", "metadata"] => Self::Metadata,
+            ["api", "v1", "query_exemplars"] => Self::QueryExemplars,
+            ["api", "v1", "format_query"] => Self::FormatQuery,
+            ["api", "v1", "parse_query"] => Self::ParseQuery,
+            ["api", "v1", "read"] => Self::RemoteRead,
+            ["federate"] => Self::Federate,
+            ["api", "v1", "status", "buildinfo"] => Self::Status(Status::BuildInfo),
+            ["api", "v1", "status", "runtimeinfo"] => Self::Status(Status::RuntimeInfo),
+            ["api", "v1", "status", "flags"] => Self::Status(Status::Flags),
+            ["api", "v1", "status", "config"] => Self::Status(Status::Config),
+            ["api", "v1", "status", "tsdb"] => Self::Status(Status::Tsdb),
+            ["api", "v1", "targets"] => Self::Absent(Absent::Targets),
+            ["api", "v1", "targets", "metadata"] => Self::Absent(Absent::TargetMetadata),
+            ["api", "v1", "scrape_pools"] => Self::Absent(Absent::ScrapePools),
+            ["api", "v1", "rules"] => Self::Absent(Absent::Rules),
+            ["api", "v1", "alerts"] => Self::Absent(Absent::Alerts),
+            ["api", "v1", "alertmanagers"] => Self::Absent(Absent::Alertmanagers),
+            ["api", "v1", "notifications"] => Self::Absent(Absent::Notifications),
             ["api", "v1", "admin", "tsdb", "delete_series"] => Self::DeleteSeries,
             ["api", "v1", "admin", "tsdb", "clean_tombstones"] => Self::CleanTombstones,
             ["api", "v1", "admin", "tsdb", "snapshot"] => Self::Snapshot,
@@ -74,6 +124,14 @@ impl Endpoint {
             Self::Series => "series",
             Self::Labels => "labels",
             Self::LabelValues(_) => "label_values",
+            Self::Metadata => "metadata",
+            Self::QueryExemplars => "query_exemplars",
+            Self::FormatQuery => "format_query",
+            Self::ParseQuery => "parse_query",
+            Self::Federate => "federate",
+            Self::RemoteRead => "read",
+            Self::Status(_) => "status",
+            Self::Absent(_) => "absent",
             Self::DeleteSeries => "delete_series",
             Self::CleanTombstones => "clean_tombstones",
             Self::Snapshot => "snapshot",
@@ -86,24 +144,39 @@ impl Endpoint {
         matches!(self, Self::DeleteSeries | Self::CleanTombstones | Self::Snapshot)
     }
 
-    /// Whether a form with this method is understood.
-    pub(crate) fn takes_form(&self, method: &Method) -> bool {
-        match *method {
-            Method::POST => !matches!(self, Self::LabelValues(_)),
-            Method::PUT => self.is_administration(),
-            _ => false,
+    /// Methods that it is asked with, as the header `Allow` lists them.
+    pub(crate) const fn methods(&self) -> &'static str {
+        match self {
+            Self::Query
+            | Self::QueryRange
+            | Self::Series
+            | Self::Labels
+            | Self::QueryExemplars
+            | Self::FormatQuery
+            | Self::ParseQuery => "GET, POST",
+            Self::RemoteRead => "POST",
+            Self::DeleteSeries | Self::CleanTombstones | Self::Snapshot => "POST, PUT",
+            Self::LabelValues(_)
+            | Self::Metadata
+            | Self::Federate
+            | Self::Status(_)
+            | Self::Absent(_)
+            | Self::Unknown => "GET",
         }
+    }
+
+    /// Whether it is asked with this method.
+    pub(crate) fn takes(&self, method: &Method) -> bool {
+        self.methods().split(", ").any(|known| known == method.as_str())
     }
 }
 
 /// A label's name in a path: percent-encoded, and `U__` in front when Prometheus escaped characters outside
 /// `[a-zA-Z0-9_:]` (`_HEX_` for a character, `__` for an underscore).
-fn unescape(segment: &str) -> String {
-    let name = percent_decode_str(segment).decode_utf8_lossy().into_owned();
-    match name.strip_prefix("U__").and_then(unescape_values) {
-        Some(plain) => plain,
-        None => name,
-    }
+fn unescape(segment: &str) -> Result<String, String> {
+    let decoded = percent_decode_str(segment);
+    let name = decoded.clone().decode_utf8().map_err(|_| decoded.decode_utf8_lossy().into_owned())?;
+    Ok(name.strip_prefix("U__").and_then(unescape_values).unwrap_or_else(|| name.into_owned()))
 }
 
 fn unescape_values(escaped: &str) -> Option<String> {
@@ -112,15 +185,21 @@ fn unescape_values(escaped: &str) -> Option<String> {
     while let Some(start) = rest.find('_') {
         out.push_str(&rest[..start]);
         let (code, after) = rest[start + 1..].split_once('_')?;
-        match code {
-            "" => out.push('_'),
-            code => out.push(u32::from_str_radix(code, 16).ok().and_then(char::from_u32)?),
+        if code.is_empty() {
+            out.push('_');
+        } else {
+            let is_code = code.len() <= CODE_DIGITS_MAX && code.bytes().all(|byte| byte.is_ascii_hexdigit());
+            let code = u32::from_str_radix(code, 16).ok().filter(|_| is_code);
+            out.push(code.and_then(char::from_u32)?);
         }
         rest = after;
     }
     out.push_str(rest);
     Some(out)
 }
+
+/// Hexadecimal digits that Prometheus reads of one character.
+const CODE_DIGITS_MAX: usize = 5;
 
 /// One more than any endpoint has.
 const SEGMENTS_MAX: usize = 6;
@@ -136,10 +215,15 @@ mod tests {
             ("/Workspaces/a/api/v1/query_range", Some(("a", Endpoint::QueryRange))),
             ("/workspaces/a/api/v1/series", Some(("a", Endpoint::Series))),
             ("/workspaces/a/api/v1/labels", Some(("a", Endpoint::Labels))),
-            ("/workspaces/a/api/v1/label/job/values", Some(("a", Endpoint::LabelValues("job".into())))),
-            ("/workspaces/a/api/v1/label/k%C3%A4se/values", Some(("a", Endpoint::LabelValues("käse".into())))),
-            ("/workspaces/a/api/v1/label/U__a_2e_b__c/values", Some(("a", Endpoint::LabelValues("a.b_c".into())))),
-            ("/workspaces/a/api/v1/label/U__a_zz_/values", Some(("a", Endpoint::LabelValues("U__a_zz_".into())))),
+            ("/workspaces/a/api/v1/label/job/values", Some(("a", Endpoint::LabelValues(Ok("job".into()))))),
+            ("/workspaces/a/api/v1/label/k%C3%A4se/values", Some(("a", Endpoint::LabelValues(Ok("käse".into()))))),
+            ("/workspaces/a/api/v1/label/%FFx/values", Some(("a", Endpoint::LabelValues(Err("\u{fffd}x".into()))))),
+            ("/workspaces/a/api/v1/status/tsdb", Some(("a", Endpoint::Status(Status::Tsdb)))),
+            ("/workspaces/a/api/v1/status", Some(("a", Endpoint::Unknown))),
+            ("/workspaces/a/api/v1/targets/metadata", Some(("a", Endpoint::Absent(Absent::TargetMetadata)))),
+            ("/workspaces/a/api/v1/read", Some(("a", Endpoint::RemoteRead))),
+            ("/workspaces/a/federate", Some(("a", Endpoint::Federate))),
+            ("/workspaces/a/api/v1/federate", Some(("a", Endpoint::Unknown))),
             ("/workspaces/a/api/v1/admin/tsdb/delete_series", Some(("a", Endpoint::DeleteSeries))),
             ("/workspaces/a/api/v1/admin/tsdb/clean_tombstones", Some(("a", Endpoint::CleanTombstones))),
             ("/workspaces/a/api/v1/admin/tsdb/snapshot", Some(("a", Endpoint::Snapshot))),
@@ -156,13 +240,44 @@ mod tests {
         }
         for (path, expected) in [
             ("/api/v1/query", Endpoint::Query),
-            ("/api/v1/label/job/values", Endpoint::LabelValues("job".into())),
+            ("/api/v1/label/job/values", Endpoint::LabelValues(Ok("job".into()))),
+            ("/federate", Endpoint::Federate),
             ("/api/v1", Endpoint::Unknown),
             ("/api/v2/query", Endpoint::Unknown),
         ] {
             assert!(Route::is_below_host(path) && !Route::is_below_host(&path[1..]));
             let found = Route::below_host("a".to_owned(), path);
             assert_eq!((found.workspaces.as_str(), found.endpoint), ("a", expected), "{path}");
+        }
+    }
+
+    #[test]
+    fn escaped_names() {
+        for (escaped, name) in [
+            ("job", "job"),
+            ("U__a_2e_b__c", "a.b_c"),
+            ("U__a_2E_b", "a.b"),
+            ("U___1F600_", "😀"),
+            ("U__a_zz_", "U__a_zz_"),
+            ("U__a_+41_", "U__a_+41_"),
+            ("U__a_D800_", "U__a_D800_"),
+            ("U__a_01F600_", "U__a_01F600_"),
+            ("U__a_2e", "U__a_2e"),
+            ("U__", ""),
+        ] {
+            assert_eq!(unescape(escaped).as_deref(), Ok(name), "{escaped}");
+        }
+    }
+
+    #[test]
+    fn methods() {
+        for (endpoint, taken, refused) in [
+            (Endpoint::Query, "POST", "PUT"),
+            (Endpoint::LabelValues(Ok("a".into())), "GET", "POST"),
+            (Endpoint::RemoteRead, "POST", "GET"),
+            (Endpoint::Snapshot, "PUT", "GET"),
+        ] {
+            assert!(endpoint.takes(&taken.parse().unwrap()) && !endpoint.takes(&refused.parse().unwrap()));
         }
     }
 }

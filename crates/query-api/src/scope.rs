@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use access::{Action, Principal, Propagation, READ_METRICS};
 use catalog::{Profile, Snapshot, Workspace};
-use storage::{Labelled, Merged, Purpose, Queryable};
+use storage::{Labelled, Merged, Purpose, Queryable, Storage};
 
 use crate::Parts;
+use crate::azure::AnyCase;
+use crate::call::Call;
 use crate::error::ApiError;
 use crate::params::{ParamError, Params};
 
@@ -63,22 +65,46 @@ impl Scope {
         }
     }
 
-    /// The view over all of them, with the label that the parameters ask for.
-    pub(crate) async fn view(&self, parts: &Parts, params: &Params) -> Result<Arc<dyn Queryable>, ApiError> {
+    /// The workspace that was named first.
+    pub(crate) fn first(&self) -> &Workspace {
+        self.workspaces.first().expect("a scope has at least one workspace")
+    }
+
+    /// Whether all of them behave as Azure's do. One that does not decides.
+    pub(crate) fn is_azure(&self) -> bool {
+        self.workspaces.iter().all(|workspace| workspace.profile == Profile::Azure)
+    }
+
+    /// The call over all of them, each series with the label that the parameters ask for.
+    pub(crate) async fn call(&self, parts: &Parts, params: &Params) -> Result<Call, ApiError> {
         let label = label(params)?;
         let mut members: Vec<Arc<dyn Queryable>> = Vec::with_capacity(self.workspaces.len());
         for workspace in &self.workspaces {
-            let storage = parts.workspaces.storage(workspace.account_id, Purpose::Read).await;
-            let storage = storage.map_err(|source| ApiError::NotOpen { handle: workspace.handle.clone(), source })?;
+            let storage = self.storage(parts, workspace, Purpose::Read).await?;
             members.push(match label {
                 Some(name) => Arc::new(Labelled::new(storage, name, &workspace.handle)),
                 None => storage,
             });
         }
-        Ok(match members.len() {
+        let view = match members.len() {
             1 => members.remove(0),
             _ => Arc::new(Merged::new(members)),
+        };
+        Ok(match self.is_azure() {
+            true => Call { view: Arc::new(AnyCase::new(view)), azure: true },
+            false => Call { view, azure: false },
         })
+    }
+
+    /// The storage of one of them.
+    pub(crate) async fn storage(
+        &self,
+        parts: &Parts,
+        workspace: &Workspace,
+        purpose: Purpose,
+    ) -> Result<Arc<dyn Storage>, ApiError> {
+        let storage = parts.workspaces.storage(workspace.account_id, purpose).await;
+        storage.map_err(|source| ApiError::NotOpen { handle: workspace.handle.clone(), source })
     }
 }
 
