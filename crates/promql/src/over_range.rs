@@ -9,15 +9,17 @@ use crate::column::{Cell, Run, StepSet, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector, evaluate_whole_series};
 use crate::extended_range::Reach;
 use crate::grid::Grid;
+use crate::histogram_windows;
 use crate::label_set::LabelGuard;
+use crate::notes::Notes;
 use crate::plan::{Look, OverRange, RangePlan, Subquery};
-use crate::range_function::{HistogramUse, RangeFunction};
+use crate::range_function::RangeFunction;
 use crate::row::{Context, Row, Sink, hold_column};
 use crate::window::{SampleSource, SubqueryPoints, Window, WindowBuffer};
 
 impl OverRange {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
-        let Self { function, name, range, arguments, position } = self;
+        let Self { function, range, arguments, position } = self;
         let extended = range.extended();
         let with_starts = context.use_start_timestamps && function.uses_start_timestamps();
         let held = arguments.len() * grid.steps;
@@ -38,17 +40,23 @@ impl OverRange {
                     *argument = over_steps[step];
                 }
                 check_arguments(function, &step_arguments)?;
-                let notes = Notes { name, metric: labels.metric_name(), position };
-                if !accepts(function, &window, &notes, context)? {
-                    continue;
-                }
+                let notes = Notes { metric: labels.metric_name(), position };
                 if function == RangeFunction::Quantile && !window.floats.is_empty() {
                     warn_about_quantile(context, position, step_arguments[0]);
                 }
-                if window.overlaps && extended.is_none() {
-                    notes.warn_of_overlap(function, context);
+                if window.overlaps && extended.is_none() && matches!(function, RangeFunction::Rate(_)) {
+                    notes.overlap(context);
                 }
                 let cell = match extended {
+                    _ if !window.histograms.is_empty() => histogram_windows::evaluate(
+                        function,
+                        extended,
+                        &window,
+                        &step_arguments,
+                        &mut scratch,
+                        &notes,
+                        context,
+                    )?,
                     None => function.evaluate(&window, &step_arguments, &mut scratch),
                     Some(extended) => function.evaluate_extended(extended, &window, &mut scratch),
                 };
@@ -176,101 +184,6 @@ impl Windows<'_> {
         let window = self.buffer.advance(&mut self.source, from, until, time)?;
         Ok(window.map(|window| Window { start, end, ..window }))
     }
-}
-
-/// What annotations say.
-pub(crate) struct Notes<'a> {
-    pub(crate) name: &'static str,
-    pub(crate) metric: &'a str,
-    pub(crate) position: PositionRange,
-}
-
-impl Notes<'_> {
-    /// There is no result for a mix.
-    pub(crate) fn warn_of_mix(&self, context: &mut Context<'_>) {
-        let text = format!("encountered a mix of histograms and floats for metric name {:?}", self.metric);
-        context.annotations.warn(self.position, text);
-    }
-
-    /// Samples of a rate start inside what the ones before them counted.
-    fn warn_of_overlap(&self, function: RangeFunction, context: &mut Context<'_>) {
-        if matches!(function, RangeFunction::Rate(_)) {
-            let text = format!(
-                "sample has start time that overlaps with previous sample timestamp for metric {:?}",
-                self.metric
-            );
-            context.annotations.warn_each_time(self.position, text);
-        }
-    }
-}
-
-/// Whether the function can be computed for the window, as far as histograms are concerned.
-fn accepts(
-    function: RangeFunction,
-    window: &Window<'_>,
-    notes: &Notes<'_>,
-    context: &mut Context<'_>,
-) -> Result<bool, EvalError> {
-    if window.histograms.is_empty() {
-        return Ok(true);
-    }
-    let metric = notes.metric;
-    match function.histogram_use() {
-        HistogramUse::Taken => Ok(true),
-        HistogramUse::Ignored => {
-            if !window.floats.is_empty() {
-                context.annotations.inform(
-                    notes.position,
-                    format!(
-                        "ignored histograms in a range containing both floats and histograms for metric name {metric:?}"
-                    ),
-                );
-            }
-            Ok(true)
-        }
-        HistogramUse::Exclusive if window.floats.is_empty() => match (function, window.histograms.len()) {
-            (RangeFunction::Rate(_), 1) => Ok(false),
-            _ => not_of_histograms(notes),
-        },
-        HistogramUse::Exclusive => Ok(refuse_mix(notes, context)),
-        HistogramUse::ExclusiveLastTwo => match histograms_among_last_two(window) {
-            _ if window.floats.len() + window.histograms.len() < 2 => Ok(false),
-            0 => Ok(true),
-            1 => Ok(refuse_mix(notes, context)),
-            _ => not_of_histograms(notes),
-        },
-        HistogramUse::Computed => not_of_histograms(notes),
-    }
-}
-
-/// Tells the user that there is no result for a mix.
-fn refuse_mix(notes: &Notes<'_>, context: &mut Context<'_>) -> bool {
-    notes.warn_of_mix(context);
-    false
-}
-
-fn not_of_histograms(notes: &Notes<'_>) -> Result<bool, EvalError> {
-    Err(EvalError::NotYetSupported(format!("{} of native histograms", notes.name)))
-}
-
-/// How many of the newest two samples are histograms.
-fn histograms_among_last_two(window: &Window<'_>) -> usize {
-    let (mut floats, mut histograms) = (window.times.iter().rev().peekable(), window.histogram_times.iter().rev());
-    let mut newest_histogram = histograms.next();
-    let mut count = 0;
-    for _ in 0..2 {
-        match (floats.peek(), newest_histogram) {
-            (Some(float), Some(histogram)) if *float > histogram => {
-                floats.next();
-            }
-            (_, Some(_)) => {
-                newest_histogram = histograms.next();
-                count += 1;
-            }
-            (_, None) => {}
-        }
-    }
-    count
 }
 
 fn check_arguments(function: RangeFunction, arguments: &[f64]) -> Result<(), EvalError> {

@@ -222,7 +222,6 @@ pub(crate) struct SmoothedSelector {
 #[derive(Debug)]
 pub(crate) struct OverRange {
     pub(crate) function: RangeFunction,
-    pub(crate) name: &'static str,
     pub(crate) range: RangePlan,
     pub(crate) arguments: Vec<ScalarPlan>,
     /// Of the first argument.

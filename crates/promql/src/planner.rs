@@ -419,7 +419,6 @@ impl Planner {
             range.invariant && !function.depends_on_time() && arguments.iter().all(|argument| argument.invariant);
         let plan = VectorPlan::OverRange(OverRange {
             function,
-            name: call.function.name,
             range: range.plan,
             arguments: arguments
                 .into_iter()

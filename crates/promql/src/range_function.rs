@@ -9,6 +9,7 @@ use crate::column::Cell;
 use crate::extended_range;
 use crate::rate::{self, RateKind};
 use crate::statistics::{self, Mean, Variance, linear_regression, quantile};
+use crate::transitions;
 use crate::window::Window;
 
 /// A function of a range of samples of one series, with scalar arguments apart.
@@ -185,7 +186,9 @@ impl RangeFunction {
                 copy_to(scratch, floats.iter().map(|value| (value - median).abs()));
                 Some(quantile(0.5, scratch))
             }
-            Self::Changes => Some(floats.windows(2).filter(|pair| differ(pair[0], pair[1])).count() as f64),
+            Self::Changes => {
+                Some(floats.windows(2).filter(|pair| transitions::differ(pair[0], pair[1])).count() as f64)
+            }
             Self::Resets => Some(window.falls.iter().count() as f64),
             Self::Deriv => fit(window, window.times[0].0).map(|line| line.slope),
             Self::PredictLinear => fit(window, window.at).map(|line| line.slope * arguments[0] + line.intercept),
@@ -241,10 +244,6 @@ fn extreme(values: &[f64], replaces: impl Fn(f64, f64) -> bool) -> usize {
         }
     }
     best
-}
-
-fn differ(before: f64, after: f64) -> bool {
-    before != after && !(before.is_nan() && after.is_nan())
 }
 
 fn fit(window: &Window<'_>, reference_ms: i64) -> Option<statistics::Line> {

@@ -6,7 +6,7 @@
 
 use std::sync::Arc;
 
-use model::{TimestampMs, is_stale_nan};
+use model::{ResetHint, TimestampMs, is_stale_nan};
 use storage::{Batch, QueryError, SampleIterator};
 
 use crate::column::{Cell, Run};
@@ -55,7 +55,12 @@ impl SubqueryPoints {
                 }
                 Some(Cell::Histogram(histogram)) if batch.floats.is_empty() => {
                     batch.timestamps.push(time);
-                    batch.histograms.push(Arc::new(histogram.to_native()));
+                    let mut histogram = histogram.to_native();
+                    // It spoke of the sample before in storage; here another one stands before it, or the same again.
+                    if matches!(histogram.reset_hint, ResetHint::Reset | ResetHint::NotReset) {
+                        histogram.reset_hint = ResetHint::Unknown;
+                    }
+                    batch.histograms.push(Arc::new(histogram));
                 }
                 // The other kind starts the next batch.
                 Some(_) => break,
