@@ -11,6 +11,7 @@ use crate::EvalError;
 use crate::column::{ABSENT, Column, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
 use crate::grid::Grid;
+use crate::histogram_sum::{GroupTotals, Total};
 use crate::label_set::LabelNames;
 use crate::plan::{Aggregate, AggregateParameter};
 use crate::row::{Context, Row, Sink, hold_column};
@@ -32,20 +33,23 @@ impl Aggregate {
         let mut groups = Groups::default();
         evaluate_vector(*input, grid, context, &mut |context, row| {
             let key = grouping.group(&row.labels);
-            let index = groups.index(key, || Accumulator::new(op, grid.steps), grid.steps, context)?;
+            let index = groups.index(key, || Fold::new(op, grid.steps), grid.steps, context)?;
             let group = &mut groups.list[index];
             group.drop_name |= row.drop_name;
             if row.column.has_histograms() {
-                group.state.meet_histograms(row.column, op, input_position, context)?;
+                group.state.meet_histograms(&row, op, input_position, context)?;
             }
-            context.budget.hold(group.state.add(row.column))
+            context.budget.hold(group.state.floats.add(row.column))
         })?;
 
         let mut column = hold_column(context, grid)?;
         for group in groups.list {
             column.clear();
             let held = grid.steps + group.state.held();
-            group.state.finish(&quantiles, &mut column);
+            group.state.floats.finish(&quantiles, &mut column);
+            if let Some(histograms) = group.state.histograms {
+                histograms.finish(&mut column, context);
+            }
             context.budget.release(held);
             if column.any_present() {
                 sink(context, Row { labels: group.labels, drop_name: group.drop_name, column: &mut column })?;
@@ -63,7 +67,13 @@ impl Aggregate {
         let mut groups: Groups<Vec<f64>> = Groups::default();
         evaluate_vector(*input, grid, context, &mut |context, row| {
             if row.column.has_histograms() {
-                return Err(EvalError::NotYetSupported("count_values of native histograms".into()));
+                for step in 0..grid.steps {
+                    let Some(histogram) = row.column.histogram(step) else { continue };
+                    let labels = with_value(&row.labels, &value_label, &histogram.to_string());
+                    let index =
+                        groups.index(grouping.group(&labels), || vec![ABSENT; grid.steps], grid.steps, context)?;
+                    increment(&mut groups.list[index].state[step]);
+                }
             }
             let mut last: Option<(f64, usize)> = None;
             for (step, value) in row.column.floats().iter().enumerate().filter(|(_, value)| !is_absent(**value)) {
@@ -71,9 +81,7 @@ impl Aggregate {
                 let index = match last {
                     Some((before, index)) if before.to_bits() == value.to_bits() => index,
                     _ => {
-                        let mut labels = row.labels.to_builder();
-                        labels.set(&value_label, &float_text(*value));
-                        let labels = labels.build().expect("`set` leaves no name twice, and the label has a name");
+                        let labels = with_value(&row.labels, &value_label, &float_text(*value));
                         groups.index(grouping.group(&labels), || vec![ABSENT; grid.steps], grid.steps, context)?
                     }
                 };
@@ -89,6 +97,12 @@ impl Aggregate {
         }
         Ok(())
     }
+}
+
+fn with_value(labels: &Labels, label: &str, value: &str) -> Labels {
+    let mut labels = labels.to_builder();
+    labels.set(label, value);
+    labels.build().expect("`set` leaves no name twice, and the label has a name")
 }
 
 fn quantiles(parameter: AggregateParameter, grid: Grid, context: &mut Context<'_>) -> Result<Vec<f64>, EvalError> {
@@ -168,6 +182,50 @@ impl<S> Groups<S> {
 }
 
 /// The state of one group over all steps.
+struct Fold {
+    floats: Accumulator,
+    /// Boxed, as most groups have none.
+    histograms: Option<Box<GroupTotals>>,
+}
+
+impl Fold {
+    fn new(op: AggregateOp, steps: usize) -> Self {
+        Self { floats: Accumulator::new(op, steps), histograms: None }
+    }
+
+    /// Samples held beyond one a step.
+    fn held(&self) -> usize {
+        self.floats.held() + self.histograms.as_ref().map_or(0, |histograms| histograms.held())
+    }
+
+    fn meet_histograms(
+        &mut self,
+        row: &Row<'_>,
+        op: AggregateOp,
+        input_position: PositionRange,
+        context: &mut Context<'_>,
+    ) -> Result<(), EvalError> {
+        let steps = row.column.steps();
+        let histograms = (0..steps).filter(|step| row.column.histogram(*step).is_some());
+        let mut add = |total, has_float: &dyn Fn(usize) -> bool| {
+            let totals =
+                self.histograms.get_or_insert_with(|| Box::new(GroupTotals::new(total, input_position, steps)));
+            totals.add(row.column, row.labels.metric_name(), has_float, context)
+        };
+        match &mut self.floats {
+            Accumulator::Sum(sums) => return add(Total::Sum, &|step| !is_unset(&sums[step])),
+            Accumulator::Avg(means) => return add(Total::Average, &|step| means[step].is_some()),
+            Accumulator::Count(counts) => histograms.for_each(|step| increment(&mut counts[step])),
+            Accumulator::Group(ones) => histograms.for_each(|step| ones[step] = 1.0),
+            Accumulator::Min(_) | Accumulator::Max(_) | Accumulator::Variance(..) | Accumulator::Quantile(_) => {
+                context.annotations.inform(input_position, format!("ignored histogram in {} aggregation", op.as_str()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What the floats of one group come to.
 enum Accumulator {
     /// `ABSENT` as the sum: nothing added yet.
     Sum(Vec<KahanSum>),
@@ -244,27 +302,6 @@ impl Accumulator {
             }
         }
         0
-    }
-
-    fn meet_histograms(
-        &mut self,
-        column: &Column,
-        op: AggregateOp,
-        input_position: PositionRange,
-        context: &mut Context<'_>,
-    ) -> Result<(), EvalError> {
-        let histograms = (0..column.steps()).filter(|step| column.histogram(*step).is_some());
-        match self {
-            Self::Sum(_) | Self::Avg(_) => {
-                return Err(EvalError::NotYetSupported(format!("{} of native histograms", op.as_str())));
-            }
-            Self::Count(counts) => histograms.for_each(|step| increment(&mut counts[step])),
-            Self::Group(ones) => histograms.for_each(|step| ones[step] = 1.0),
-            Self::Min(_) | Self::Max(_) | Self::Variance(..) | Self::Quantile(_) => {
-                context.annotations.inform(input_position, format!("ignored histogram in {} aggregation", op.as_str()));
-            }
-        }
-        Ok(())
     }
 
     fn finish(self, quantiles: &[f64], column: &mut Column) {

@@ -1,26 +1,16 @@
 //! Binary operators between single values, and between a vector and a scalar.
 
-use promql_syntax::{BinaryOp, PositionRange};
+use promql_syntax::BinaryOp;
 
 use crate::EvalError;
 use crate::column::{ABSENT, Cell, Column, is_absent};
+use crate::element::{ElementResult, Remark, Remarks};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
 use crate::grid::Grid;
+use crate::histogram_operator;
 use crate::label_set::LabelGuard;
 use crate::plan::VectorScalar;
 use crate::row::{Context, Row, Sink};
-
-/// What an operator makes of two elements.
-pub(crate) enum ElementResult {
-    Value(Cell),
-    /// A comparison: the element that a filter keeps.
-    Comparison {
-        holds: bool,
-        kept: Cell,
-    },
-    /// The operator is not defined for these kinds, which the user is told.
-    Incompatible(&'static str, &'static str),
-}
 
 /// Between two scalars, where a comparison gives 0 or 1.
 pub(crate) fn scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
@@ -31,23 +21,22 @@ pub(crate) fn scalars(op: BinaryOp, left: f64, right: f64) -> f64 {
 }
 
 /// Between two elements of vectors (or an element and a scalar).
-pub(crate) fn element(op: BinaryOp, left: &Cell, right: &Cell) -> Result<ElementResult, EvalError> {
+pub(crate) fn element(op: BinaryOp, left: &Cell, right: &Cell) -> ElementResult {
     match (left, right) {
-        (Cell::Float(left), Cell::Float(right)) => Ok(match compare(op, *left, *right) {
+        (Cell::Float(left), Cell::Float(right)) => match compare(op, *left, *right) {
             Some(holds) => ElementResult::Comparison { holds, kept: Cell::Float(*left) },
-            None => ElementResult::Value(Cell::Float(arithmetic(op, *left, *right))),
-        }),
-        (Cell::Histogram(_), Cell::Histogram(_))
-            if matches!(op, BinaryOp::Add | BinaryOp::Sub | BinaryOp::Equal | BinaryOp::NotEqual) =>
-        {
-            Err(not_between(op, "histograms"))
-        }
-        (Cell::Histogram(_), Cell::Float(_)) if matches!(op, BinaryOp::Mul | BinaryOp::Div) => {
-            Err(not_between(op, "a histogram and a float"))
-        }
-        (Cell::Float(_), Cell::Histogram(_)) if op == BinaryOp::Mul => Err(not_between(op, "a float and a histogram")),
-        (left, right) => Ok(ElementResult::Incompatible(kind(left), kind(right))),
+            None if is_trim(op) => ElementResult::Refused(Remark::IncompatibleTypes("float", "float")),
+            None => ElementResult::value(Cell::Float(arithmetic(op, *left, *right))),
+        },
+        (Cell::Histogram(left), Cell::Histogram(right)) => histogram_operator::histograms(op, left, right),
+        (Cell::Histogram(left), Cell::Float(right)) => histogram_operator::histogram_and_float(op, left, *right),
+        (Cell::Float(left), Cell::Histogram(right)) => histogram_operator::float_and_histogram(op, *left, right),
     }
+}
+
+/// Whether an operator cuts histograms.
+pub(crate) fn is_trim(op: BinaryOp) -> bool {
+    matches!(op, BinaryOp::TrimUpper | BinaryOp::TrimLower)
 }
 
 /// Between two floats: the value, or for a comparison without `bool` the left one if it holds. `ABSENT` is no result.
@@ -71,33 +60,15 @@ pub(crate) fn truth(holds: bool) -> Cell {
     Cell::Float(f64::from(u8::from(holds)))
 }
 
-pub(crate) fn annotate_incompatible(
-    context: &mut Context<'_>,
-    position: PositionRange,
-    op: BinaryOp,
-    left: &str,
-    right: &str,
-) {
-    let op = op.as_str();
-    context.annotations.inform(
-        position,
-        format!("incompatible sample types encountered for binary operator {op:?}: {left} {op} {right}"),
-    );
-}
-
 impl VectorScalar {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
         let scalars = evaluate_scalar(self.scalar, grid, context)?;
-        let operation = Operation {
-            op: self.op,
-            scalar_left: self.scalar_left,
-            return_bool: self.return_bool,
-            position: self.position,
-        };
+        let mut remarks = Remarks::default();
+        let operation = Operation { op: self.op, scalar_left: self.scalar_left, return_bool: self.return_bool };
         let computed = changes_metric(self.op) || self.return_bool;
         let mut guard = LabelGuard::default();
         evaluate_vector(*self.vector, grid, context, &mut |context, row| {
-            operation.apply(row.column, &scalars, context)?;
+            operation.apply(row.column, &scalars, &mut remarks);
             if !computed {
                 return sink(context, row);
             }
@@ -105,6 +76,7 @@ impl VectorScalar {
             guard.once_a_step(&labels, row.column)?;
             sink(context, Row { labels, drop_name: true, column: row.column })
         })?;
+        remarks.tell(self.op, self.position, context);
         context.budget.release(grid.steps);
         Ok(())
     }
@@ -114,12 +86,11 @@ struct Operation {
     op: BinaryOp,
     scalar_left: bool,
     return_bool: bool,
-    position: PositionRange,
 }
 
 impl Operation {
-    fn apply(&self, column: &mut Column, scalars: &[f64], context: &mut Context<'_>) -> Result<(), EvalError> {
-        if !column.has_histograms() {
+    fn apply(&self, column: &mut Column, scalars: &[f64], remarks: &mut Remarks) {
+        if !column.has_histograms() && !is_trim(self.op) {
             let keeps_element = self.op.is_comparison() && !self.return_bool;
             column.map_floats(|step, value| match (self.scalar_left, keeps_element) {
                 (false, _) => floats(self.op, self.return_bool, value, scalars[step]),
@@ -128,35 +99,26 @@ impl Operation {
                 (true, true) if is_absent(floats(self.op, false, scalars[step], value)) => ABSENT,
                 (true, true) => value,
             });
-            return Ok(());
+            return;
         }
         for (step, scalar) in scalars.iter().enumerate() {
             let Some(cell) = column.cell(step) else { continue };
             let scalar = Cell::Float(*scalar);
             let (left, right) = if self.scalar_left { (&scalar, &cell) } else { (&cell, &scalar) };
-            match element(self.op, left, right)? {
-                ElementResult::Value(value) => column.set(step, value),
+            match element(self.op, left, right) {
+                ElementResult::Value { value, remark } => {
+                    remarks.add(step, scalars.len(), remark);
+                    column.set(step, value);
+                }
                 ElementResult::Comparison { holds, .. } if self.return_bool => column.set(step, truth(holds)),
                 ElementResult::Comparison { holds: true, .. } => {}
                 ElementResult::Comparison { holds: false, .. } => column.remove(step),
-                ElementResult::Incompatible(left, right) => {
-                    annotate_incompatible(context, self.position, self.op, left, right);
+                ElementResult::Refused(remark) => {
+                    remarks.add(step, scalars.len(), Some(remark));
                     column.remove(step);
                 }
             }
         }
-        Ok(())
-    }
-}
-
-fn not_between(op: BinaryOp, what: &str) -> EvalError {
-    EvalError::NotYetSupported(format!("{} between {what}", op.as_str()))
-}
-
-fn kind(cell: &Cell) -> &'static str {
-    match cell {
-        Cell::Float(_) => "float",
-        Cell::Histogram(_) => "histogram",
     }
 }
 
@@ -182,7 +144,7 @@ fn arithmetic(op: BinaryOp, left: f64, right: f64) -> f64 {
         BinaryOp::Mod => left % right,
         BinaryOp::Pow => left.powf(right),
         BinaryOp::Atan2 => left.atan2(right),
-        _ => unreachable!("comparisons and set operators are handled before, trim operators refused by the planner"),
+        _ => unreachable!("comparisons, set operators and trimming are handled before"),
     }
 }
 

@@ -14,6 +14,7 @@ mod bucket;
 mod buckets;
 mod count;
 mod custom_bounds;
+mod mean;
 mod quantile;
 mod reset;
 mod text;
@@ -29,6 +30,7 @@ pub use arithmetic::{Combined, IncompatibleBuckets};
 pub use bucket::Bucket;
 pub use buckets::Buckets;
 pub use count::BucketCount;
+pub(crate) use mean::HistogramMean;
 pub use quantile::{HistogramFraction, HistogramQuantile, NanEffect};
 pub use trim::Keep;
 
@@ -90,15 +92,6 @@ impl<C: BucketCount> Histogram<C> {
         self.map(BucketCount::total)
     }
 
-    /// All counts, and the sum of observations, which is treated as they are.
-    fn for_each_count(&mut self, mut change: impl FnMut(&mut C)) {
-        [&mut self.zero_count, &mut self.count, &mut self.sum].into_iter().for_each(&mut change);
-        self.positive.counts_mut().iter_mut().for_each(&mut change);
-        self.negative.counts_mut().iter_mut().for_each(&mut change);
-    }
-}
-
-impl FloatHistogram {
     /// The samples that it counts for against a query's limit: a float takes one.
     pub fn samples(&self) -> usize {
         let bytes = size_of::<Self>()
@@ -108,6 +101,15 @@ impl FloatHistogram {
         bytes.div_ceil(SAMPLE_BYTES)
     }
 
+    /// All counts, and the sum of observations, which is treated as they are.
+    fn for_each_count(&mut self, mut change: impl FnMut(&mut C)) {
+        [&mut self.zero_count, &mut self.count, &mut self.sum].into_iter().for_each(&mut change);
+        self.positive.counts_mut().iter_mut().for_each(&mut change);
+        self.negative.counts_mut().iter_mut().for_each(&mut change);
+    }
+}
+
+impl FloatHistogram {
     /// Whether both are the same, bit by bit, in the same buckets. Hints do not matter; empty buckets do.
     pub fn is_same(&self, other: &Self) -> bool {
         let bits = |histogram: &Self| [histogram.zero_count, histogram.count, histogram.sum].map(f64::to_bits);

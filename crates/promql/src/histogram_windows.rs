@@ -8,9 +8,9 @@ use std::sync::Arc;
 use model::{ResetHint, TimestampMs};
 use promql_syntax::ExtendedRange;
 
-use crate::EvalError;
 use crate::column::Cell;
 use crate::histogram::{Buckets, FloatHistogram};
+use crate::histogram_sum::{self, Total};
 use crate::notes::{Combining, Notes};
 use crate::range_function::{HistogramUse, RangeFunction};
 use crate::rate::{RateKind, SampledSpan};
@@ -20,9 +20,6 @@ use crate::window::Window;
 use crate::{extended_histograms, extended_range, transitions};
 
 /// The result for a window of the range.
-///
-/// # Errors
-/// What is not computed of histograms yet.
 pub(crate) fn evaluate(
     function: RangeFunction,
     extended: Option<ExtendedRange>,
@@ -31,22 +28,22 @@ pub(crate) fn evaluate(
     scratch: &mut Vec<f64>,
     notes: &Notes<'_>,
     context: &mut Context<'_>,
-) -> Result<Option<Cell>, EvalError> {
+) -> Option<Cell> {
     let is_mixed = !window.floats.is_empty();
     match function.histogram_use() {
-        HistogramUse::Taken => Ok(function.evaluate(window, arguments, scratch)),
+        HistogramUse::Taken => function.evaluate(window, arguments, scratch),
         HistogramUse::Ignored => {
             if is_mixed {
                 notes.histograms_ignored(context);
             }
-            Ok(function.evaluate(window, arguments, scratch))
+            function.evaluate(window, arguments, scratch)
         }
         HistogramUse::Exclusive if is_mixed => {
             notes.mix(context);
-            Ok(None)
+            None
         }
         HistogramUse::Exclusive => of_histograms(function, extended, window, notes, context),
-        HistogramUse::ExclusiveLastTwo => Ok(match newest_two(window) {
+        HistogramUse::ExclusiveLastTwo => match newest_two(window) {
             _ if window.floats.len() + window.histograms.len() < 2 => None,
             0 => function.evaluate(window, arguments, scratch),
             1 => {
@@ -54,16 +51,16 @@ pub(crate) fn evaluate(
                 None
             }
             _ => instant(function == RangeFunction::InstantRate, window, notes, context).map(histogram),
-        }),
+        },
         HistogramUse::Computed => {
             let anchored = match extended {
                 Some(_) => extended_range::anchored(window),
                 None => Some(*window),
             };
-            Ok(anchored.map(|window| match function {
+            anchored.map(|window| match function {
                 RangeFunction::Changes => Cell::Float(transitions::changes(&window)),
                 _ => Cell::Float(transitions::resets(&window)),
-            }))
+            })
         }
     }
 }
@@ -74,15 +71,18 @@ fn of_histograms(
     window: &Window<'_>,
     notes: &Notes<'_>,
     context: &mut Context<'_>,
-) -> Result<Option<Cell>, EvalError> {
+) -> Option<Cell> {
     let result = match (function, extended) {
         (RangeFunction::Rate(kind), None) => extrapolated(kind, window, notes, context),
         (RangeFunction::Rate(kind), Some(extended)) => {
             extended_histograms::change(kind, extended == ExtendedRange::Smoothed, window, notes, context)
         }
-        _ => return Err(EvalError::NotYetSupported("sums and averages of native histograms over time".into())),
+        _ => {
+            let total = if function == RangeFunction::Sum { Total::Sum } else { Total::Average };
+            histogram_sum::over_time(total, window.histograms, notes, context)
+        }
     };
-    Ok(result.map(histogram))
+    result.map(histogram)
 }
 
 fn histogram(histogram: FloatHistogram) -> Cell {

@@ -10,8 +10,7 @@
 //! are computed once.
 //!
 //! Semantics are those of Prometheus 3.x: ranges and the lookback window are open on the left, closed on the right.
-//! Native histograms pass through selectors and set operators; what would compute with them answers
-//! [`EvalError::NotYetSupported`]. Not here: parsing, deadlines (the caller's interrupt), JSON.
+//! Not here: parsing, deadlines (the caller's interrupt), JSON.
 
 mod aggregate;
 mod annotation;
@@ -20,6 +19,7 @@ mod budget;
 mod calendar;
 mod classic_histogram;
 mod column;
+mod element;
 mod engine;
 mod error;
 mod evaluate;
@@ -29,6 +29,8 @@ mod function;
 mod grid;
 pub mod histogram;
 mod histogram_estimate;
+mod histogram_operator;
+mod histogram_sum;
 mod histogram_windows;
 mod info;
 mod label_set;

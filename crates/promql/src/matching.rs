@@ -18,8 +18,9 @@ use model::{Labels, METRIC_NAME};
 use promql_syntax::{BinaryOp, Cardinality, PositionRange};
 
 use crate::EvalError;
-use crate::binary::{self, ElementResult};
+use crate::binary;
 use crate::column::{Cell, Column, Run, StepSet, is_absent};
+use crate::element::{ElementResult, Remarks};
 use crate::evaluate::evaluate_vector;
 use crate::grid::Grid;
 use crate::label_set::{LabelNames, in_braces, without_metadata};
@@ -87,6 +88,7 @@ impl VectorMatch {
         if let Some(fill) = operation.fill.many {
             held.fill_many(&operation, fill, context, &mut result, sink)?;
         }
+        held.remarks.tell(operation.op, operation.position, context);
         context.budget.release(held.samples + grid.steps);
         Ok(())
     }
@@ -131,6 +133,7 @@ impl Operation {
 /// The side with one element per match group and step.
 #[derive(Default)]
 struct OneSide {
+    remarks: Remarks,
     groups: Vec<Group>,
     by_key: HashMap<Labels, usize>,
     samples: usize,
@@ -211,10 +214,10 @@ impl OneSide {
                 None => return Ok(()),
             },
         };
-        let (group, results) = (&mut self.groups[index], &mut self.results);
+        let (group, results, remarks) = (&mut self.groups[index], &mut self.results, &mut self.remarks);
         for (one_labels, one) in &group.series {
             result.clear();
-            let met = combine(operation, row.column, one, context, result)?;
+            let met = combine(operation, row.column, one, remarks, result);
             let met = Met { group: index, steps: met };
             met.check(operation, &mut group.met)?;
             met.hand_on(operation, &row.labels, one_labels, context, result, results, sink)?;
@@ -226,7 +229,7 @@ impl OneSide {
         }
         let Some(alone) = Run::of(&alone) else { return Ok(()) };
         result.clear();
-        let met = Met { group: index, steps: combine_filled(operation, &alone, fill, true, context, result)? };
+        let met = Met { group: index, steps: combine_filled(operation, &alone, fill, true, remarks, result) };
         met.check(operation, &mut group.met)?;
         met.hand_on(operation, &row.labels, &group.key, context, result, results, sink)
     }
@@ -240,7 +243,7 @@ impl OneSide {
         result: &mut Column,
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
-        let results = &mut self.results;
+        let (results, remarks) = (&mut self.results, &mut self.remarks);
         for (index, group) in self.groups.iter_mut().enumerate() {
             for (labels, one) in &group.series {
                 context.check_interrupt()?;
@@ -251,7 +254,7 @@ impl OneSide {
                 }
                 let Some(alone) = Run::of(&alone) else { continue };
                 result.clear();
-                let met = Met { group: index, steps: combine_filled(operation, &alone, fill, false, context, result)? };
+                let met = Met { group: index, steps: combine_filled(operation, &alone, fill, false, remarks, result) };
                 met.hand_on(operation, &group.key, labels, context, result, results, sink)?;
             }
         }
@@ -312,16 +315,11 @@ impl Met {
 }
 
 /// Computes the results of one pair of series; says at which steps elements met.
-fn combine(
-    operation: &Operation,
-    many: &Column,
-    one: &Run,
-    context: &mut Context<'_>,
-    result: &mut Column,
-) -> Result<StepSet, EvalError> {
+fn combine(operation: &Operation, many: &Column, one: &Run, remarks: &mut Remarks, result: &mut Column) -> StepSet {
     let one_is_left = operation.cardinality == Cardinality::OneToMany;
     let mut met = StepSet::empty(many.steps());
-    if let (false, Some((first, ones))) = (many.has_histograms(), one.only_floats()) {
+    let is_plain = !many.has_histograms() && !binary::is_trim(operation.op);
+    if let (true, Some((first, ones))) = (is_plain, one.only_floats()) {
         let slots = result.floats_mut()[first..].iter_mut().zip(&many.floats()[first..]).zip(ones);
         for (offset, ((slot, many), one)) in slots.enumerate() {
             if is_absent(*many) || is_absent(*one) {
@@ -331,16 +329,16 @@ fn combine(
             let (left, right) = if one_is_left { (*one, *many) } else { (*many, *one) };
             *slot = binary::floats(operation.op, operation.return_bool, left, right);
         }
-        return Ok(met);
+        return met;
     }
     for (step, one) in one.cells() {
         let Some(many) = many.cell(step) else { continue };
         let (left, right) = if one_is_left { (&one, &many) } else { (&many, &one) };
-        if combine_cells(operation, step, left, right, context, result)? {
+        if combine_cells(operation, step, left, right, remarks, result) {
             met.insert(step);
         }
     }
-    Ok(met)
+    met
 }
 
 /// The same between one series and a number, which stands for elements of the side with one element (`fills_one`) or of
@@ -350,19 +348,19 @@ fn combine_filled(
     series: &Run,
     fill: f64,
     fills_one: bool,
-    context: &mut Context<'_>,
+    remarks: &mut Remarks,
     result: &mut Column,
-) -> Result<StepSet, EvalError> {
+) -> StepSet {
     let one_is_left = operation.cardinality == Cardinality::OneToMany;
     let fill = Cell::Float(fill);
     let mut met = StepSet::empty(result.steps());
     for (step, cell) in series.cells() {
         let (left, right) = if fills_one == one_is_left { (&fill, &cell) } else { (&cell, &fill) };
-        if combine_cells(operation, step, left, right, context, result)? {
+        if combine_cells(operation, step, left, right, remarks, result) {
             met.insert(step);
         }
     }
-    Ok(met)
+    met
 }
 
 /// Computes one result; says whether the operator is defined for these elements.
@@ -371,20 +369,23 @@ fn combine_cells(
     step: usize,
     left: &Cell,
     right: &Cell,
-    context: &mut Context<'_>,
+    remarks: &mut Remarks,
     result: &mut Column,
-) -> Result<bool, EvalError> {
-    match binary::element(operation.op, left, right)? {
-        ElementResult::Incompatible(left, right) => {
-            binary::annotate_incompatible(context, operation.position, operation.op, left, right);
-            return Ok(false);
+) -> bool {
+    match binary::element(operation.op, left, right) {
+        ElementResult::Refused(remark) => {
+            remarks.add(step, result.steps(), Some(remark));
+            return false;
         }
-        ElementResult::Value(cell) => result.set(step, cell),
+        ElementResult::Value { value, remark } => {
+            remarks.add(step, result.steps(), remark);
+            result.set(step, value);
+        }
         ElementResult::Comparison { holds, .. } if operation.return_bool => result.set(step, binary::truth(holds)),
         ElementResult::Comparison { holds: true, kept } => result.set(step, kept),
         ElementResult::Comparison { holds: false, .. } => {}
     }
-    Ok(true)
+    true
 }
 
 fn duplicate(operation: &Operation, group: &Group, second: &Labels, first: &Labels) -> EvalError {

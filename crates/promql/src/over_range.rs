@@ -56,7 +56,7 @@ impl OverRange {
                         &mut scratch,
                         &notes,
                         context,
-                    )?,
+                    ),
                     None => function.evaluate(&window, &step_arguments, &mut scratch),
                     Some(extended) => function.evaluate_extended(extended, &window, &mut scratch),
                 };

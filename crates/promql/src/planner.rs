@@ -11,12 +11,13 @@ mod histogram;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use promql_syntax::{
-    Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp, ValueType,
+    Aggregation, At, Binary, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp, ValueType,
     VectorSelector,
 };
 
 use crate::EvalError;
 use crate::aggregate::Grouping;
+use crate::binary::is_trim;
 use crate::extended_range::Reach;
 use crate::function::ValueFunction;
 use crate::grid::Grid;
@@ -114,6 +115,10 @@ impl Planner {
     }
 
     fn scalar_binary(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<ScalarPlan>, EvalError> {
+        if is_trim(binary.op) {
+            let op = binary.op.as_str();
+            return Err(EvalError::InvalidQuery(format!("operator {op:?} not allowed for Scalar operations")));
+        }
         let (lhs, rhs) = (self.scalar(&binary.lhs, grid)?, self.scalar(&binary.rhs, grid)?);
         let invariant = lhs.invariant && rhs.invariant;
         let side = |side: Planned<ScalarPlan>| Box::new(if invariant { side.plan } else { side.once() });
@@ -232,9 +237,6 @@ impl Planner {
     }
 
     fn vector_binary(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
-        if matches!(binary.op, BinaryOp::TrimUpper | BinaryOp::TrimLower) {
-            return Err(not_yet(&format!("operator {}", binary.op.as_str())));
-        }
         match (binary.lhs.value_type(), binary.rhs.value_type()) {
             (ValueType::Vector, ValueType::Vector) => self.vector_vector(binary, grid),
             (ValueType::Vector, _) => self.vector_scalar(binary, &binary.lhs, &binary.rhs, false, grid),

@@ -258,6 +258,18 @@ fn texts() {
     }
 }
 
+#[test]
+fn means_survive_overflow_of_the_sum() {
+    let big = parse("count:1 sum:1.7e308 buckets:[1]");
+    let mut mean = HistogramMean::starting_at(&big);
+    for _ in 0..3 {
+        let _ = mean.add(&big).unwrap();
+    }
+    let mean = mean.value();
+    assert!((mean.sum / 1.7e308 - 1.0).abs() < 1e-12, "{mean:?}");
+    assert_eq!((mean.count, mean.positive.counts()), (1.0, &[1.0][..]));
+}
+
 fn any_buckets() -> impl Strategy<Value = Buckets> {
     let runs = prop::collection::vec((0i32..6, 1u32..5), 0..5);
     (-20i32..20, runs, prop::collection::vec(0u32..20, 20)).prop_map(|(first, runs, counts)| {
@@ -365,6 +377,12 @@ proptest! {
         sum.compact();
         running.compact();
         prop_assert!(running.total().is_same(&sum));
+        let mut mean = HistogramMean::starting_at(&left);
+        let _ = mean.add(&right).unwrap();
+        let mut mean = mean.value();
+        mean.multiply(2.0);
+        mean.compact();
+        prop_assert!(mean.is_same(&sum));
     }
 
     #[test]
