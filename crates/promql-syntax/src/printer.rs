@@ -296,7 +296,7 @@ impl Display for Fill {
         match self.0 {
             f64::INFINITY => f.write_str("+Inf"),
             f64::NEG_INFINITY => f.write_str("-Inf"),
-            value if magnitude != 0.0 && !(1e-4..1e21).contains(&magnitude) && !value.is_nan() => {
+            value if magnitude != 0.0 && !(1e-4..1e6).contains(&magnitude) && !value.is_nan() => {
                 let text = format!("{value:e}");
                 let (mantissa, exponent) = text.split_once('e').expect("the format has an exponent");
                 let (sign, digits) = exponent.strip_prefix('-').map_or(('+', exponent), |digits| ('-', digits));

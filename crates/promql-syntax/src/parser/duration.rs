@@ -119,7 +119,7 @@ impl<'a> Parser<'a> {
             self.require_duration_expressions(inner.position())?;
         }
         Ok(match inner {
-            DurationExpr::Number(_) | DurationExpr::Paren(..) => inner,
+            DurationExpr::Paren(..) => inner,
             _ => DurationExpr::Paren(Box::new(inner), open.position().to(close.position())),
         })
     }
@@ -145,8 +145,10 @@ impl<'a> Parser<'a> {
         let left = self.duration_expr(LOWEST)?;
         self.expect(TokenKind::Comma)?;
         let right = self.duration_expr(LOWEST)?;
-        let close = self.expect(TokenKind::RightParen)?;
-        let position = name.position().to(close.position());
+        self.expect(TokenKind::RightParen)?;
+        // Where it stands is where its arguments do; a sign in front is what an error points at.
+        let position = left.position().to(right.position());
+        let start = if start < name.start { start } else { position.start };
         self.require_duration_expressions(PositionRange { start, end: position.end })?;
         Ok((Box::new(left), Box::new(right), position))
     }

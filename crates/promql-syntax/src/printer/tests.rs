@@ -27,6 +27,10 @@ fn prints_as_prometheus() {
         ("a[0x10:]", "a[16s:]"),
         ("a[5m + step() * (2 - range())] smoothed", "a[5m + step() * (2 - range())] smoothed"),
         ("a offset -(1m ^ 2)", "a offset -(1m ^ 2)"),
+        ("a offset +(5)", "a offset (5)"),
+        ("a[(5):(-1)]", "a[(5):(-1)]"),
+        ("a[((5m))]", "a[(5m)]"),
+        ("a + fill(1e6) b - fill(999999) c", "a + fill (1e+06) b - fill (999999) c"),
         ("1e6", "1000000"),
         ("1e-7", "0.0000001"),
         ("-Inf", "-Inf"),
@@ -43,14 +47,26 @@ fn prints_as_prometheus() {
 fn expression() -> impl Strategy<Value = String> {
     let label = prop_oneof![Just("job"), Just("by"), Just("'a.b'"), Just("\"ü\\n\""), Just("le")];
     let labels = prop::collection::vec(label, 0..3).prop_map(|labels| labels.join(", "));
-    let duration =
-        prop_oneof![Just("5m"), Just("1h30m5ms"), Just("90"), Just("step() + 1m"), Just("max_of(2, -(range() / 3))")];
+    let duration = prop_oneof![
+        Just("5m"),
+        Just("1h30m5ms"),
+        Just("90"),
+        Just("(5)"),
+        Just("step() + 1m"),
+        Just("-(2m) ^ 2 % -range()"),
+        Just("max_of(2, -(range() / 3))"),
+        Just("min_of((1), step())"),
+    ];
     let modifier = prop_oneof![
         Just(""),
         Just(" offset 5m"),
         Just(" offset -1.5"),
+        Just(" offset -(2m)"),
+        Just(" offset +min_of(step(), 2)"),
         Just(" @ 12.345"),
-        Just(" @ end() offset -step()")
+        Just(" @ start() offset 1ms"),
+        Just(" @ -1 offset 2w"),
+        Just(" @ end() offset -step()"),
     ];
     let matcher = (
         prop_oneof![Just("a"), Just("'b c'"), Just("__name__")],
@@ -77,7 +93,14 @@ fn expression() -> impl Strategy<Value = String> {
         Just("-0s".to_owned()),
         Just("0x1f".to_owned()),
     ];
-    let leaf = prop_oneof![3 => selector, 1 => number.prop_map(|number| format!("vector({number})"))];
+    let range = (selector.clone(), duration.clone(), prop_oneof![Just(""), Just(" anchored"), Just(" smoothed")]);
+    let range = range.prop_map(|(selector, range, extended)| {
+        // What modifies a range stands behind it.
+        let end = [" offset", " @"].iter().filter_map(|modifier| selector.find(modifier)).min();
+        let (series, modifier) = selector.split_at(end.unwrap_or(selector.len()));
+        format!("increase({series}[{range}]{extended}{modifier})")
+    });
+    let leaf = prop_oneof![3 => selector, 2 => range, 1 => number.prop_map(|number| format!("vector({number})"))];
     let operator = prop_oneof![
         Just("+"),
         Just("-"),
@@ -89,7 +112,10 @@ fn expression() -> impl Strategy<Value = String> {
         Just("== bool"),
         Just(">"),
         Just("</"),
+        Just(">/"),
         Just("!= fill(-1e30)"),
+        Just("<= bool on(a) group_left fill_right(1234567)"),
+        Just("- ignoring(a) fill_left(NaN) fill_right(0.00001)"),
     ];
     leaf.prop_recursive(6, 40, 3, move |inner| {
         prop_oneof![
@@ -106,6 +132,8 @@ fn expression() -> impl Strategy<Value = String> {
                 format!("stddev({inner}) {}({labels})", if without { "without" } else { "by" })
             }),
             inner.clone().prop_map(|inner| format!("count_values(\"v\\t\", {inner})")),
+            inner.clone().prop_map(|inner| format!("limitk(2, {inner}) + limit_ratio(-0.5, {inner})")),
+            inner.clone().prop_map(|inner| format!("info({inner}, {{'b c'!='d', data=~'a.*'}})")),
             inner.clone().prop_map(|inner| format!("clamp_max({inner}, -3 ^ 2)")),
             (inner, duration.clone(), duration.clone(), modifier.clone())
                 .prop_map(|(inner, range, step, modifier)| format!("rate(({inner})[{range}:{step}]{modifier})")),
