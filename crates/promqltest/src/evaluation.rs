@@ -1,13 +1,13 @@
 //! Runs a case in all its forms.
 
 use model::{Labels, TimestampMs};
-use promql::{Engine, EvalTime, FloatPoint, QueryResult, Sample, SampleValue, Value};
+use promql::{Engine, EvalTime, FloatPoint, QueryResult, Sample, SampleValue, Stop, Value};
 use promql_syntax::{Expr, parse_expr};
 
 use crate::case::Case;
 use crate::comparison::{annotations, failure, is_sorted, value};
 use crate::database::Database;
-use crate::run::Settings;
+use crate::run::{QUERY_TIME_MAX, Settings};
 use crate::variations::{at_other_times, depends_on_the_query};
 
 /// What a case is checked with.
@@ -92,8 +92,13 @@ impl Check<'_> {
 
     fn evaluate(&self, query: &str, time: EvalTime) -> Result<QueryResult, String> {
         let expr: Expr = parse_expr(query, self.settings.grammar).map_err(|error| error.to_string())?;
+        let clock = self.settings.clock.map(|clock| (clock, clock.monotonic()));
+        let interrupt = || {
+            let (clock, start) = clock?;
+            (clock.monotonic().since(start) > QUERY_TIME_MAX).then_some(Stop::TimedOut)
+        };
         let prepared = self.database.wait(self.engine.prepare(self.database, &expr, time));
-        let result = prepared.and_then(|prepared| prepared.evaluate(self.settings.interrupt));
+        let result = prepared.and_then(|prepared| prepared.evaluate(&interrupt));
         result.map_err(|error| error.to_string())
     }
 }

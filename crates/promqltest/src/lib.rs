@@ -25,5 +25,5 @@ mod start_timestamps;
 mod variations;
 
 pub use report::{Failure, Report};
-pub use run::{Settings, run};
+pub use run::{QUERY_TIME_MAX, Settings, run};
 pub use series::POSITIONS_MAX;

@@ -2,8 +2,10 @@
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
 
-use promql::{Engine, EngineOptions, Stop};
+use environment::Clock;
+use promql::{Engine, EngineOptions};
 use promql_syntax::Options;
 
 use crate::case::Case;
@@ -20,8 +22,8 @@ pub struct Settings<'a> {
     pub engine: EngineOptions,
     /// Which experimental parts of the grammar are accepted.
     pub grammar: Options,
-    /// Asked often by every query, and ends it when it gives a reason.
-    pub interrupt: &'a dyn Fn() -> Option<Stop>,
+    /// What ends a query after [`QUERY_TIME_MAX`]; without it a query takes its time.
+    pub clock: Option<&'a dyn Clock>,
 }
 
 impl Default for Settings<'_> {
@@ -34,9 +36,12 @@ impl Default for Settings<'_> {
             use_start_timestamps: true,
             ..EngineOptions::default()
         };
-        Self { engine, grammar: Options::all(), interrupt: &|| None }
+        Self { engine, grammar: Options::all(), clock: None }
     }
 }
+
+/// The longest that a query may take.
+pub const QUERY_TIME_MAX: Duration = Duration::from_secs(100);
 
 /// The most steps of a range query in a script. Prometheus bounds them where queries come in, not in its engine.
 const STEPS_MAX: usize = 1_000_000;

@@ -1,6 +1,5 @@
 //! The notation of series: `metric{label="value"} 1 2 3+1x5 _ stale {{schema:0 count:1}}`.
 
-mod growth;
 mod histogram;
 mod items;
 mod start_offsets;
@@ -81,3 +80,6 @@ fn labels(metric: &str) -> Result<Labels, String> {
     }
     builder.build().map_err(|error| format!("{metric}: {error}"))
 }
+
+#[cfg(test)]
+mod tests;

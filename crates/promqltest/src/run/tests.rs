@@ -20,7 +20,7 @@ fn cases_pass() {
     passes(
         "load 1m\n x{a=\"2\"} 1\n x{a=\"1\"} 2\n\neval instant at 0 sort(x)\n expect ordered\n x{a=\"2\"} 1\n x{a=\"1\"} 2\n",
     );
-    passes("eval_fail instant at 0 sum\n\neval instant at 0 1 +\n expect fail regex: unexpected end of input\n");
+    passes("eval_fail instant at 0 sum(\n\neval instant at 0 1 +\n expect fail regex: unexpected end of input\n");
 }
 
 #[test]

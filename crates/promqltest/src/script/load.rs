@@ -5,7 +5,10 @@ use std::collections::HashMap;
 use model::Labels;
 
 use super::{Lines, ScriptError};
-use crate::series::{Position, duration_ms, parse_series, parse_start_offsets};
+use crate::series::{POSITIONS_MAX, Position, duration_ms, parse_series, parse_start_offsets};
+
+/// The most positions of all series of one load.
+const LOAD_POSITIONS_MAX: usize = 10 * POSITIONS_MAX;
 
 /// Series to be stored.
 #[derive(Clone, Debug)]
@@ -46,6 +49,7 @@ pub(super) fn parse(text: &str, line: usize, lines: &mut Lines<'_>) -> Result<Lo
     let mut load = Load { step_ms, with_custom_buckets, series: Vec::new() };
     let mut places: HashMap<Labels, usize> = HashMap::new();
     let mut pending: Option<Pending> = None;
+    let mut positions = 0;
     while let Some((line, text)) = lines.take_of_block() {
         if let Some((metric, offsets)) = start_line(text) {
             if let Some(pending) = pending {
@@ -57,6 +61,10 @@ pub(super) fn parse(text: &str, line: usize, lines: &mut Lines<'_>) -> Result<Lo
             continue;
         }
         let (labels, values) = parse_series(text).map_err(|what| error(line, what))?;
+        positions += values.len();
+        if positions > LOAD_POSITIONS_MAX {
+            return Err(error(line, format!("one load has at most {LOAD_POSITIONS_MAX} positions")));
+        }
         let start_offsets = match pending.take() {
             None => Vec::new(),
             Some(Pending { line, labels: other, .. }) if other != labels => {

@@ -35,10 +35,9 @@ pub(super) fn parse(text: &str) -> Result<(Described, &str), String> {
     let (mut count, mut zero_count, mut hint) = (0.0, 0.0, None);
     let (mut positive, mut negative) = (Side::default(), Side::default());
     let mut keys: Vec<String> = Vec::new();
-    let mut items = body.trim();
+    let mut items = if body.trim().is_empty() { "" } else { body };
     while !items.is_empty() {
-        let (key, after) = items.split_once(':').ok_or_else(|| format!("no `key:value` in a histogram: {items:?}"))?;
-        let key = key.to_lowercase();
+        let (key, after) = key(items)?;
         let (value, after) = after.split_at(value_end(after)?);
         match key.as_str() {
             "schema" => histogram.schema = integer(value)?,
@@ -52,10 +51,10 @@ pub(super) fn parse(text: &str) -> Result<(Described, &str), String> {
             "n_buckets" => negative.counts = list(value)?,
             "n_offset" => negative.offset = integer(value)?,
             "counter_reset_hint" => hint = Some(reset_hint(value)?),
-            _ => return Err(format!("no part of a histogram: {key:?}")),
+            _ => return Err(format!("bad histogram descriptor found: {key:?}")),
         }
         if keys.contains(&key) {
-            return Err(format!("{key:?} stands twice in a histogram"));
+            return Err(format!("duplicate key {key:?} in histogram"));
         }
         keys.push(key);
         items = after.trim_start();
@@ -76,6 +75,22 @@ impl Side {
     }
 }
 
+/// The key of an item, in lower case, and what follows the colon behind it.
+fn key(items: &str) -> Result<(String, &str), String> {
+    let end = items.find(|c: char| !c.is_ascii_alphabetic() && c != '_').unwrap_or(items.len());
+    let (key, after) = items.split_at(end);
+    if key.is_empty() {
+        return Err(format!("histogram description incomplete unexpected: {items:?}"));
+    }
+    match after.strip_prefix(':') {
+        Some(after) if !after.starts_with(char::is_whitespace) => Ok((key.to_lowercase(), after)),
+        Some(_) => Err(UNEXPECTED_BLANK.into()),
+        None => Err("missing `:` for histogram descriptor".into()),
+    }
+}
+
+const UNEXPECTED_BLANK: &str = "unexpected \" \" in series values";
+
 fn value_end(text: &str) -> Result<usize, String> {
     match text.starts_with('[') {
         true => text.find(']').map(|end| end + 1).ok_or_else(|| format!("no end of the list: {text:?}")),
@@ -90,6 +105,9 @@ fn integer(text: &str) -> Result<i32, String> {
 fn list(text: &str) -> Result<Vec<f64>, String> {
     let inside = text.strip_prefix('[').and_then(|text| text.strip_suffix(']'));
     let inside = inside.ok_or_else(|| format!("no list in brackets: {text:?}"))?;
+    if inside.starts_with(char::is_whitespace) {
+        return Err(UNEXPECTED_BLANK.into());
+    }
     inside.split_ascii_whitespace().map(signed_number).collect()
 }
 
@@ -99,6 +117,6 @@ fn reset_hint(text: &str) -> Result<ResetHint, String> {
         "reset" => ResetHint::Reset,
         "not_reset" => ResetHint::NotReset,
         "gauge" => ResetHint::Gauge,
-        _ => return Err(format!("no reset hint: {text:?}")),
+        _ => return Err(format!("bad histogram descriptor found: {text:?}")),
     })
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use model::stale_nan;
+use promql::histogram::FloatHistogram;
 use promql_syntax::parse_number;
 
-use super::growth::combined;
 use super::histogram::{Described, parse as parse_histogram};
 use super::{POSITIONS_MAX, Position, Value, duration_ms};
 
@@ -89,11 +89,14 @@ fn grow(
         return Err(format!("error combining histograms: cannot merge from schema {delta_schema} to {schema}"));
     }
     let hint_written = delta.hint_written;
-    let mut current = Arc::new(first.histogram);
-    extend(out, [Some(Value::Histogram { histogram: current.clone(), hint_written })])?;
+    let mut current = FloatHistogram::from(&first.histogram);
+    let step = FloatHistogram::from(&delta.histogram);
+    extend(out, [Some(Described { hint_written, ..first }.into_value())])?;
     for _ in 0..times {
-        current = Arc::new(combined(&current, &delta.histogram, if subtracts { -1.0 } else { 1.0 })?);
-        extend(out, [Some(Value::Histogram { histogram: current.clone(), hint_written })])?;
+        let combined = if subtracts { current.subtract(&step) } else { current.add(&step) };
+        // What a sum warns of is for queries; a script wants the histogram.
+        let _ = combined.map_err(|error| error.to_string())?;
+        extend(out, [Some(Value::Histogram { histogram: Arc::new(current.to_native()), hint_written })])?;
     }
     Ok(())
 }
