@@ -1,5 +1,8 @@
 //! What a database was told and what it answered: what must be found, what may be, what must not.
 
+#[cfg(test)]
+mod tests;
+
 use std::collections::BTreeMap;
 use std::time::Duration;
 
@@ -42,12 +45,27 @@ struct Stored {
     /// Other values that were or may have been taken for its time since: it is in a block, where nobody looks before answering. It is found all the same,
     /// but what comes next is compared with the others, and if the block is lost one of them is found.
     others: Vec<Value>,
+    /// Some of them were taken while the disk failed, and not compared: they lie beside each other, and which is found may change
+    /// with where they lie.
+    any_is_found: bool,
 }
 
 impl Stored {
     /// All values that were taken for its time.
-    fn values(&self) -> impl Iterator<Item = Value> {
-        self.others.iter().chain([&self.value]).cloned()
+    fn values(&self) -> impl Iterator<Item = &Value> {
+        self.others.iter().chain([&self.value])
+    }
+
+    /// Whether a query may find this value.
+    fn may_be(&self, value: &Value) -> bool {
+        self.value == *value || self.any_is_found && self.others.contains(value)
+    }
+
+    /// The same when nothing promises any more that it is there.
+    fn maybe(&self, lost: Option<Stored>) -> Entry {
+        let others =
+            self.others.iter().map(|value| Maybe { value: value.clone(), lost: None, is_beside: self.any_is_found });
+        Entry::Maybe([Maybe { value: self.value.clone(), lost, is_beside: false }].into_iter().chain(others).collect())
     }
 }
 
@@ -56,6 +74,14 @@ struct Maybe {
     value: Value,
     /// Of one that was acknowledged before a power cut.
     lost: Option<Stored>,
+    /// It was not compared with the others.
+    is_beside: bool,
+}
+
+impl Maybe {
+    fn of(value: &Value) -> Self {
+        Self { value: value.clone(), lost: None, is_beside: false }
+    }
 }
 
 /// A batch in the order of batches.
@@ -156,7 +182,7 @@ impl Ledger {
         for (series, at, value) in batch {
             let entry = self.entries[*series].get(at);
             begun.before.push((*series, *at, entry.cloned()));
-            let maybe = Maybe { value: value.clone(), lost: None };
+            let maybe = Maybe::of(value);
             match self.entries[*series].entry(*at).or_insert_with(|| Entry::Maybe(Vec::new())) {
                 Entry::Stored(stored) if stored.value == *value => {}
                 // If nobody hears of it any more, it may have been taken all the same.
@@ -194,30 +220,25 @@ impl Ledger {
                 (Some(stored), refusals) => {
                     let same = stored.value == *value;
                     let mut others = stored.others.clone();
-                    if !same && refusals.is_none() {
+                    // Refusals name time and series only: of two values of this batch, nobody knows which one was taken.
+                    let is_alone = !batch.iter().any(|(s, t, v)| s == series && t == at && v != value);
+                    if !same && (refusals.is_none() || !is_alone) {
                         others.push(value.clone());
                     }
                     match refusals {
                         Some(refusals) if same && !stored.others.is_empty() => drop(refusals.pop()),
-                        Some(_) if same => {
-                            // Refusals name time and series only: one of another value of this batch is meant.
-                            let others = batch.iter().any(|(s, t, v)| s == series && t == at && v != value);
-                            if !others {
-                                return Err(format!("{labels} at {at}: what is stored was refused: {refused:?}"));
-                            }
+                        Some(_) if same && is_alone => {
+                            return Err(format!("{labels} at {at}: what is stored was refused: {refused:?}"));
                         }
+                        Some(_) if same => {}
                         Some(refusals) => drop(refusals.pop()),
                         None => {}
                     }
                     // Answered now, so from now on it is promised.
                     let acknowledged = stored.acknowledged.or(same.then_some(now));
-                    let stored = Stored { acknowledged, others, ..stored.clone() };
-                    let entry = if disturbed && !stored.others.is_empty() {
-                        Entry::Maybe(stored.values().map(|value| Maybe { value, lost: None }).collect())
-                    } else {
-                        Entry::Stored(stored)
-                    };
-                    self.entries[*series].insert(*at, entry);
+                    let any_is_found = stored.any_is_found || disturbed && !others.is_empty();
+                    let stored = Stored { acknowledged, others, any_is_found, ..stored.clone() };
+                    self.entries[*series].insert(*at, Entry::Stored(stored));
                 }
                 (None, Some(refusals))
                     if *refusals == [Refusal::Duplicate]
@@ -228,7 +249,7 @@ impl Ledger {
                 // If it was refused as often as it stands in the batch, one refusal is left.
                 (None, _) if self.doubtful.iter().any(|range| range.contains(TimestampMs(*at))) => {
                     // Whether it is the first one or not, and whether that one is found, nobody can know.
-                    let maybe = Maybe { value: value.clone(), lost: None };
+                    let maybe = Maybe::of(value);
                     match self.entries[*series].entry(*at).or_insert_with(|| Entry::Maybe(Vec::new())) {
                         Entry::Stored(_) => {}
                         Entry::Maybe(values) => values.push(maybe),
@@ -240,6 +261,7 @@ impl Ledger {
                         acknowledged: Some(now),
                         commit: begun.commit,
                         others: Vec::new(),
+                        any_is_found: false,
                     };
                     self.entries[*series].insert(*at, Entry::Stored(stored));
                 }
@@ -272,7 +294,7 @@ impl Ledger {
     pub fn begin_deletion(&mut self, matchers: &[Matcher], range: TimeRange) {
         self.each_selected(matchers, range, |_, _, entry| {
             if let Entry::Stored(stored) = entry {
-                *entry = Entry::Maybe(vec![Maybe { value: stored.value.clone(), lost: None }]);
+                *entry = stored.maybe(None);
             }
             true
         });
@@ -311,7 +333,7 @@ impl Ledger {
             if let Entry::Stored(stored) = entry
                 && stored.acknowledged.is_none_or(young)
             {
-                *entry = Entry::Maybe(vec![Maybe { value: stored.value.clone(), lost: None }]);
+                *entry = stored.maybe(None);
             }
         }
         self.undelete(young);
@@ -322,11 +344,14 @@ impl Ledger {
     pub fn cut_power(&mut self, interval: Option<Duration>, now: Monotonic) {
         let young = |at: Monotonic| interval.is_some_and(|interval| at.plus(interval) >= now);
         for entry in self.entries.iter_mut().flat_map(BTreeMap::values_mut) {
-            if let Entry::Stored(stored) = entry
-                && stored.acknowledged.is_none_or(young)
-            {
-                let lost = stored.acknowledged.is_some().then(|| stored.clone());
-                *entry = Entry::Maybe(vec![Maybe { value: stored.value.clone(), lost }]);
+            match entry {
+                Entry::Stored(stored) if stored.acknowledged.is_none_or(young) => {
+                    let lost = stored.acknowledged.is_some().then(|| stored.clone());
+                    *entry = stored.maybe(lost);
+                }
+                Entry::Stored(_) => {}
+                // What an earlier cut took says nothing of this one, if nobody could look in between.
+                Entry::Maybe(values) => values.iter_mut().for_each(|maybe| maybe.lost = None),
             }
         }
         self.undelete(young);
@@ -344,7 +369,7 @@ impl Ledger {
         for entries in &mut self.entries {
             for (_, entry) in entries.range_mut(range.start.0..=range.end.0) {
                 if let Entry::Stored(stored) = entry {
-                    *entry = Entry::Maybe(stored.values().map(|value| Maybe { value, lost: None }).collect());
+                    *entry = Entry::Maybe(stored.values().map(Maybe::of).collect());
                 }
             }
         }
@@ -352,7 +377,7 @@ impl Ledger {
 
     fn undelete(&mut self, which: impl Fn(Monotonic) -> bool) {
         for (_, series, time, value) in self.deleted.iter().filter(|(at, ..)| which(*at)) {
-            let maybe = Maybe { value: value.clone(), lost: None };
+            let maybe = Maybe::of(value);
             match self.entries[*series].entry(*time).or_insert_with(|| Entry::Maybe(Vec::new())) {
                 Entry::Stored(_) => {}
                 Entry::Maybe(values) => values.push(maybe),
@@ -413,7 +438,7 @@ impl Ledger {
             for (at, value) in samples {
                 let entries = [self, before].map(|ledger| ledger.entries.get(*number).and_then(|all| all.get(at)));
                 let allowed = entries.iter().flatten().any(|entry| match entry {
-                    Entry::Stored(stored) => stored.value == *value,
+                    Entry::Stored(stored) => stored.may_be(value),
                     Entry::Maybe(values) => values.iter().any(|maybe| maybe.value == *value),
                 });
                 if !allowed {
@@ -467,12 +492,16 @@ impl Ledger {
                 let Some(seen) = seen else { return false };
                 let maybe = values.iter().find(|maybe| maybe.value == *seen);
                 let stored = maybe.and_then(|maybe| maybe.lost.clone());
+                // They may lie behind it, and what comes next is compared with them.
+                let others = values.iter().map(|maybe| &maybe.value).filter(|value| *value != seen).cloned().collect();
+                let any_is_found = values.iter().any(|maybe| maybe.is_beside);
                 let commit = Commit { number: 0, in_order: false };
                 *entry = Entry::Stored(stored.unwrap_or_else(|| Stored {
                     value: seen.clone(),
                     acknowledged: None,
                     commit,
-                    others: Vec::new(),
+                    others,
+                    any_is_found,
                 }));
                 true
             });
@@ -501,7 +530,7 @@ impl Ledger {
                     Some(seen) if stored.others.contains(seen) => stored.value = seen.clone(),
                     Some(_) => {}
                     None => {
-                        *entry = Entry::Maybe(stored.values().map(|value| Maybe { value, lost: None }).collect());
+                        *entry = Entry::Maybe(stored.values().map(Maybe::of).collect());
                     }
                 }
             }
