@@ -10,16 +10,11 @@ use promqltest::{Settings, run};
 /// Scripts of Prometheus with cases that fail. One that passes in full is to be taken out.
 const FAILING: &[&str] = &[
     "aggregators",
-    "duration_expression",
     "extended_vectors",
-    "fill-modifier",
     "functions",
     "histograms",
-    "info",
-    "limit",
     "native_histograms",
     "operators",
-    "range_queries",
     "start_timestamps",
 ];
 
