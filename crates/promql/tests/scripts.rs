@@ -8,15 +8,7 @@ use promql::EngineOptions;
 use promqltest::{Settings, run};
 
 /// Scripts of Prometheus with cases that fail. One that passes in full is to be taken out.
-const FAILING: &[&str] = &[
-    "aggregators",
-    "extended_vectors",
-    "functions",
-    "histograms",
-    "native_histograms",
-    "operators",
-    "start_timestamps",
-];
+const FAILING: &[&str] = &["native_histograms"];
 
 fn directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts").join(name)
