@@ -15,6 +15,7 @@ use crate::EvalError;
 use crate::column::{Column, StepSet, is_absent};
 use crate::evaluate::evaluate_vector;
 use crate::grid::Grid;
+use crate::histogram_reader::HistogramParts;
 use crate::label_set::{LabelGuard, in_braces};
 use crate::plan::{InstantSelector, VectorPlan};
 use crate::row::{Context, Row, Sink, hold_column};
@@ -143,7 +144,7 @@ impl Metric {
     ) -> Result<(), EvalError> {
         self.latest = vec![None; grid.steps];
         let (mut times, mut latest_times) = (Column::absent(grid.steps), vec![f64::NAN; grid.steps]);
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new(HistogramParts::All, context.lookback_ms);
         for (index, mut samples) in std::mem::take(&mut self.samples).into_iter().enumerate() {
             context.check_interrupt()?;
             times.clear();

@@ -30,6 +30,7 @@ mod grid;
 pub mod histogram;
 mod histogram_estimate;
 mod histogram_operator;
+mod histogram_reader;
 mod histogram_sum;
 mod histogram_windows;
 mod info;

@@ -126,7 +126,8 @@ pub(crate) fn walk(
     let reach = Reach::of(range.extended(), context.lookback_ms);
     let mut buffer = WindowBuffer::with_starts(with_starts);
     match range {
-        RangePlan::Select { selection, .. } => {
+        RangePlan::Select { selection, histogram_parts, .. } => {
+            buffer = buffer.with_histogram_parts(histogram_parts);
             let mut selected = context.take_selected(selection);
             while let Some(series) = selected.next()? {
                 context.check_interrupt()?;

@@ -13,6 +13,7 @@ use crate::function::ValueFunction;
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
 use crate::histogram_estimate::HistogramEstimate;
+use crate::histogram_reader::HistogramParts;
 use crate::info::Info;
 use crate::matching::{Pairing, VectorMatch};
 use crate::range_function::RangeFunction;
@@ -209,6 +210,8 @@ pub(crate) struct InstantSelector {
     pub(crate) look: Look,
     /// All series have the same metric name.
     pub(crate) one_metric: bool,
+    /// What is needed of histograms.
+    pub(crate) histogram_parts: HistogramParts,
 }
 
 /// At each step the value that the samples around it show.
@@ -236,6 +239,7 @@ pub(crate) enum RangePlan {
         look: Look,
         range: i64,
         one_metric: bool,
+        histogram_parts: HistogramParts,
         /// Samples beyond the ends count, too.
         extended: Option<ExtendedRange>,
     },

@@ -11,8 +11,8 @@ mod histogram;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use promql_syntax::{
-    Aggregation, At, Binary, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp, ValueType,
-    VectorSelector,
+    AggregateOp, Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp,
+    ValueType, VectorSelector,
 };
 
 use crate::EvalError;
@@ -40,7 +40,13 @@ pub(crate) fn plan(
     lookback_ms: i64,
     subquery_step_ms: i64,
 ) -> Result<Plan, EvalError> {
-    let mut planner = Planner { bounds, lookback_ms, subquery_step_ms, selections: Vec::new() };
+    let mut planner = Planner {
+        bounds,
+        lookback_ms,
+        subquery_step_ms,
+        selections: Vec::new(),
+        histogram_needs: histogram::HistogramNeeds::default(),
+    };
     let root = match expr.value_type() {
         ValueType::Scalar => Root::Scalar(planner.scalar_once(expr, grid)?),
         ValueType::Vector => Root::Vector(planner.vector_once(expr, grid)?),
@@ -55,6 +61,7 @@ struct Planner {
     lookback_ms: i64,
     subquery_step_ms: i64,
     selections: Vec<Selection>,
+    histogram_needs: histogram::HistogramNeeds,
 }
 
 /// A part of the plan, and whether its value is the same at all steps.
@@ -179,7 +186,10 @@ impl Planner {
         let look = self.selector_look(selector)?;
         let selection = self.select(selector, needed_range(look, self.lookback_ms, grid));
         let one_metric = is_one_metric(&selector.matchers);
-        Ok(Planned::new(InstantSelector { selection, look, one_metric }, look.at.is_some()))
+        Ok(Planned::new(
+            InstantSelector { selection, look, one_metric, histogram_parts: self.histogram_parts() },
+            look.at.is_some(),
+        ))
     }
 
     fn selector_look(&self, selector: &VectorSelector) -> Result<Look, EvalError> {
@@ -214,7 +224,17 @@ impl Planner {
                 let reach = Reach::of(extended, self.lookback_ms);
                 let selection = self.select(&matrix.selector, reach.around(needed_range(look, range, grid)));
                 let one_metric = is_one_metric(&matrix.selector.matchers);
-                Ok(Planned::new(RangePlan::Select { selection, look, range, one_metric, extended }, look.at.is_some()))
+                Ok(Planned::new(
+                    RangePlan::Select {
+                        selection,
+                        look,
+                        range,
+                        one_metric,
+                        histogram_parts: self.histogram_parts(),
+                        extended,
+                    },
+                    look.at.is_some(),
+                ))
             }
             Expr::Subquery(subquery) => {
                 let look = self.look(subquery.at, &subquery.offset)?;
@@ -228,7 +248,7 @@ impl Planner {
                 }
                 // Without any time inside, nothing is evaluated; the plan only has to be well-formed.
                 let inner = Subquery::grid(look, range, step, grid).unwrap_or(Grid::instant(look.from(grid.start)));
-                let input = Box::new(self.vector_once(&subquery.expr, inner)?);
+                let input = Box::new(self.needing_buckets(|planner| planner.vector_once(&subquery.expr, inner))?);
                 Ok(Planned::new(RangePlan::Subquery(Subquery { input, look, range, step }), look.at.is_some()))
             }
             Expr::Paren(paren) => self.range(&paren.expr, grid),
@@ -237,6 +257,13 @@ impl Planner {
     }
 
     fn vector_binary(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
+        match is_trim(binary.op) || matches!(binary.op, BinaryOp::Equal | BinaryOp::NotEqual) {
+            true => self.needing_buckets(|planner| planner.vector_operator(binary, grid)),
+            false => self.vector_operator(binary, grid),
+        }
+    }
+
+    fn vector_operator(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
         match (binary.lhs.value_type(), binary.rhs.value_type()) {
             (ValueType::Vector, ValueType::Vector) => self.vector_vector(binary, grid),
             (ValueType::Vector, _) => self.vector_scalar(binary, &binary.lhs, &binary.rhs, false, grid),
@@ -293,7 +320,10 @@ impl Planner {
     }
 
     fn aggregation(&mut self, aggregation: &Aggregation, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
-        let input = self.vector(&aggregation.expr, grid)?;
+        let input = match aggregation.op {
+            AggregateOp::CountValues => self.needing_buckets(|planner| planner.vector(&aggregation.expr, grid))?,
+            _ => self.vector(&aggregation.expr, grid)?,
+        };
         // As upstream has it, the parameter has no say in this: over a fixed input it is taken at the first step.
         let invariant = input.invariant;
         let parameter = match (&aggregation.param, aggregation.op.param_type()) {
@@ -414,7 +444,10 @@ impl Planner {
         let range_argument =
             call.args.iter().find(is_range).ok_or_else(|| unexpected_call(call, "has no range argument"))?;
         extended::check(call.function.name, range_argument)?;
-        let range = self.range(range_argument, grid)?;
+        let range = match function {
+            RangeFunction::Changes => self.needing_buckets(|planner| planner.range(range_argument, grid))?,
+            _ => self.range(range_argument, grid)?,
+        };
         let others = call.args.iter().filter(|expr| !is_range(expr));
         let arguments = others.map(|argument| self.scalar(argument, grid)).collect::<Result<Vec<_>, _>>()?;
         let invariant =
@@ -446,15 +479,6 @@ impl Planner {
             Expr::Vector(selector) => Ok(self.instant_selector(selector, grid)?.map(VectorPlan::StartTimes)),
             other => Ok(self.vector(other, grid)?.map(|plan| VectorPlan::Nothing(Box::new(plan)))),
         }
-    }
-
-    fn histogram_part(
-        &mut self,
-        part: HistogramPart,
-        input: &Expr,
-        grid: Grid,
-    ) -> Result<Planned<VectorPlan>, EvalError> {
-        Ok(self.vector(input, grid)?.map(|plan| VectorPlan::Histogram { part, input: Box::new(plan) }))
     }
 
     fn relabel(&mut self, relabel: Relabel, input: &Expr, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {

@@ -9,6 +9,7 @@ use crate::EvalError;
 use crate::column::{Cell, Column};
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
+use crate::histogram_reader::{HistogramParts, HistogramReader};
 use crate::plan::InstantSelector;
 use crate::row::{Context, Row, Sink, hold_column};
 
@@ -34,7 +35,7 @@ impl InstantSelector {
     ) -> Result<(), EvalError> {
         let mut selected = context.take_selected(self.selection);
         let mut column = hold_column(context, grid)?;
-        let mut cursor = Cursor::default();
+        let mut cursor = Cursor::new(self.histogram_parts, context.lookback_ms);
         while let Some(mut series) = selected.next()? {
             context.check_interrupt()?;
             column.clear();
@@ -101,6 +102,10 @@ pub(crate) struct Cursor {
     newest: Option<(i64, Newest)>,
     newest_start: TimestampMs,
     exhausted: bool,
+    reader: HistogramReader,
+    lookback_ms: i64,
+    /// Up to where samples were passed.
+    passed_until: i64,
 }
 
 enum Newest {
@@ -110,11 +115,17 @@ enum Newest {
 }
 
 impl Cursor {
+    pub(crate) fn new(parts: HistogramParts, lookback_ms: i64) -> Self {
+        Self { reader: HistogramReader::new(parts), lookback_ms, passed_until: i64::MIN, ..Self::default() }
+    }
+
     pub(crate) fn reset(&mut self) {
         self.batch.clear();
         self.next = 0;
         self.newest = None;
         self.exhausted = false;
+        self.reader.forget();
+        self.passed_until = i64::MIN;
     }
 
     /// Passes all samples up to `until`, which rises from call to call.
@@ -126,11 +137,15 @@ impl Cursor {
                 self.next += 1;
             }
             if self.next > from {
+                if self.reader.reads_all() {
+                    self.read_before(from, until);
+                }
                 self.newest = Some(self.passed(self.next - 1));
                 let start = self.batch.start_timestamps.get(self.next - 1);
                 self.newest_start = start.copied().unwrap_or(Batch::START_UNKNOWN);
             }
             if self.next < self.batch.len() || self.exhausted {
+                self.passed_until = until;
                 return Ok(());
             }
             self.next = 0;
@@ -141,10 +156,27 @@ impl Cursor {
         }
     }
 
-    fn passed(&self, index: usize) -> (i64, Newest) {
+    /// Reads the samples before the last one passed, for what they tell about it. Those of an earlier lookback window tell
+    /// nothing.
+    fn read_before(&mut self, from: usize, until: i64) {
+        let known_from = until.saturating_sub(self.lookback_ms);
+        if self.newest.as_ref().is_some_and(|(taken, _)| *taken < known_from && *taken >= self.passed_until) {
+            self.reader.forget();
+        }
+        for index in from..self.next - 1 {
+            let is_left_out = self.batch.timestamps[index].0 < known_from;
+            match self.batch.histograms.get(index) {
+                Some(histogram) if !is_left_out && !histogram.is_stale() => drop(self.reader.read(histogram)),
+                _ if is_left_out => self.reader.forget(),
+                _ => {}
+            }
+        }
+    }
+
+    fn passed(&mut self, index: usize) -> (i64, Newest) {
         let value = match self.batch.histograms.get(index) {
             Some(histogram) if histogram.is_stale() => Newest::Stale,
-            Some(histogram) => Newest::Histogram(Arc::new(FloatHistogram::from(histogram.as_ref()))),
+            Some(histogram) => Newest::Histogram(self.reader.read(histogram)),
             None if is_stale_nan(self.batch.floats[index]) => Newest::Stale,
             None => Newest::Float(self.batch.floats[index]),
         };

@@ -20,7 +20,7 @@ impl SmoothedSelector {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
         let mut selected = context.take_selected(self.selector.selection);
         let mut column = hold_column(context, grid)?;
-        let mut buffer = WindowBuffer::default();
+        let mut buffer = WindowBuffer::default().with_histogram_parts(self.selector.histogram_parts);
         while let Some(series) = selected.next()? {
             context.check_interrupt()?;
             column.clear();

@@ -12,6 +12,7 @@ use storage::{Batch, QueryError, SampleIterator};
 use crate::column::{Cell, Run};
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
+use crate::histogram_reader::{HistogramParts, HistogramReader};
 use crate::start_timestamp::{self, Times};
 
 /// Where the samples of one series come from.
@@ -154,6 +155,7 @@ impl<'a> Falls<'a> {
 pub(crate) struct WindowBuffer {
     floats: Lane<f64>,
     histograms: Lane<Arc<FloatHistogram>>,
+    reader: HistogramReader,
     /// Floats that begin a counter anew.
     falls: Places,
     /// Floats whose start lies before the float before.
@@ -274,10 +276,16 @@ impl WindowBuffer {
         Self { with_starts, ..Self::default() }
     }
 
+    /// The same buffer, for these parts of histograms.
+    pub(crate) fn with_histogram_parts(self, parts: HistogramParts) -> Self {
+        Self { reader: HistogramReader::new(parts), ..self }
+    }
+
     /// Starts with a new series.
     pub(crate) fn reset(&mut self) {
         self.floats.clear();
         self.histograms.clear();
+        self.reader.forget();
         self.falls.clear();
         self.overlaps.clear();
         self.loaded_until = None;
@@ -385,7 +393,7 @@ impl WindowBuffer {
         for (time, histogram) in self.batch.timestamps.iter().zip(&self.batch.histograms) {
             if !histogram.is_stale() {
                 self.histograms.times.push(*time);
-                self.histograms.values.push(Arc::new(FloatHistogram::from(histogram.as_ref())));
+                self.histograms.values.push(self.reader.read(histogram));
             }
         }
         let Self { histograms, batch, .. } = self;

@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use promql::EngineOptions;
 use promqltest::{Settings, run};
 
-/// Scripts of Prometheus with cases that fail. One that passes in full is to be taken out.
-const FAILING: &[&str] = &["native_histograms"];
-
 fn directory(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/scripts").join(name)
 }
@@ -25,10 +22,7 @@ fn failures(path: &Path, settings: &Settings<'_>) -> String {
 #[track_caller]
 fn check(script: &str) {
     let failures = failures(&directory("prometheus").join(script).with_extension("test"), &Settings::default());
-    match FAILING.contains(&script) {
-        true => assert!(!failures.is_empty(), "{script} passes and need not be listed any more"),
-        false => assert!(failures.is_empty(), "\n{failures}"),
-    }
+    assert!(failures.is_empty(), "\n{failures}");
 }
 
 macro_rules! scripts {

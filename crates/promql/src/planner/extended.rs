@@ -35,7 +35,12 @@ impl Planner {
         let reach = Reach::of(selector.extended, self.lookback_ms);
         let selection = self.select(selector, reach.around(needed_range(look, 0, grid)));
         let plan = SmoothedSelector {
-            selector: InstantSelector { selection, look, one_metric: is_one_metric(&selector.matchers) },
+            selector: InstantSelector {
+                selection,
+                look,
+                one_metric: is_one_metric(&selector.matchers),
+                histogram_parts: self.histogram_parts(),
+            },
             position: selector.position,
         };
         Ok(Planned::new(VectorPlan::Smooth(plan), look.at.is_some()))

@@ -9,6 +9,7 @@ use promql_syntax::{Binary, Expr, Paren, Subquery, Unary, ValueType, VectorSelec
 use super::{Planned, Planner};
 use crate::EvalError;
 use crate::grid::Grid;
+use crate::histogram_reader::HistogramParts;
 use crate::info::Info;
 use crate::plan::{InstantSelector, Look, Selection, SelectionId, VectorPlan, needed_range};
 
@@ -35,7 +36,12 @@ impl Planner {
             matchers: names.iter().chain(&data).cloned().collect(),
             range: needed_range(look, self.lookback_ms, grid),
         });
-        let selector = InstantSelector { selection: SelectionId(self.selections.len() - 1), look, one_metric: false };
+        let selector = InstantSelector {
+            selection: SelectionId(self.selections.len() - 1),
+            look,
+            one_metric: false,
+            histogram_parts: HistogramParts::All,
+        };
         Ok(Planned::new(VectorPlan::Info(Info { input, selector, names, data }), invariant))
     }
 
@@ -150,6 +156,7 @@ mod tests {
             lookback_ms: 300_000,
             subquery_step_ms: 60_000,
             selections: Vec::new(),
+            histogram_needs: Default::default(),
         };
         let fixed = |at, offset| Some(Look { at, offset });
         for (text, expected) in [
