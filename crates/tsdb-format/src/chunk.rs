@@ -14,7 +14,7 @@ mod xor2;
 mod xor_value;
 
 pub use compare::same_observations;
-pub use foreign::{UnreadableChunk, plain};
+pub use foreign::{Repacked, UnreadableChunk, plain};
 pub use histogram::{HistogramChunk, HistogramDecoder, Misfit, begins_with_reset};
 pub use xor::{XorChunk, XorDecoder};
 

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use model::{Labels, Matcher, TimestampMs};
 use storage::{BoxFuture, QueryError, TimeRange};
-use tsdb_format::chunk::ChunkEncoding;
+use tsdb_format::chunk::{ChunkEncoding, Repacked};
 
 /// A holder of samples. What a part has been asked for stays readable when the part is gone from the database.
 pub(crate) trait Part: Send + Sync {
@@ -91,10 +91,7 @@ impl ChunkData {
     pub(crate) fn load(&self) -> Result<(ChunkEncoding, ChunkBytes<'_>), QueryError> {
         match self {
             Self::Memory(encoding, data) => Ok((*encoding, ChunkBytes::Here(data))),
-            Self::Stored { store, reference } => {
-                let (encoding, data) = store.read(*reference)?;
-                Ok((encoding, ChunkBytes::Read(data)))
-            }
+            Self::Stored { store, reference } => store.read(*reference),
         }
     }
 }
@@ -105,6 +102,18 @@ pub(crate) enum ChunkBytes<'a> {
     Here(&'a [u8]),
     /// Read, or mapped.
     Read(Bytes),
+    /// Made of data in another encoding.
+    Repacked(Repacked),
+}
+
+impl ChunkBytes<'_> {
+    /// Start timestamps, one a sample; empty when they are not known.
+    pub(crate) fn start_timestamps(&self) -> &[TimestampMs] {
+        match self {
+            Self::Here(_) | Self::Read(_) => &[],
+            Self::Repacked(repacked) => &repacked.start_times,
+        }
+    }
 }
 
 impl Deref for ChunkBytes<'_> {
@@ -114,6 +123,7 @@ impl Deref for ChunkBytes<'_> {
         match self {
             Self::Here(data) => data,
             Self::Read(data) => data,
+            Self::Repacked(repacked) => &repacked.data,
         }
     }
 }
@@ -124,7 +134,7 @@ pub(crate) trait ChunkStore: Send + Sync {
     ///
     /// # Errors
     /// When the bytes do not check out; the store has told of it and counted it.
-    fn read(&self, reference: u64) -> Result<(ChunkEncoding, Bytes), QueryError>;
+    fn read(&self, reference: u64) -> Result<(ChunkEncoding, ChunkBytes<'static>), QueryError>;
 
     /// Is told that a chunk's checksum is right and yet its data are none that can be unpacked.
     fn damaged(&self, reference: u64, error: &QueryError) {

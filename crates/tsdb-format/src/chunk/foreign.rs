@@ -1,5 +1,7 @@
 //! Chunks in encodings that are read but never written.
 
+use model::TimestampMs;
+
 use super::histogram::without_start_times;
 use super::xor2::Xor2Decoder;
 use super::{ChunkEncoding, CorruptChunk, XorChunk};
@@ -18,15 +20,25 @@ pub enum UnreadableChunk {
     UnknownEncoding(u8),
 }
 
-/// A stored chunk in one of the encodings that this crate writes: its own data (`None`), or others made of them.
+/// A chunk packed anew in an encoding that this crate writes.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Repacked {
+    /// The chunk's data.
+    pub data: Vec<u8>,
+    /// When the counting began that each sample shows the state of, 0 where that is not known; empty when it is known of
+    /// none. The data have no place for it.
+    pub start_times: Vec<TimestampMs>,
+}
+
+/// A stored chunk in one of the encodings that this crate writes: as it is (`None`), or packed anew.
 ///
 /// # Errors
 /// [`UnreadableChunk`]. Of encodings that need no change the data are not looked at.
-pub fn plain(encoding: u8, data: &[u8]) -> Result<(ChunkEncoding, Option<Vec<u8>>), UnreadableChunk> {
+pub fn plain(encoding: u8, data: &[u8]) -> Result<(ChunkEncoding, Option<Repacked>), UnreadableChunk> {
     if let Some(encoding) = ChunkEncoding::from_byte(encoding) {
         return Ok((encoding, None));
     }
-    let (encoding, data) = match encoding {
+    let (encoding, repacked) = match encoding {
         XOR2 => (ChunkEncoding::Xor, plain_floats(data)?),
         HISTOGRAM_START_TIMES => (ChunkEncoding::Histogram, plain_histograms(ChunkEncoding::Histogram, data)?),
         FLOAT_HISTOGRAM_START_TIMES => {
@@ -35,24 +47,36 @@ pub fn plain(encoding: u8, data: &[u8]) -> Result<(ChunkEncoding, Option<Vec<u8>
         DOWNSAMPLED => return Err(UnreadableChunk::Downsampled),
         other => return Err(UnreadableChunk::UnknownEncoding(other)),
     };
-    Ok((encoding, Some(data)))
+    Ok((encoding, Some(repacked)))
 }
 
-fn plain_floats(data: &[u8]) -> Result<Vec<u8>, CorruptChunk> {
-    let mut decoder = Xor2Decoder::new(data)?;
-    let Some(first) = decoder.next() else { return Ok(NO_SAMPLES.into()) };
-    let (at, value) = first?;
-    let mut chunk = XorChunk::new(at, value);
-    for sample in decoder {
-        let (at, value) = sample?;
-        chunk.push(at, value);
+impl Repacked {
+    fn empty() -> Self {
+        Self { data: NO_SAMPLES.into(), start_times: Vec::new() }
     }
-    Ok(chunk.data().to_vec())
 }
 
-fn plain_histograms(encoding: ChunkEncoding, data: &[u8]) -> Result<Vec<u8>, CorruptChunk> {
+fn plain_floats(data: &[u8]) -> Result<Repacked, CorruptChunk> {
+    let mut decoder = Xor2Decoder::new(data)?;
+    let are_known = decoder.start_times().may_be_known();
+    let mut start_times = Vec::new();
+    let mut chunk: Option<XorChunk> = None;
+    while let Some(sample) = decoder.next() {
+        let (at, value) = sample?;
+        match &mut chunk {
+            None => chunk = Some(XorChunk::new(at, value)),
+            Some(chunk) => chunk.push(at, value),
+        }
+        if are_known {
+            start_times.push(TimestampMs(decoder.start_times().current()));
+        }
+    }
+    Ok(chunk.map_or_else(Repacked::empty, |chunk| Repacked { data: chunk.data().to_vec(), start_times }))
+}
+
+fn plain_histograms(encoding: ChunkEncoding, data: &[u8]) -> Result<Repacked, CorruptChunk> {
     let chunk = without_start_times(encoding, data)?;
-    Ok(chunk.map_or_else(|| NO_SAMPLES.into(), |chunk| chunk.data().to_vec()))
+    Ok(chunk.map_or_else(Repacked::empty, |(chunk, start_times)| Repacked { data: chunk.data().to_vec(), start_times }))
 }
 
 const XOR2: u8 = 4;

@@ -42,6 +42,11 @@ impl<'a> Xor2Decoder<'a> {
         Ok(Self { reader, count, read: 0, start_times, timestamp: 0, delta: 0, value: XorValue::new(0.0) })
     }
 
+    /// Those of the samples so far.
+    pub(super) fn start_times(&self) -> StartTimes {
+        self.start_times
+    }
+
     fn sample(&mut self) -> Result<(TimestampMs, f64), Damage> {
         let value = match self.read {
             0 => self.first()?,
@@ -52,8 +57,9 @@ impl<'a> Xor2Decoder<'a> {
             }
             _ => self.joint()?,
         };
-        self.timestamp = self.timestamp.wrapping_add(self.delta);
-        if !self.start_times.skip(&mut self.reader, self.read)? {
+        let before = self.timestamp;
+        self.timestamp = before.wrapping_add(self.delta);
+        if !self.start_times.read(&mut self.reader, self.read, self.timestamp, before)? {
             return Err(Damage::Invalid("number longer than 64 bits"));
         }
         self.read += 1;

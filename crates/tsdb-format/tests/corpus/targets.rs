@@ -41,7 +41,8 @@ fn read_floats(data: &[u8], limit: usize) -> Result<Vec<(i64, u64)>, CorruptChun
 /// An encoding byte, then data of a chunk in an encoding that is read and never written.
 pub(crate) fn chunk_foreign(input: &[u8]) -> bool {
     let Some((encoding, data)) = input.split_first() else { return false };
-    let Ok((encoding, Some(plain_data))) = plain(*encoding, data) else { return false };
+    let Ok((encoding, Some(repacked))) = plain(*encoding, data) else { return false };
+    let plain_data = repacked.data;
     let samples = match encoding {
         ChunkEncoding::Xor => read_floats(&plain_data, usize::MAX).expect("written by us").len(),
         encoding => HistogramDecoder::new(encoding, &plain_data)
@@ -50,6 +51,7 @@ pub(crate) fn chunk_foreign(input: &[u8]) -> bool {
     };
     assert_eq!(samples, usize::from(sample_count(&plain_data).expect("written by us")));
     assert!(samples <= data.len() * 8, "a sample takes a bit at least");
+    assert!(repacked.start_times.is_empty() || repacked.start_times.len() == samples);
     true
 }
 

@@ -15,7 +15,7 @@ use super::counters::BlockCounters;
 use super::error::BlockError;
 use super::source::{BlockPart, BlockSource};
 use super::verified::Verified;
-use crate::part::ChunkStore;
+use crate::part::{ChunkBytes, ChunkStore};
 
 /// What reading needs. Lives as long as somebody reads, also when the block rests or is replaced.
 pub(crate) struct Loaded {
@@ -86,7 +86,7 @@ impl Loaded {
         }
     }
 
-    fn chunk(&self, reference: ChunkRef) -> Result<(ChunkEncoding, Bytes), ChunkError> {
+    fn chunk(&self, reference: ChunkRef) -> Result<(ChunkEncoding, ChunkBytes<'static>), ChunkError> {
         let segment = self.segments.get(reference.segment() as usize);
         let outside = "a reference to a chunk outside its segment";
         let segment = segment.ok_or(CorruptBlock { part: "index", offset: reference.0, what: outside })?;
@@ -106,7 +106,8 @@ impl Loaded {
             None => self.read_unmapped(reference, segment.length)?,
         };
         match chunk::plain(encoding, &data) {
-            Ok((encoding, other)) => Ok((encoding, other.map_or(data, Bytes::from))),
+            Ok((encoding, None)) => Ok((encoding, ChunkBytes::Read(data))),
+            Ok((encoding, Some(repacked))) => Ok((encoding, ChunkBytes::Repacked(repacked))),
             Err(error) => Err(ChunkError::Unusable(error.to_string())),
         }
     }
@@ -180,7 +181,7 @@ impl From<CorruptBlock> for ChunkError {
 }
 
 impl ChunkStore for Loaded {
-    fn read(&self, reference: u64) -> Result<(ChunkEncoding, Bytes), QueryError> {
+    fn read(&self, reference: u64) -> Result<(ChunkEncoding, ChunkBytes<'static>), QueryError> {
         let reference = ChunkRef(reference);
         self.chunk(reference).map_err(|error| {
             let what = match error {

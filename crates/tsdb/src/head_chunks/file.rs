@@ -12,7 +12,7 @@ use storage::QueryError;
 use tsdb_format::chunk::ChunkEncoding;
 use tsdb_format::head_chunk::{self, FRAME_BYTES_MAX, HeadChunk, Next};
 
-use crate::part::{ChunkData, ChunkStore};
+use crate::part::{ChunkBytes, ChunkData, ChunkStore};
 
 pub(super) struct ChunkFile {
     disk: Arc<dyn Disk>,
@@ -139,7 +139,7 @@ fn encoding(chunk: &HeadChunk<'_>) -> Result<ChunkEncoding, String> {
 
 impl ChunkStore for ChunkFile {
     /// Verified at each touch: the files stay small, and the checksum is cheaper than remembering.
-    fn read(&self, reference: u64) -> Result<(ChunkEncoding, Bytes), QueryError> {
+    fn read(&self, reference: u64) -> Result<(ChunkEncoding, ChunkBytes<'static>), QueryError> {
         let offset = reference & u64::from(u32::MAX);
         debug_assert_eq!(reference >> 32, u64::from(self.number));
         let read = match self.finished.get() {
@@ -147,7 +147,7 @@ impl ChunkStore for ChunkFile {
             Some(Finished::Read(reader)) => Self::read_at(&**reader, offset),
             None => Self::read_at(&*self.reader, offset),
         };
-        read.map_err(|unreadable| match unreadable {
+        read.map(|(encoding, data)| (encoding, ChunkBytes::Read(data))).map_err(|unreadable| match unreadable {
             Unreadable::Damaged(what) => {
                 tracing::error!(
                     file = %self.path.display(), offset, what,

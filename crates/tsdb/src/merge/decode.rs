@@ -15,6 +15,7 @@ use crate::part::{Chunk, ChunkData};
 pub(crate) fn decode(chunk: &Chunk, range: TimeRange, batch: &mut Batch) -> Result<(), QueryError> {
     let (encoding, bytes) = chunk.data.load()?;
     batch.clear();
+    batch.start_timestamps.extend_from_slice(bytes.start_timestamps());
     decode_all(encoding, &bytes, batch)
         .and_then(|()| match &chunk.data {
             ChunkData::Memory(..) => Ok(()),

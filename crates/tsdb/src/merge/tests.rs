@@ -7,10 +7,10 @@ use model::{Counts, Labels, NativeHistogram, ResetHint, Span, TimestampMs};
 use parking_lot::Mutex;
 use proptest::prelude::*;
 use storage::{Batch, QueryError, SampleIterator as _, TimeRange};
-use tsdb_format::chunk::{ChunkEncoding, HistogramChunk, XorChunk};
+use tsdb_format::chunk::{ChunkEncoding, HistogramChunk, Repacked, XorChunk};
 
 use super::*;
-use crate::part::{Chunk, ChunkData, ChunkStore};
+use crate::part::{Chunk, ChunkBytes, ChunkData, ChunkStore};
 use crate::stats::Counter;
 
 type Samples = Vec<(i64, f64)>;
@@ -151,10 +151,41 @@ fn hints_about_resets_hold_only_where_nothing_comes_between() {
 struct Stored(BTreeMap<u64, (ChunkEncoding, Vec<u8>)>);
 
 impl ChunkStore for Stored {
-    fn read(&self, reference: u64) -> Result<(ChunkEncoding, Bytes), QueryError> {
+    fn read(&self, reference: u64) -> Result<(ChunkEncoding, ChunkBytes<'static>), QueryError> {
         let chunk = self.0.get(&reference).ok_or_else(|| QueryError::Corrupt("gone".into()))?;
-        Ok((chunk.0, Bytes::from(chunk.1.clone())))
+        Ok((chunk.0, ChunkBytes::Read(Bytes::from(chunk.1.clone()))))
     }
+}
+
+/// A chunk with start timestamps.
+struct Started(Repacked);
+
+impl ChunkStore for Started {
+    fn read(&self, _: u64) -> Result<(ChunkEncoding, ChunkBytes<'static>), QueryError> {
+        Ok((ChunkEncoding::Xor, ChunkBytes::Repacked(self.0.clone())))
+    }
+}
+
+#[test]
+fn start_timestamps_are_cut_deleted_and_merged_with_their_samples() {
+    let times = [(10, 1.0), (20, 2.0), (30, 3.0), (40, 4.0), (50, 5.0)];
+    let ChunkData::Memory(_, data) = float_chunk(&times).data else { unreachable!() };
+    let start_times = [1, 2, 3, 4, 5].map(TimestampMs).to_vec();
+    let store = Arc::new(Started(Repacked { data: data.to_vec(), start_times }));
+    let started = Chunk {
+        data: ChunkData::Stored { store, reference: 0 },
+        deleted: Some(Arc::new([time_range(30, 30)])),
+        ..float_chunk(&times)
+    };
+    let chunks = vec![started, float_chunk(&[(35, 3.5), (60, 6.0)])];
+    let conflicts = Counter::default();
+    let (mut samples, mut batch) = (samples(chunks, time_range(20, 60), &conflicts), Batch::default());
+    let mut found = Vec::new();
+    while samples.next_batch(&mut batch).unwrap() {
+        let start = |index: usize| batch.start_timestamps.get(index).map_or(0, |start| start.0);
+        found.extend(batch.timestamps.iter().enumerate().map(|(index, at)| (at.0, start(index))));
+    }
+    assert_eq!(found, [(20, 2), (35, 0), (40, 4), (50, 5), (60, 0)]);
 }
 
 /// Lets what is unreadable pass, and keeps what was said about it.

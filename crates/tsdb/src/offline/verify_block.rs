@@ -252,7 +252,7 @@ struct Samples {
 /// Unpacks all samples of a chunk, whose times must rise.
 fn times_in(encoding: u8, data: &[u8]) -> Result<Samples, String> {
     let (kind, repacked) = plain(encoding, data).map_err(|error| error.to_string())?;
-    let data = repacked.as_deref().unwrap_or(data);
+    let data = repacked.as_ref().map_or(data, |repacked| &repacked.data);
     let mut times = Vec::new();
     let unpacked: Result<(), CorruptChunk> = match kind {
         ChunkEncoding::Xor => {

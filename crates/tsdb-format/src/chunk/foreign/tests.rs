@@ -11,8 +11,11 @@ fn chunks_of_a_newer_prometheus_are_read_as_it_reads_them() {
     for (name, encoding, data, expected) in fixtures() {
         let (plain_encoding, other) = plain(encoding, &data).unwrap_or_else(|error| panic!("{name}: {error}"));
         assert_eq!(other.is_some(), encoding > 3, "{name}");
-        let plain_data = other.as_deref().unwrap_or(&data);
+        let plain_data = other.as_ref().map_or(&data, |repacked| &repacked.data);
         assert_eq!(samples(plain_encoding, plain_data), expected, "{name}");
+        if let Some(repacked) = &other {
+            assert_eq!(repacked.start_times, start_times(name, &expected), "{name}");
+        }
         assert_eq!(plain(plain_encoding as u8, plain_data), Ok((plain_encoding, None)));
         encodings[usize::from(encoding)] += 1;
     }
@@ -25,14 +28,15 @@ fn chunks_that_are_cut_or_damaged_are_no_panic() {
         for length in (0..data.len()).step_by(3) {
             // Nothing but zeroes may be missing unnoticed.
             if let Ok((encoding, Some(plain_data))) = plain(encoding, &data[..length]) {
-                assert_eq!(samples(encoding, &plain_data), expected, "{name} cut to {length}");
+                assert_eq!(samples(encoding, &plain_data.data), expected, "{name} cut to {length}");
             }
         }
         for bit in (0..data.len() * 8).step_by(17) {
             let mut flipped = data.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
             if let Ok((encoding, Some(plain_data))) = plain(encoding, &flipped) {
-                assert_eq!(sample_count(&plain_data).unwrap() as usize, samples(encoding, &plain_data).lines().count());
+                let (count, found) = (sample_count(&plain_data.data).unwrap(), samples(encoding, &plain_data.data));
+                assert_eq!(usize::from(count), found.lines().count());
             }
         }
     }
@@ -43,11 +47,33 @@ fn what_is_no_chunk_of_samples_says_what_it_is() {
     assert_eq!(plain(0xff, &[]).unwrap_err(), UnreadableChunk::Downsampled);
     assert_eq!(plain(7, &[0, 0]).unwrap_err(), UnreadableChunk::UnknownEncoding(7));
     assert_eq!(plain(0, &[0, 0]).unwrap_err(), UnreadableChunk::UnknownEncoding(0));
-    assert_eq!(plain(4, &[0, 0, 0]), Ok((ChunkEncoding::Xor, Some(vec![0, 0]))));
-    assert_eq!(plain(5, &[0, 0, 0]), Ok((ChunkEncoding::Histogram, Some(vec![0, 0]))));
+    assert_eq!(plain(4, &[0, 0, 0]), Ok((ChunkEncoding::Xor, Some(Repacked::empty()))));
+    assert_eq!(plain(5, &[0, 0, 0]), Ok((ChunkEncoding::Histogram, Some(Repacked::empty()))));
     for encoding in [4, 5, 6] {
         assert!(matches!(plain(encoding, &[0]), Err(UnreadableChunk::Corrupt(_))), "{encoding}");
     }
+}
+
+/// What the fixtures' writer gave as start times, by the name of the chunk and the times of its samples.
+fn start_times(name: &str, samples: &str) -> Vec<TimestampMs> {
+    let parts: Vec<&str> = name.split('/').collect();
+    let kind = match parts[1] {
+        "short" => "constant",
+        "short-stale" => "restarts",
+        _ => parts[2],
+    };
+    let start = |(index, line): (usize, &str)| {
+        let at: i64 = line.split(' ').next().unwrap().parse().unwrap();
+        match kind {
+            "constant" => 1_700_000_000_000,
+            "restarts" if index >= 7 => at - at % 900_000 - 3,
+            "late" if index > 131 => at - 5,
+            _ => 0,
+        }
+    };
+    let starts: Vec<i64> = samples.lines().enumerate().map(start).collect();
+    let are_known = kind == "late" || starts.iter().any(|start| *start != 0);
+    starts.into_iter().filter(|_| are_known).map(TimestampMs).collect()
 }
 
 /// Name, encoding, data, and the samples in them, a line each.
