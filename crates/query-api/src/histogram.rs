@@ -64,19 +64,24 @@ fn buckets(histogram: &NativeHistogram) -> Vec<Bucket> {
         }
         Counts::Float { zero_count, positive, negative, .. } => (*zero_count, positive.clone(), negative.clone()),
     };
+    let threshold = histogram.zero_threshold;
     let mut buckets: Vec<Bucket> = indexed(&histogram.negative_spans, &negative)
         .map(|(index, count)| {
             let (lower, upper) = bounds(histogram, index);
+            let lower = beyond_zero_bucket(lower, threshold);
             Bucket { lower: -upper, upper: -lower, count, bounds: Bounds::Lower }
         })
         .collect();
     buckets.reverse();
-    let threshold = histogram.zero_threshold;
-    buckets.push(Bucket { lower: -threshold, upper: threshold, count: zero_count, bounds: Bounds::Both });
+    // Differences of histograms may have a negative one, which Prometheus does not show.
+    if zero_count > 0.0 {
+        buckets.push(Bucket { lower: -threshold, upper: threshold, count: zero_count, bounds: Bounds::Both });
+    }
     buckets.extend(indexed(&histogram.positive_spans, &positive).map(|(index, count)| {
         let (lower, upper) = bounds(histogram, index);
         // The lowest custom bucket is open downwards and so takes in its lower bound, unless that is a finite one.
         let bounds = if lower == f64::NEG_INFINITY { Bounds::Both } else { Bounds::Upper };
+        let lower = beyond_zero_bucket(lower, threshold);
         Bucket { lower, upper, count, bounds }
     }));
     buckets
@@ -98,6 +103,11 @@ pub(crate) fn absolute_negative(histogram: &NativeHistogram) -> impl Iterator<It
         Counts::Float { negative, .. } => negative.clone(),
     };
     negative.into_iter()
+}
+
+/// The bound of the bucket next to the zero bucket: where that ends, if it reaches into the other.
+fn beyond_zero_bucket(lower: f64, threshold: f64) -> f64 {
+    if 0.0 < lower && lower < threshold { threshold } else { lower }
 }
 
 fn absolute(deltas: &[i64]) -> Vec<f64> {
@@ -167,6 +177,25 @@ mod tests {
             concat!(
                 r#"{"count":"10","sum":"18.4","buckets":[[1,"-1","-0.5","4"],[3,"-0.001","0.001","2"],"#,
                 r#"[0,"0.5","1","1"],[0,"1","2","2"],[0,"4","8","1"]]}"#
+            )
+        );
+    }
+
+    #[test]
+    fn buckets_start_where_the_zero_bucket_ends() {
+        let histogram = NativeHistogram {
+            zero_threshold: 0.75,
+            sum: 0.0,
+            positive_spans: vec![Span { offset: 0, length: 2 }],
+            negative_spans: vec![Span { offset: 0, length: 1 }],
+            counts: Counts::Integer { count: 8, zero_count: 1, positive: vec![2, 0], negative: vec![3] },
+            ..NativeHistogram::stale()
+        };
+        assert_eq!(
+            text(&histogram),
+            concat!(
+                r#"{"count":"8","sum":"0","buckets":[[1,"-1","-0.75","3"],[3,"-0.75","0.75","1"],"#,
+                r#"[0,"0.75","1","2"],[0,"1","2","2"]]}"#
             )
         );
     }
