@@ -186,25 +186,18 @@ impl HistogramChunk {
 pub(super) fn without_start_times(
     encoding: ChunkEncoding,
     data: &[u8],
-) -> Result<Option<(HistogramChunk, Vec<TimestampMs>)>, CorruptChunk> {
+) -> Result<Option<HistogramChunk>, CorruptChunk> {
     let mut decoder = HistogramDecoder::with_start_times(encoding, data);
-    let (header, are_known) = (decoder.header, decoder.start_times.may_be_known());
+    let header = decoder.header;
     let Some(first) = decoder.next() else { return Ok(None) };
     let (at, histogram) = first?;
     let mut chunk = HistogramChunk::with_header(at, histogram, header);
-    let mut start_times = Vec::new();
-    if are_known {
-        start_times.push(TimestampMs(decoder.start_times.current()));
-    }
-    while let Some(sample) = decoder.next() {
+    for sample in decoder {
         // They were one chunk before, so they have one layout, and belong together.
         let (at, histogram) = sample?;
         chunk.write(at, histogram);
-        if are_known {
-            start_times.push(TimestampMs(decoder.start_times.current()));
-        }
     }
-    Ok(Some((chunk, start_times)))
+    Ok(Some(chunk))
 }
 
 fn any_falls<T: PartialOrd>(old: &[T], new: &[T]) -> bool {
@@ -346,7 +339,8 @@ pub fn begins_with_reset(data: &[u8]) -> bool {
 
 /// Reads the samples of a histogram chunk.
 ///
-/// Hints are Prometheus': gauges in a chunk of gauges; otherwise the first sample may follow a reset and the rest do not.
+/// Hints are Prometheus': gauges in a chunk of gauges; otherwise no sample but the first follows a reset, and nothing is known
+/// of the first, as the chunk before it may be gone, or samples may have come between. See [`begins_with_reset`].
 pub struct HistogramDecoder<'a> {
     reader: BitReader<'a>,
     encoding: ChunkEncoding,
@@ -385,7 +379,6 @@ impl<'a> HistogramDecoder<'a> {
     }
 
     fn sample(&mut self) -> Result<(TimestampMs, Arc<NativeHistogram>), CorruptChunk> {
-        let before = self.state.as_ref().map_or(0, |(_, running)| running.timestamp);
         match &mut self.state {
             None => self.first()?,
             Some((_, running)) => {
@@ -393,8 +386,7 @@ impl<'a> HistogramDecoder<'a> {
                 next.map_err(|error| self.corrupt(error))?;
             }
         }
-        let at = self.state.as_ref().map_or(0, |(_, running)| running.timestamp);
-        match self.start_times.read(&mut self.reader, self.read, at, before) {
+        match self.start_times.skip(&mut self.reader, self.read) {
             Ok(true) => {}
             Ok(false) => return Err(self.corrupt(LayoutError::Invalid("number longer than 64 bits"))),
             Err(error) => return Err(self.corrupt(error.into())),
@@ -421,7 +413,6 @@ impl<'a> HistogramDecoder<'a> {
         match (self.header, self.read) {
             (HEADER_GAUGE, _) => ResetHint::Gauge,
             (_, 2..) => ResetHint::NotReset,
-            (HEADER_RESET, _) => ResetHint::Reset,
             _ => ResetHint::Unknown,
         }
     }

@@ -65,7 +65,8 @@ fn hints_follow_the_chunk() {
     let mut chunk = HistogramChunk::new(TimestampMs(1000), first.clone(), true);
     chunk.push(TimestampMs(2000), first.clone()).unwrap();
     let hints: Vec<_> = decode(&chunk).iter().map(|(_, histogram)| histogram.reset_hint).collect();
-    assert_eq!(hints, [ResetHint::Reset, ResetHint::NotReset]);
+    assert_eq!(hints, [ResetHint::Unknown, ResetHint::NotReset], "the chunk before this one may be gone");
+    assert!(begins_with_reset(chunk.data()));
     let gauge = Arc::new(NativeHistogram { reset_hint: ResetHint::Gauge, ..(*first).clone() });
     assert_eq!(chunk.push(TimestampMs(3000), gauge.clone()), Err(Misfit::Kind));
     let chunk = HistogramChunk::new(TimestampMs(1000), gauge, false);
