@@ -31,7 +31,7 @@ use crate::principals::Principals;
 use crate::propagation::{Propagation, Span};
 use crate::recording::Recording;
 use crate::service::{self, Service};
-use crate::settings::{Audiences, StorageSettings};
+use crate::settings::{Audiences, QuerySettings, StorageSettings};
 
 /// What a managed service is started with.
 pub(crate) struct ManagedSettings {
@@ -49,6 +49,7 @@ pub(crate) struct ManagedSettings {
     pub(crate) audiences: Audiences,
     pub(crate) published: Published,
     pub(crate) body_bytes_max: Option<u64>,
+    pub(crate) queries: QuerySettings,
 }
 
 /// How clients find the service and the authority.
@@ -133,8 +134,12 @@ impl Managed {
             clock: Arc::clone(clock),
             rng: Arc::clone(&world.rng),
         };
-        let settings =
-            service::Settings { audiences: settings.audiences, published, body_bytes_max: settings.body_bytes_max };
+        let settings = service::Settings {
+            audiences: settings.audiences,
+            published,
+            body_bytes_max: settings.body_bytes_max,
+            queries: settings.queries,
+        };
         let service = Service::new(parts, settings, connections);
 
         let tasks = vec![

@@ -142,6 +142,7 @@ fn managed_settings(
         audiences: settings.audiences,
         published,
         body_bytes_max: settings.body_bytes_max,
+        queries: settings.queries,
     }
 }
 

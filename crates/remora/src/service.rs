@@ -19,7 +19,7 @@ use quota::Quotas;
 
 use crate::databases::{Databases, OnDemand};
 use crate::managed::Published;
-use crate::settings::{Audiences, GRAPH_AUDIENCES};
+use crate::settings::{Audiences, GRAPH_AUDIENCES, QuerySettings};
 use crate::usage_metrics::UsageMetrics;
 use crate::workspace_metrics::Gathered;
 
@@ -40,6 +40,7 @@ pub(crate) struct Settings {
     pub(crate) audiences: Audiences,
     pub(crate) published: Published,
     pub(crate) body_bytes_max: Option<u64>,
+    pub(crate) queries: QuerySettings,
 }
 
 /// Chooses the edge by the path.
@@ -81,7 +82,7 @@ impl Service {
             audiences: settings.audiences.query.clone(),
             authorization_uri: settings.published.authorization_uri.clone(),
             endpoint_domain: settings.published.endpoint_domain.clone(),
-            ..Default::default()
+            ..settings.queries.api()
         };
         let query_parts = query_api::Parts {
             catalog,
@@ -91,7 +92,7 @@ impl Service {
             audit: Arc::new(AuditLog(Arc::clone(&store))),
             clock: Arc::clone(&clock),
         };
-        let query_api = QueryApi::new(query_parts, query_settings, promql::Engine::default());
+        let query_api = QueryApi::new(query_parts, query_settings, promql::Engine::new(settings.queries.engine()));
         query_api.register(&mut registry);
         let workspaces = Arc::new(OnDemand(Arc::clone(&databases)));
         let arm_parts = arm_api::Parts { store, verifier, policies, quotas, workspaces, administration, clock, rng };

@@ -4,6 +4,7 @@
 //! file is reported at once, with the place and the mend.
 
 mod file;
+mod queries;
 mod resolver;
 mod resources;
 mod storage;
@@ -22,6 +23,7 @@ use crate::databases::Resting;
 use crate::declared::Declared;
 use crate::propagation::Span;
 
+pub(crate) use queries::QuerySettings;
 pub(crate) use storage::{StorageSettings, WalSync};
 
 /// What `remora serve` runs with.
@@ -41,6 +43,7 @@ pub(crate) struct Settings {
     pub authority: Option<AuthoritySettings>,
     pub audiences: Audiences,
     pub body_bytes_max: Option<u64>,
+    pub queries: QuerySettings,
     pub default_profile: Profile,
     pub limits: quota::Limits,
     pub role_propagation: Span,

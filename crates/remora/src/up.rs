@@ -33,7 +33,7 @@ use crate::managed::{Managed, ManagedSettings, Published};
 use crate::private_file;
 use crate::self_scrape::{self, Target};
 use crate::service;
-use crate::settings::{Audiences, DEFAULT_REGION, StorageSettings, WalSync};
+use crate::settings::{Audiences, DEFAULT_REGION, QuerySettings, StorageSettings, WalSync};
 use crate::shutdown::Shutdown;
 use crate::up_declared::{self, FEDERATION_AUDIENCE, WORKLOAD_SUBJECT};
 use crate::up_facts::Facts;
@@ -77,6 +77,7 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
         audiences: Audiences::default(),
         published: published(&installation, &listeners),
         body_bytes_max: None,
+        queries: QuerySettings::default(),
     };
     let (managed, service) = Managed::start(settings, &world, &connections).await?;
     let facts = Facts::new(&installation, &local.ca, &listeners);

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use access::{Issuer, IssuerError};
 use serde::Deserialize;
 
+use super::queries::QueriesEntry;
 use super::{Audiences, TlsFiles};
 
 /// The file as it is written.
@@ -32,6 +33,8 @@ pub(super) struct File {
     #[serde(default)]
     pub(super) audiences: Audiences,
     pub(super) body_bytes_max: Option<u64>,
+    #[serde(default)]
+    pub(super) queries: QueriesEntry,
     pub(super) subscription: Option<SubscriptionEntry>,
     pub(super) default_profile: Option<String>,
     #[serde(default)]

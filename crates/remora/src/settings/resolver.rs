@@ -64,6 +64,7 @@ impl Resolver {
         );
         let audit_retention = self.retention("auditRetention", file.audit_retention.as_deref(), kept.audit_retention);
         let storage = self.storage(&file, wal_sync);
+        let queries = self.queries(&file.queries);
         let subscription = self.subscription(file.subscription.as_ref());
         let declared = self.declared(&file, subscription, &region);
         match listen {
@@ -82,6 +83,7 @@ impl Resolver {
                 authority,
                 audiences: file.audiences,
                 body_bytes_max: file.body_bytes_max,
+                queries,
                 default_profile,
                 limits,
                 role_propagation,
