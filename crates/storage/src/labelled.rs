@@ -159,7 +159,9 @@ impl Querier for LabelledQuerier {
             }
             let limit = hints.limit;
             // Matchers of moved labels take away afterwards, so that a limit beneath could take too much.
-            let hints = SelectHints { limit: if moved.is_empty() { limit } else { 0 }, ..hints };
+            let limit_beneath = if moved.is_empty() { limit } else { 0 };
+            // Labels have other names there.
+            let hints = SelectHints { limit: limit_beneath, labels: None, ..hints };
             beneath.push(self.label.presence(MatchOp::Equal));
             let plain = self.inner.select(&beneath, hints.clone()).await?;
             *beneath.last_mut().expect("it was just pushed") = self.label.presence(MatchOp::NotEqual);

@@ -79,6 +79,8 @@ impl Querier for MergedQuerier {
     ) -> BoxFuture<'a, Result<Box<dyn SeriesSet>, QueryError>> {
         Box::pin(async move {
             let limit = hints.limit;
+            // Series are put together by all their labels.
+            let hints = SelectHints { labels: None, ..hints };
             let selected = self.members.iter().map(|member| member.select(matchers, hints.clone())).collect();
             Ok(Box::new(MergedSet::new(all(selected).await?, limit)) as Box<dyn SeriesSet>)
         })
@@ -175,6 +177,10 @@ impl SeriesSet for MergedSet {
             _ => Box::new(MergedSamples::new(samples)),
         };
         Ok(Some(Series { labels, samples }))
+    }
+
+    fn may_have_label(&self, name: &str) -> bool {
+        self.members.iter().any(|member| member.set.may_have_label(name))
     }
 }
 

@@ -35,17 +35,22 @@ pub struct SelectHints {
     pub limit: usize,
     /// Labels only: the samples will not be looked at.
     pub series_only: bool,
+    /// Of each series only the newest sample of the range will be looked at.
+    pub newest_only: bool,
+    /// The names of the only labels that will be looked at, sorted; `None` for all. Others may be left out: label sets may then
+    /// be equal, and series come in the order that all their labels give them.
+    pub labels: Option<Arc<[String]>>,
 }
 
 impl SelectHints {
     /// All samples of all series in `range`.
     pub const fn samples(range: TimeRange) -> Self {
-        Self { range, limit: 0, series_only: false }
+        Self { range, limit: 0, series_only: false, newest_only: false, labels: None }
     }
 
     /// Label sets of all series with samples in `range`.
     pub const fn series_only(range: TimeRange) -> Self {
-        Self { range, limit: 0, series_only: true }
+        Self { range, limit: 0, series_only: true, newest_only: false, labels: None }
     }
 }
 
@@ -92,6 +97,12 @@ pub trait SeriesSet: Send {
     /// # Errors
     /// [`QueryError`] when its data turn out to be unreadable; the walk is over then.
     fn next(&mut self) -> Result<Option<Series>, QueryError>;
+
+    /// Whether a series of the set may have a label of this name: `false` only when certainly none has.
+    fn may_have_label(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
 }
 
 /// One series of a selection.

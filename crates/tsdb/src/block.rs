@@ -240,6 +240,13 @@ impl Part for Block {
         Ok(Box::new(series))
     }
 
+    fn may_have_label(&self, name: &str) -> bool {
+        match self.usable() {
+            Ok(Some(loaded)) => loaded.index.label_values(name).next().is_some(),
+            _ => true,
+        }
+    }
+
     fn label_names(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
         self.reading(Vec::new(), |loaded| select::label_names(loaded, matchers))
     }

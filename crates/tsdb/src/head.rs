@@ -12,6 +12,7 @@ mod generation;
 mod index;
 mod part;
 mod postings;
+mod projection;
 mod reclaim;
 mod series;
 mod slots;
@@ -178,6 +179,15 @@ impl Head {
         let page = self.page(page);
         let series = page.read();
         read(&series[place])
+    }
+
+    /// Reads some series, one after the other, which must be few: meanwhile no page is added.
+    pub(crate) fn read_each(&self, slots: impl Iterator<Item = u32>, mut read: impl FnMut(u32, &MemSeries)) {
+        let pages = self.pages.read();
+        for slot in slots {
+            let (page, place) = place(slot);
+            read(slot, &pages[page].read()[place]);
+        }
     }
 
     /// Widens the times of the samples in here.

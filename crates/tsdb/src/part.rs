@@ -29,6 +29,25 @@ pub(crate) trait Part: Send + Sync {
     /// Its series that meet all matchers (none: all) and may have samples in `range`, in order of labels, each once.
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError>;
 
+    /// The same for who looks at no other part, and at these labels alone: others may be missing, as for
+    /// [`SelectHints::labels`](storage::SelectHints::labels).
+    fn select_only(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        want: Want,
+        labels: &Arc<[String]>,
+    ) -> Result<Box<dyn SeriesSource>, QueryError> {
+        let _ = labels;
+        self.select(matchers, range, want)
+    }
+
+    /// Whether a series may have a label of this name.
+    fn may_have_label(&self, name: &str) -> bool {
+        let _ = name;
+        true
+    }
+
     /// Names of labels of the series that meet all matchers, sorted, each once.
     fn label_names(&self, matchers: &[Matcher], range: TimeRange) -> Result<Vec<String>, QueryError>;
 
@@ -41,6 +60,8 @@ pub(crate) trait Part: Send + Sync {
 pub(crate) enum Want {
     /// Labels and chunks.
     Samples,
+    /// Labels, and at least the chunk that has the newest sample of the range, or one of that sample alone.
+    Newest,
     /// Labels alone, of series that have chunks in the range; `chunks` stays empty.
     Labels,
 }

@@ -15,7 +15,7 @@ use storage::{BoxFuture, LeftOut, Querier, QueryError, SelectHints, Series, Seri
 use crate::committer::Shared;
 use crate::head::HeadPart;
 use crate::merge::{SeriesMerge, Witness, samples};
-use crate::part::{Part, SeriesSource as _, Want};
+use crate::part::{Part, SeriesSource, Want};
 use crate::readiness::Ready;
 
 pub(crate) struct DbQuerier {
@@ -93,11 +93,24 @@ impl Querier for DbQuerier {
         Box::pin(async move {
             let (start, end) = (self.range.start.max(hints.range.start), self.range.end.min(hints.range.end));
             let range = TimeRange { start, end };
-            let want = if hints.series_only { Want::Labels } else { Want::Samples };
+            let want = match (hints.series_only, hints.newest_only) {
+                (true, _) => Want::Labels,
+                (false, true) => Want::Newest,
+                (false, false) => Want::Samples,
+            };
             let parts = self.parts(matchers, range, want).await?;
-            let sources = parts.iter().map(|part| part.select(matchers, range, want)).collect::<Result<_, _>>()?;
+            let source = match (parts.as_slice(), &hints.labels) {
+                ([only], Some(labels)) => only.select_only(matchers, range, want, labels)?,
+                ([only], None) => only.select(matchers, range, want)?,
+                // Series of several parts are put together by all their labels.
+                _ => {
+                    let sources = parts.iter().map(|part| part.select(matchers, range, want));
+                    Box::new(SeriesMerge::new(sources.collect::<Result<_, _>>()?)?)
+                }
+            };
             let set = SelectedSeries {
-                merge: SeriesMerge::new(sources)?,
+                parts,
+                source,
                 range,
                 left: if hints.limit == 0 { usize::MAX } else { hints.limit },
                 observer: Observer { shared: Arc::clone(&self.shared), left_out: self.left_out.clone() },
@@ -139,7 +152,8 @@ fn union(left: Vec<String>, right: Vec<String>) -> Vec<String> {
 }
 
 struct SelectedSeries {
-    merge: SeriesMerge,
+    parts: Vec<Arc<dyn Part>>,
+    source: Box<dyn SeriesSource>,
     range: TimeRange,
     left: usize,
     observer: Observer,
@@ -150,10 +164,14 @@ impl SeriesSet for SelectedSeries {
         if self.left == 0 {
             return Ok(None);
         }
-        let Some(series) = self.merge.next()? else { return Ok(None) };
+        let Some(series) = self.source.next()? else { return Ok(None) };
         self.left -= 1;
         let samples = Box::new(samples(series.chunks, self.range, self.observer.clone()));
         Ok(Some(Series { labels: series.labels, samples }))
+    }
+
+    fn may_have_label(&self, name: &str) -> bool {
+        self.parts.iter().any(|part| part.may_have_label(name))
     }
 }
 

@@ -51,7 +51,7 @@ impl BlockSeries {
         }
         let chunks = match self.want {
             Want::Labels => Vec::new(),
-            Want::Samples => {
+            Want::Samples | Want::Newest => {
                 let left = self.reader.chunks().iter().filter(|chunk| is_left(chunk));
                 let chunks = left.map(|chunk| Chunk {
                     start: chunk.min_time,

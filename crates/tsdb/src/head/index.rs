@@ -118,7 +118,12 @@ impl Index {
     }
 
     pub(crate) fn labels(&self, slot: u32, builder: &mut LabelsBuilder) -> Labels {
-        let labels = self.lists.get(slot).iter().map(|pair| self.pair_text(*pair));
+        self.labels_of(self.lists.get(slot), builder)
+    }
+
+    /// The label set of some pairs of a series, in the series' order.
+    pub(super) fn labels_of(&self, pairs: &[u32], builder: &mut LabelsBuilder) -> Labels {
+        let labels = pairs.iter().map(|pair| self.pair_text(*pair));
         builder.build_sorted(labels).expect("they were a label set when they were added")
     }
 

@@ -7,6 +7,7 @@ use model::{LabelsBuilder, Matcher};
 use roaring::RoaringBitmap;
 use storage::{QueryError, TimeRange};
 
+use super::projection::Projection;
 use super::{Chunk as MemChunk, Generation, matching};
 use crate::committer::Shared;
 use crate::ooo::OooView;
@@ -52,6 +53,15 @@ impl HeadPart {
         (!matchers.is_empty()).then(|| self.matching(matchers))
     }
 
+    /// The series that meet all matchers and have something in the range, with the labels of the projection.
+    fn series(&self, matchers: &[Matcher], range: TimeRange, want: Want, projection: Projection) -> HeadSeries {
+        let mut slots: Vec<u32> = self.matching(matchers).into_iter().collect();
+        self.shared.head.index.read().sort_by_labels(&mut slots);
+        let (slots, late) = (slots.into_iter(), self.late(range).cloned());
+        let (builder, copied) = (LabelsBuilder::default(), VecDeque::new());
+        HeadSeries { part: self.clone(), slots, range, want, late, projection, builder, copied, at_once: 1 }
+    }
+
     /// Sees to it that most values of a name are in order, if there are many. Sorts without a lock.
     fn order(&self, name: &str) {
         let index = &self.shared.head.index;
@@ -69,12 +79,21 @@ impl Part for HeadPart {
     }
 
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError> {
-        let mut slots: Vec<u32> = self.matching(matchers).into_iter().collect();
-        self.shared.head.index.read().sort_by_labels(&mut slots);
-        let part = self.clone();
-        let (slots, late) = (slots.into_iter(), self.late(range).cloned());
-        let (builder, copied) = (LabelsBuilder::default(), VecDeque::new());
-        Ok(Box::new(HeadSeries { part, slots, range, want, late, builder, copied, at_once: 1 }))
+        Ok(Box::new(self.series(matchers, range, want, Projection::default())))
+    }
+
+    fn select_only(
+        &self,
+        matchers: &[Matcher],
+        range: TimeRange,
+        want: Want,
+        labels: &Arc<[String]>,
+    ) -> Result<Box<dyn SeriesSource>, QueryError> {
+        Ok(Box::new(self.series(matchers, range, want, Projection::of(Arc::clone(labels)))))
+    }
+
+    fn may_have_label(&self, name: &str) -> bool {
+        self.shared.head.index.read().name_id(name).is_some()
     }
 
     fn label_names(&self, matchers: &[Matcher], _range: TimeRange) -> Result<Vec<String>, QueryError> {
@@ -99,6 +118,7 @@ struct HeadSeries {
     want: Want,
     /// Out-of-order samples, if there were some of the range when the series were selected.
     late: Option<OooView>,
+    projection: Projection,
     builder: LabelsBuilder,
     /// What comes next.
     copied: VecDeque<PartSeries>,
@@ -118,32 +138,34 @@ impl HeadSeries {
     /// Copies the next series, those of them that have something in the range: their chunks first, then all labels under one
     /// lock. One series at first, since some want no more.
     fn copy_some(&mut self) {
-        let Self { part, slots, range, want, late, builder, copied, at_once } = self;
+        let Self { part, slots, range, want, late, projection, builder, copied, at_once } = self;
         let head = &part.shared.head;
-        let mut found: Vec<(u32, Vec<Chunk>)> = Vec::with_capacity(*at_once);
-        for slot in slots.by_ref().take(*at_once) {
-            let mut chunks = Vec::new();
-            let is_found = match want {
-                Want::Samples => {
-                    let in_order = head.read(slot, |series| series.chunks(*range));
-                    chunks.extend(in_order.into_iter().map(Chunk::from));
-                    if let Some(late) = late {
-                        late.chunks(slot, *range, &mut chunks);
-                    }
-                    !chunks.is_empty()
-                }
-                Want::Labels => {
-                    head.read(slot, |series| series.has_chunks(*range))
-                        || late.as_ref().is_some_and(|late| late.has_chunks(slot, *range))
-                }
+        let mut looked_at: Vec<(u32, bool, Vec<Chunk>)> = Vec::with_capacity(*at_once);
+        head.read_each(slots.by_ref().take(*at_once), |slot, series| {
+            let chunks: Vec<Chunk> = match want {
+                Want::Labels => Vec::new(),
+                Want::Samples => series.chunks(*range).into_iter().map(Chunk::from).collect(),
+                Want::Newest => series.newest_chunk(*range).into_iter().map(Chunk::from).collect(),
             };
-            if is_found {
-                found.push((slot, chunks));
+            let is_found = !chunks.is_empty() || *want == Want::Labels && series.has_chunks(*range);
+            looked_at.push((slot, is_found, chunks));
+        });
+        if let Some(late) = late {
+            for (slot, is_found, chunks) in &mut looked_at {
+                match want {
+                    Want::Labels => *is_found |= late.has_chunks(*slot, *range),
+                    Want::Samples | Want::Newest => {
+                        late.chunks(*slot, *range, chunks);
+                        *is_found |= !chunks.is_empty();
+                    }
+                }
             }
         }
         let index = head.index.read();
-        copied
-            .extend(found.into_iter().map(|(slot, chunks)| PartSeries { labels: index.labels(slot, builder), chunks }));
+        projection.begin(&index);
+        let found = looked_at.into_iter().filter(|(_, is_found, _)| *is_found);
+        let labelled = |(slot, _, chunks)| PartSeries { labels: projection.labels(&index, slot, builder), chunks };
+        copied.extend(found.map(labelled));
         *at_once = (*at_once * 2).min(COPIED_AT_ONCE);
     }
 }

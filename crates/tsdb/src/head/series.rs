@@ -121,6 +121,27 @@ impl MemSeries {
         chunks
     }
 
+    /// The chunk with the newest sample in `range`, if it has chunks there. When that is the newest of all, a chunk of it alone.
+    pub(crate) fn newest_chunk(&self, range: TimeRange) -> Option<Chunk> {
+        let open = self.open_range().filter(|(start, _)| *start <= range.end);
+        let Some((_, end)) = open else {
+            let after = self.full.partition_point(|chunk| chunk.start <= range.end);
+            return self.full[..after].last().filter(|chunk| range.start <= chunk.end).cloned();
+        };
+        if end < range.start {
+            return None;
+        }
+        match &self.open {
+            Open::Floats(chunk) if end <= range.end => {
+                let (at, value) = chunk.newest();
+                let alone = XorChunk::new(at, value);
+                let data = ChunkData::Memory(ChunkEncoding::Xor, alone.data().into());
+                Some(Chunk { start: at, end: at, data })
+            }
+            _ => self.copy_open(),
+        }
+    }
+
     /// Whether a chunk overlaps `range`.
     pub(crate) fn has_chunks(&self, range: TimeRange) -> bool {
         let open = self.open_range().is_some_and(|(start, end)| start <= range.end && range.start <= end);

@@ -105,6 +105,37 @@ fn select(engine: &Engine, db: &Db, matchers: &[Matcher], range: TimeRange) -> C
     found
 }
 
+/// The newest sample of each series, asked for alone.
+fn select_newest(engine: &Engine, db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<(i64, u8)> {
+    let querier = db.querier(range);
+    let hints = SelectHints { newest_only: true, ..SelectHints::samples(range) };
+    let mut set = run(engine, querier.select(matchers, hints)).unwrap();
+    let (mut found, mut batch) = (Vec::new(), Batch::default());
+    while let Some(mut series) = set.next().unwrap() {
+        let mut newest = None;
+        while series.samples.next_batch(&mut batch).unwrap() {
+            newest = batch.timestamps.last().map(|at| at.0).zip(batch.floats.last().map(|value| *value as u8));
+        }
+        found.extend(newest);
+    }
+    found
+}
+
+/// The label `x` of each series with samples in the range, of which no other label is asked for.
+fn select_x(engine: &Engine, db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<Option<String>> {
+    let querier = db.querier(range);
+    let hints = SelectHints { labels: Some(["x".to_owned()].into()), ..SelectHints::samples(range) };
+    let mut set = run(engine, querier.select(matchers, hints)).unwrap();
+    assert!(!set.may_have_label("nobody's"));
+    let (mut found, mut batch) = (Vec::new(), Batch::default());
+    while let Some(mut series) = set.next().unwrap() {
+        if series.samples.next_batch(&mut batch).unwrap() {
+            found.push(series.labels.get("x").map(str::to_owned));
+        }
+    }
+    found
+}
+
 fn content() -> impl Strategy<Value = Content> {
     let samples = || prop::collection::btree_map(0i64..60, 0u8..3, 1..20);
     prop::collection::btree_map((0usize..6).prop_map(labels), samples(), 0..5)
@@ -148,7 +179,13 @@ proptest! {
                 samples.retain(|at, _| range.contains(TimestampMs(*at)));
                 !samples.is_empty() && matchers.iter().all(|matcher| matcher.matches_labels(labels))
             });
-            prop_assert_eq!(select(&engine, &db, &matchers, range), expected);
+            prop_assert_eq!(select(&engine, &db, &matchers, range), expected.clone());
+            let newest: Vec<_> = expected.values().filter_map(|samples| samples.last_key_value()).collect();
+            let newest: Vec<(i64, u8)> = newest.into_iter().map(|(at, value)| (*at, *value)).collect();
+            prop_assert_eq!(select_newest(&engine, &db, &matchers, range), newest);
+            let of_x = |labels: &Labels| labels.get("x").map(str::to_owned);
+            let values: Vec<_> = expected.keys().map(of_x).collect();
+            prop_assert_eq!(select_x(&engine, &db, &matchers, range), values);
 
             let querier = db.querier(TimeRange::ALL);
             let meeting = || all.keys().filter(|labels| matchers.iter().all(|matcher| matcher.matches_labels(labels)));
