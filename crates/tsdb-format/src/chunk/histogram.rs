@@ -186,18 +186,25 @@ impl HistogramChunk {
 pub(super) fn without_start_times(
     encoding: ChunkEncoding,
     data: &[u8],
-) -> Result<Option<HistogramChunk>, CorruptChunk> {
+) -> Result<Option<(HistogramChunk, Vec<TimestampMs>)>, CorruptChunk> {
     let mut decoder = HistogramDecoder::with_start_times(encoding, data);
-    let header = decoder.header;
+    let (header, are_known) = (decoder.header, decoder.start_times.may_be_known());
     let Some(first) = decoder.next() else { return Ok(None) };
     let (at, histogram) = first?;
     let mut chunk = HistogramChunk::with_header(at, histogram, header);
-    for sample in decoder {
+    let mut start_times = Vec::new();
+    if are_known {
+        start_times.push(TimestampMs(decoder.start_times.current()));
+    }
+    while let Some(sample) = decoder.next() {
         // They were one chunk before, so they have one layout, and belong together.
         let (at, histogram) = sample?;
         chunk.write(at, histogram);
+        if are_known {
+            start_times.push(TimestampMs(decoder.start_times.current()));
+        }
     }
-    Ok(Some(chunk))
+    Ok(Some((chunk, start_times)))
 }
 
 fn any_falls<T: PartialOrd>(old: &[T], new: &[T]) -> bool {
@@ -379,6 +386,7 @@ impl<'a> HistogramDecoder<'a> {
     }
 
     fn sample(&mut self) -> Result<(TimestampMs, Arc<NativeHistogram>), CorruptChunk> {
+        let before = self.state.as_ref().map_or(0, |(_, running)| running.timestamp);
         match &mut self.state {
             None => self.first()?,
             Some((_, running)) => {
@@ -386,7 +394,8 @@ impl<'a> HistogramDecoder<'a> {
                 next.map_err(|error| self.corrupt(error))?;
             }
         }
-        match self.start_times.skip(&mut self.reader, self.read) {
+        let at = self.state.as_ref().map_or(0, |(_, running)| running.timestamp);
+        match self.start_times.read(&mut self.reader, self.read, at, before) {
             Ok(true) => {}
             Ok(false) => return Err(self.corrupt(LayoutError::Invalid("number longer than 64 bits"))),
             Err(error) => return Err(self.corrupt(error.into())),
