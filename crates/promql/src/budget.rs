@@ -6,17 +6,20 @@ use crate::EvalError;
 #[derive(Debug)]
 pub(crate) struct Budget {
     held: usize,
+    /// The most that was held so far.
+    peak: usize,
     limit: usize,
 }
 
 impl Budget {
     pub(crate) fn new(limit: usize) -> Self {
-        Self { held: 0, limit }
+        Self { held: 0, peak: 0, limit }
     }
 
     /// Takes room for `samples`; ask before the memory is allocated.
     pub(crate) fn hold(&mut self, samples: usize) -> Result<(), EvalError> {
         self.held = self.held.saturating_add(samples);
+        self.peak = self.peak.max(self.held);
         self.check(0)
     }
 
@@ -32,6 +35,11 @@ impl Budget {
     pub(crate) fn release(&mut self, samples: usize) {
         debug_assert!(samples <= self.held, "released {samples} of {}", self.held);
         self.held = self.held.saturating_sub(samples);
+    }
+
+    /// The most samples that were held at a time.
+    pub(crate) fn peak(&self) -> usize {
+        self.peak
     }
 
     /// Samples held now.

@@ -196,7 +196,7 @@ impl Prepared {
             }
         };
         debug_assert_eq!(context.budget.held(), held_by(&value), "operators give back what they hold");
-        Ok(QueryResult { value, annotations: context.annotations })
+        Ok(QueryResult { value, annotations: context.annotations, samples_peak: context.budget.peak() })
     }
 }
 

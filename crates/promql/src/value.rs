@@ -13,6 +13,8 @@ pub struct QueryResult {
     pub value: Value,
     /// What the user should know about it.
     pub annotations: Annotations,
+    /// The most samples that were held in memory at a time.
+    pub samples_peak: usize,
 }
 
 /// The value of an expression.
