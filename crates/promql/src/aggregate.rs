@@ -31,9 +31,17 @@ impl Aggregate {
         let Self { op, grouping, parameter, input, input_position, .. } = self;
         let quantiles = quantiles(parameter, grid, context)?;
         let mut groups = Groups::default();
+        let mut last: Option<(Labels, usize)> = None;
         evaluate_vector(*input, grid, context, &mut |context, row| {
-            let key = grouping.group(&row.labels);
-            let index = groups.index(key, || Fold::new(op, grid.steps), grid.steps, context)?;
+            // Neighbours are often of one group, all the more when other labels were not even read.
+            let index = match &last {
+                Some((labels, index)) if *labels == row.labels => *index,
+                _ => {
+                    let key = grouping.group(&row.labels);
+                    groups.index(key, || Fold::new(op, grid.steps), grid.steps, context)?
+                }
+            };
+            last = Some((row.labels.clone(), index));
             let group = &mut groups.list[index];
             group.drop_name |= row.drop_name;
             if row.column.has_histograms() {

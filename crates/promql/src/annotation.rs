@@ -37,6 +37,8 @@ pub struct Annotations {
 struct Occurrences {
     position: PositionRange,
     count: u64,
+    /// Every reason counts.
+    counted: bool,
 }
 
 impl Annotations {
@@ -78,6 +80,14 @@ impl Annotations {
         self.add(Severity::Info, position, text.into(), 0);
     }
 
+    /// Takes over remarks made beside.
+    pub(crate) fn absorb(&mut self, other: Self) {
+        for ((severity, text), found) in other.entries {
+            let more = if found.counted { found.count } else { 0 };
+            self.add(severity, found.position, text, more);
+        }
+    }
+
     fn add(&mut self, severity: Severity, position: PositionRange, text: String, more: u64) {
         let room = self.entries.len() < ANNOTATIONS_MAX;
         match self.entries.entry((severity, text)) {
@@ -89,7 +99,7 @@ impl Annotations {
                 }
             }
             Entry::Vacant(entry) if room => {
-                entry.insert(Occurrences { position, count: 1 });
+                entry.insert(Occurrences { position, count: more.max(1), counted: more > 0 });
             }
             Entry::Vacant(_) => {}
         }

@@ -3,7 +3,7 @@
 use crate::EvalError;
 
 /// Counts samples held at a time. A dense row counts with all its steps, since that is the memory it takes.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Budget {
     held: usize,
     /// The most that was held so far.
@@ -29,6 +29,11 @@ impl Budget {
             true => Err(EvalError::TooManySamples { limit: self.limit }),
             false => Ok(()),
         }
+    }
+
+    /// What may be held more.
+    pub(crate) fn left(&self) -> usize {
+        self.limit.saturating_sub(self.held)
     }
 
     /// Gives room back. Not needed on the way out with an error: the query ends there.

@@ -13,11 +13,13 @@ use crate::column::{Cell, Column, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
 use crate::extended_range;
 use crate::grid::Grid;
-use crate::label_set::without_metadata;
+use crate::label_set::{METADATA_BESIDE_NAME, without_metadata};
+use crate::narrowing::{self, Narrowing};
 use crate::over_range::walk;
 use crate::plan::{RangePlan, Root, VectorPlan};
 use crate::planner::plan;
 use crate::row::Context;
+use crate::workers::{NoWorkers, Workers};
 use crate::{Annotations, EvalError, FloatPoint, HistogramPoint, QueryResult, RangeSeries, Sample, SampleValue, Value};
 
 /// What bounds and shapes evaluations.
@@ -121,9 +123,15 @@ impl Engine {
         if let Some(whole) = plan.selections.iter().map(|selection| selection.range).reduce(hull) {
             // One querier, so that all selectors see the same state of the data.
             let querier = storage.querier(whole);
-            for selection in &plan.selections {
-                let hints = SelectHints::samples(selection.range);
-                selected.push(Some(querier.select(&selection.matchers, hints).await?));
+            let narrowings = narrowing::of_selections(&plan.root, grid, plan.selections.len());
+            for (selection, Narrowing { labels, newest_only, drops_name }) in plan.selections.iter().zip(narrowings) {
+                let whole = SelectHints { newest_only, ..SelectHints::samples(selection.range) };
+                let narrowed = labels.is_some();
+                let mut set = querier.select(&selection.matchers, SelectHints { labels, ..whole.clone() }).await?;
+                if narrowed && drops_name && METADATA_BESIDE_NAME.iter().any(|name| set.may_have_label(name)) {
+                    set = querier.select(&selection.matchers, whole).await?;
+                }
+                selected.push(Some(set));
             }
         }
         Ok(Prepared { root: plan.root, selected, grid, is_range, options: self.options })
@@ -163,7 +171,19 @@ impl Prepared {
     ///
     /// # Errors
     /// Data that do not allow the operation or cannot be read, limits, the interrupt's reason.
-    pub fn evaluate(self, interrupt: &dyn Fn() -> Option<Stop>) -> Result<QueryResult, EvalError> {
+    pub fn evaluate(self, interrupt: &(dyn Fn() -> Option<Stop> + Sync)) -> Result<QueryResult, EvalError> {
+        self.evaluate_with(&NoWorkers, interrupt)
+    }
+
+    /// The same with threads that help. The answer does not depend on them.
+    ///
+    /// # Errors
+    /// As for [`Prepared::evaluate`].
+    pub fn evaluate_with(
+        self,
+        workers: &dyn Workers,
+        interrupt: &(dyn Fn() -> Option<Stop> + Sync),
+    ) -> Result<QueryResult, EvalError> {
         let Self { root, selected, grid, is_range, options } = self;
         let mut context = Context {
             lookback_ms: options.lookback_delta_ms,
@@ -174,6 +194,7 @@ impl Prepared {
             annotations: Annotations::default(),
             selected,
             interrupt,
+            workers,
         };
         context.check_interrupt()?;
         let value = match root {

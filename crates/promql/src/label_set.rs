@@ -8,6 +8,7 @@ use model::{Labels, METRIC_NAME};
 
 use crate::EvalError;
 use crate::column::{Column, StepSet};
+use crate::row::Context;
 
 /// Names in order, for quick looking up.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,11 +36,18 @@ impl LabelNames {
     pub(crate) fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+
+    pub(crate) fn as_slice(&self) -> &[String] {
+        &self.0
+    }
 }
+
+/// Labels that go together with the metric's name.
+pub(crate) const METADATA_BESIDE_NAME: [&str; 2] = ["__type__", "__unit__"];
 
 /// Whether the label says what a metric is: it goes when a value is computed that is no longer this metric.
 pub(crate) fn is_metadata(name: &str) -> bool {
-    matches!(name, METRIC_NAME | "__type__" | "__unit__")
+    name == METRIC_NAME || METADATA_BESIDE_NAME.contains(&name)
 }
 
 /// Without the metric's name, type and unit.
@@ -47,6 +55,26 @@ pub(crate) fn without_metadata(labels: &Labels) -> Labels {
     match labels.iter().any(|(name, _)| is_metadata(name)) {
         true => labels.retain(|name, _| !is_metadata(name)),
         false => labels.clone(),
+    }
+}
+
+/// Labels of computed values, remembered from one series to the next: those that are looked at are often the same.
+#[derive(Debug, Default)]
+pub(crate) struct ComputedLabels {
+    last: Option<(Labels, Labels)>,
+}
+
+impl ComputedLabels {
+    /// The labels of a value computed of a sample with these.
+    pub(crate) fn of(&mut self, labels: Labels, context: &Context<'_>) -> Labels {
+        match &self.last {
+            Some((before, computed)) if *before == labels => computed.clone(),
+            _ => {
+                let computed = context.computed_labels(&labels);
+                self.last = Some((labels, computed.clone()));
+                computed
+            }
+        }
     }
 }
 

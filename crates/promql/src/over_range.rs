@@ -1,20 +1,23 @@
 //! Functions over ranges of samples, from selectors or subqueries.
 
 use model::Labels;
-use promql_syntax::PositionRange;
+use promql_syntax::{ExtendedRange, PositionRange};
+use storage::Series;
 
 use crate::EvalError;
 use crate::aggregate::warn_about_quantile;
-use crate::column::{Cell, Run, StepSet, is_absent};
+use crate::column::{Cell, Column, Run, StepSet, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector, evaluate_whole_series};
 use crate::extended_range::Reach;
+use crate::float_windows::{FloatSeries, Windowing};
 use crate::grid::Grid;
 use crate::histogram_windows;
-use crate::label_set::LabelGuard;
+use crate::label_set::{ComputedLabels, LabelGuard};
 use crate::notes::Notes;
 use crate::plan::{Look, OverRange, RangePlan, Subquery};
 use crate::range_function::RangeFunction;
 use crate::row::{Context, Row, Sink, hold_column};
+use crate::selected_rows::each_row;
 use crate::window::{SampleSource, SubqueryPoints, Window, WindowBuffer};
 
 impl OverRange {
@@ -27,59 +30,141 @@ impl OverRange {
             .into_iter()
             .map(|argument| evaluate_scalar(argument, grid, context))
             .collect::<Result<Vec<_>, _>>()?;
-        let mut column = hold_column(context, grid)?;
+        let each = EachSeries { function, position, extended, arguments: &arguments, grid };
         let mut guard = LabelGuard::default();
-        let mut step_arguments = vec![0.0; arguments.len()];
-        let mut scratch = Vec::new();
-        walk(range, grid, with_starts, context, &mut |context, labels, drop_name, windows| {
-            column.clear();
-            let mut any = false;
-            for step in 0..grid.steps {
-                let Some(window) = windows.at(step, context)? else { continue };
-                for (argument, over_steps) in step_arguments.iter_mut().zip(&arguments) {
-                    *argument = over_steps[step];
-                }
-                check_arguments(function, &step_arguments)?;
-                let notes = Notes { metric: labels.metric_name(), position };
-                if function == RangeFunction::Quantile && !window.floats.is_empty() {
-                    warn_about_quantile(context, position, step_arguments[0]);
-                }
-                if window.overlaps && extended.is_none() && matches!(function, RangeFunction::Rate(_)) {
-                    notes.overlap(context);
-                }
-                let cell = match extended {
-                    _ if !window.histograms.is_empty() => histogram_windows::evaluate(
-                        function,
-                        extended,
-                        &window,
-                        &step_arguments,
-                        &mut scratch,
-                        &notes,
-                        context,
-                    ),
-                    None => function.evaluate(&window, &step_arguments, &mut scratch),
-                    Some(extended) => function.evaluate_extended(extended, &window, &mut scratch),
+        match range {
+            RangePlan::Select { selection, look, range: length, one_metric, .. } => {
+                let distinct = function.keeps_name() || one_metric && context.has_only_names(selection);
+                let reach = Reach::of(extended, context.lookback_ms);
+                let state = || State { buffer: WindowBuffer::with_starts(with_starts), ..State::default() };
+                let compute = |context: &mut Context<'_>, state: &mut State, series: Series, column: &mut Column| {
+                    let State { buffer, scratch, computed } = state;
+                    buffer.reset();
+                    let source = SampleSource::Stored(series.samples);
+                    let mut windows = Windows { buffer, source, grid, look, length, reach };
+                    let any = each.compute(context, &series.labels, &mut windows, scratch, column)?;
+                    Ok(any.then(|| match function.keeps_name() {
+                        true => (series.labels, false),
+                        false => (computed.of(series.labels, context), true),
+                    }))
                 };
-                if let Some(cell) = cell {
-                    column.set(step, cell);
-                    any = true;
-                }
+                each_row(selection, grid, context, &state, &compute, &mut |context, row| {
+                    if !distinct {
+                        guard.once_a_step(&row.labels, row.column)?;
+                    }
+                    sink(context, row)
+                })?;
             }
-            if !any {
-                return Ok(());
+            range @ RangePlan::Subquery(_) => {
+                let mut column = hold_column(context, grid)?;
+                let mut scratch = Scratch::default();
+                walk(range, grid, with_starts, context, &mut |context, labels, drop_name, windows| {
+                    column.clear();
+                    if !each.compute(context, &labels, windows, &mut scratch, &mut column)? {
+                        return Ok(());
+                    }
+                    let (labels, drop_name) = match function.keeps_name() {
+                        true => (labels, drop_name),
+                        false => (context.computed_labels(&labels), true),
+                    };
+                    guard.once_a_step(&labels, &column)?;
+                    sink(context, Row { labels, drop_name, column: &mut column })
+                })?;
+                context.budget.release(grid.steps);
             }
-            if function.expects_counter() && column.floats().iter().any(|value| !is_absent(*value)) {
-                expect_counter(&labels, position, context);
-            }
-            let (labels, drop_name) = match function.keeps_name() {
-                true => (labels, drop_name),
-                false => (context.computed_labels(&labels), true),
-            };
-            guard.once_a_step(&labels, &column)?;
-            sink(context, Row { labels, drop_name, column: &mut column })
-        })?;
-        context.budget.release(held + grid.steps);
+        }
+        context.budget.release(held);
         Ok(())
+    }
+}
+
+/// What is kept from series to series.
+#[derive(Default)]
+struct State {
+    buffer: WindowBuffer,
+    scratch: Scratch,
+    computed: ComputedLabels,
+}
+
+/// Memory to reuse.
+#[derive(Default)]
+struct Scratch {
+    arguments: Vec<f64>,
+    values: Vec<f64>,
+}
+
+/// What is computed of each series.
+struct EachSeries<'a> {
+    function: RangeFunction,
+    position: PositionRange,
+    extended: Option<ExtendedRange>,
+    /// At each step.
+    arguments: &'a [Vec<f64>],
+    grid: Grid,
+}
+
+impl EachSeries<'_> {
+    /// Fills a column that is all absent; says whether there is any value.
+    fn compute(
+        &self,
+        context: &mut Context<'_>,
+        labels: &Labels,
+        windows: &mut Windows<'_>,
+        scratch: &mut Scratch,
+        column: &mut Column,
+    ) -> Result<bool, EvalError> {
+        let whole = match self.extended.is_none() && self.arguments.is_empty() {
+            true => windows.whole_floats(context)?,
+            false => None,
+        };
+        let any = match whole {
+            Some((windowing, series)) => windowing.fill(self.function, series, &mut scratch.values, column),
+            None => self.step_by_step(context, labels, windows, scratch, column)?,
+        };
+        if any && self.function.expects_counter() && column.floats().iter().any(|value| !is_absent(*value)) {
+            expect_counter(labels, self.position, context);
+        }
+        Ok(any)
+    }
+
+    fn step_by_step(
+        &self,
+        context: &mut Context<'_>,
+        labels: &Labels,
+        windows: &mut Windows<'_>,
+        scratch: &mut Scratch,
+        column: &mut Column,
+    ) -> Result<bool, EvalError> {
+        let Self { function, position, extended, arguments, grid } = *self;
+        let Scratch { arguments: step_arguments, values } = scratch;
+        step_arguments.resize(arguments.len(), 0.0);
+        let mut any = false;
+        for step in 0..grid.steps {
+            let Some(window) = windows.at(step, context)? else { continue };
+            for (argument, over_steps) in step_arguments.iter_mut().zip(arguments) {
+                *argument = over_steps[step];
+            }
+            check_arguments(function, step_arguments)?;
+            let notes = Notes { metric: labels.metric_name(), position };
+            if function == RangeFunction::Quantile && !window.floats.is_empty() {
+                warn_about_quantile(context, position, step_arguments[0]);
+            }
+            if window.overlaps && extended.is_none() && matches!(function, RangeFunction::Rate(_)) {
+                notes.overlap(context);
+            }
+            let cell = match extended {
+                _ if !window.histograms.is_empty() => {
+                    histogram_windows::evaluate(function, extended, &window, step_arguments, values, &notes, context)
+                }
+                None => function.evaluate(&window, step_arguments, values),
+                Some(extended) => function.evaluate_extended(extended, &window, values),
+            };
+            if let Some(cell) = cell {
+                column.set(step, cell);
+                any = true;
+            }
+        }
+        Ok(any)
     }
 }
 
@@ -171,6 +256,17 @@ pub(crate) struct Windows<'a> {
 }
 
 impl Windows<'_> {
+    /// All samples, if they are floats without start timestamps, and few enough to lie in memory together. To be called before
+    /// any window is asked for.
+    fn whole_floats(&mut self, context: &Context<'_>) -> Result<Option<(Windowing, FloatSeries<'_>)>, EvalError> {
+        let Self { grid, look, length, .. } = *self;
+        let whole = self.buffer.whole_floats(&mut self.source)?;
+        if let Some(series) = &whole {
+            context.budget.check(series.floats.len())?;
+        }
+        Ok(whole.map(|series| (Windowing { grid, look, length }, series)))
+    }
+
     /// The window at a step, with samples beyond its ends as far as they are wanted; `None` when there are none.
     #[inline]
     pub(crate) fn at(&mut self, step: usize, context: &Context<'_>) -> Result<Option<Window<'_>>, EvalError> {

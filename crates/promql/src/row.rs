@@ -7,9 +7,9 @@ use storage::SeriesSet;
 use crate::budget::Budget;
 use crate::column::{Column, Run};
 use crate::grid::Grid;
-use crate::label_set::without_metadata;
+use crate::label_set::{METADATA_BESIDE_NAME, without_metadata};
 use crate::plan::SelectionId;
-use crate::{Annotations, EvalError, Stop};
+use crate::{Annotations, EvalError, Stop, Workers};
 
 /// One series over all steps of the grid. A series may come in several rows of disjoint steps; the rows of one vector
 /// never hold two samples of one label set at one step.
@@ -36,10 +36,19 @@ pub(crate) struct Context<'i> {
     pub(crate) budget: Budget,
     pub(crate) annotations: Annotations,
     pub(crate) selected: Vec<Option<Box<dyn SeriesSet>>>,
-    pub(crate) interrupt: &'i dyn Fn() -> Option<Stop>,
+    pub(crate) interrupt: &'i (dyn Fn() -> Option<Stop> + Sync),
+    /// Threads that help.
+    pub(crate) workers: &'i dyn Workers,
 }
 
 impl Context<'_> {
+    /// Whether no series of a selection has labels that go together with the metric's name: then label sets of one metric stay
+    /// distinct without it.
+    pub(crate) fn has_only_names(&self, id: SelectionId) -> bool {
+        let selected = self.selected[id.0].as_ref();
+        selected.is_some_and(|set| !METADATA_BESIDE_NAME.iter().any(|name| set.may_have_label(name)))
+    }
+
     /// Ends the evaluation when the caller wants it. Called at least once a series and once a thousand steps.
     pub(crate) fn check_interrupt(&self) -> Result<(), EvalError> {
         match (self.interrupt)() {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use model::{TimestampMs, is_stale_nan};
-use storage::{Batch, QueryError, SampleIterator};
+use storage::{Batch, QueryError, SampleIterator, Series};
 
 use crate::EvalError;
 use crate::column::{Cell, Column};
@@ -11,7 +11,8 @@ use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
 use crate::histogram_reader::{HistogramParts, HistogramReader};
 use crate::plan::InstantSelector;
-use crate::row::{Context, Row, Sink, hold_column};
+use crate::row::{Context, Sink};
+use crate::selected_rows::each_row;
 
 /// What a selector gives of a sample.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -33,28 +34,17 @@ impl InstantSelector {
         context: &mut Context<'_>,
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
-        let mut selected = context.take_selected(self.selection);
-        let mut column = hold_column(context, grid)?;
-        let mut cursor = Cursor::new(self.histogram_parts, context.lookback_ms);
-        while let Some(mut series) = selected.next()? {
-            context.check_interrupt()?;
-            column.clear();
+        let compute = |context: &mut Context<'_>, cursor: &mut Cursor, mut series: Series, column: &mut Column| {
             cursor.reset();
-            let any = self.fill(gives, grid, context.lookback_ms, series.samples.as_mut(), &mut cursor, &mut column)?;
-            if !any {
-                continue;
-            }
-            let labels = match gives {
-                Gives::Value | Gives::TimeOfFloat => series.labels,
-                Gives::Time | Gives::StartTime => context.computed_labels(&series.labels),
-            };
-            sink(
-                context,
-                Row { labels, drop_name: matches!(gives, Gives::Time | Gives::StartTime), column: &mut column },
-            )?;
-        }
-        context.budget.release(grid.steps);
-        Ok(())
+            let any = self.fill(gives, grid, context.lookback_ms, series.samples.as_mut(), cursor, column)?;
+            Ok(any.then(|| match gives {
+                Gives::Value | Gives::TimeOfFloat => (series.labels, false),
+                Gives::Time | Gives::StartTime => (context.computed_labels(&series.labels), true),
+            }))
+        };
+        let lookback_ms = context.lookback_ms;
+        let cursor = || Cursor::new(self.histogram_parts, lookback_ms);
+        each_row(self.selection, grid, context, &cursor, &compute, sink)
     }
 
     /// Fills a column from one series; says whether there is any value.

@@ -10,6 +10,7 @@ use model::{ResetHint, TimestampMs, is_stale_nan};
 use storage::{Batch, QueryError, SampleIterator};
 
 use crate::column::{Cell, Run};
+use crate::float_windows::FloatSeries;
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
 use crate::histogram_reader::{HistogramParts, HistogramReader};
@@ -100,6 +101,23 @@ pub(crate) struct Window<'a> {
     pub(crate) at: i64,
 }
 
+impl Window<'static> {
+    /// Without samples.
+    pub(crate) const EMPTY: Self = Self {
+        times: &[],
+        floats: &[],
+        histogram_times: &[],
+        histograms: &[],
+        starts: &[],
+        histogram_starts: &[],
+        falls: Falls { places: &[], base: 0 },
+        overlaps: false,
+        start: 0,
+        end: 0,
+        at: 0,
+    };
+}
+
 impl<'a> Window<'a> {
     /// Without the first `floats` and the first `histograms`.
     pub(crate) fn skip(&self, floats: usize, histograms: usize) -> Self {
@@ -134,6 +152,12 @@ pub(crate) struct Falls<'a> {
 }
 
 impl<'a> Falls<'a> {
+    /// Some places in a series, for a window that starts with its value `base`.
+    #[inline]
+    pub(crate) fn new(places: &'a [usize], base: usize) -> Self {
+        Self { places, base }
+    }
+
     pub(crate) fn iter(&self) -> impl Iterator<Item = usize> + '_ {
         self.places.iter().map(|place| place - self.base)
     }
@@ -297,6 +321,19 @@ impl WindowBuffer {
         self.floats.times.len() + self.histograms.times.len()
     }
 
+    /// Reads all samples, and gives them if they are floats without start timestamps and not too many. Before the first window.
+    pub(crate) fn whole_floats(&mut self, source: &mut SampleSource) -> Result<Option<FloatSeries<'_>>, QueryError> {
+        while !self.exhausted {
+            if self.len() > WHOLE_MAX {
+                return Ok(None);
+            }
+            self.fill(source)?;
+        }
+        let Lane { times, values, starts, .. } = &self.floats;
+        let alone = self.histograms.times.is_empty() && starts.is_empty();
+        Ok(alone.then_some(FloatSeries { times, floats: values, falls: &self.falls.all }))
+    }
+
     /// Moves to the window `(start, end]`; `None` when no sample is inside.
     #[inline]
     pub(crate) fn advance(
@@ -403,6 +440,9 @@ impl WindowBuffer {
         }
     }
 }
+
+/// Series with more samples are not held whole: 256 KiB.
+const WHOLE_MAX: usize = 1 << 14;
 
 /// Below this many samples before the window, moving memory costs more than it saves.
 const COMPACT_AT: usize = 1024;

@@ -2,8 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests fail by panicking")]
 
-use std::cell::Cell;
 use std::pin::pin;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, Waker};
 
 use model::{ErrorKind, Kinded, TimestampMs};
@@ -37,7 +37,7 @@ fn query_with(
     options: EngineOptions,
     query: &str,
     time: EvalTime,
-    interrupt: &dyn Fn() -> Option<Stop>,
+    interrupt: &(dyn Fn() -> Option<Stop> + Sync),
 ) -> Result<QueryResult, EvalError> {
     let expr = parse_expr(query, Options::all()).unwrap();
     now(Engine::new(options).prepare(&store(), &expr, time))?.evaluate(interrupt)
@@ -186,14 +186,11 @@ fn samples_held_at_a_time_are_bounded() {
 #[test]
 fn evaluation_ends_when_the_caller_wants() {
     for (stop, kind) in [(Stop::Canceled, ErrorKind::Canceled), (Stop::TimedOut, ErrorKind::Timeout)] {
-        let asked = Cell::new(0);
-        let interrupt = || {
-            asked.set(asked.get() + 1);
-            (asked.get() > 50).then_some(stop)
-        };
+        let asked = AtomicU32::new(0);
+        let interrupt = || (asked.fetch_add(1, Ordering::Relaxed) >= 50).then_some(stop);
         let error = query_with(EngineOptions::default(), "sum(rate(up_total[1m]))", AT, &interrupt).unwrap_err();
         assert_eq!(error.kind(), kind);
-        assert_eq!(asked.get(), 51, "evaluation went on");
+        assert_eq!(asked.into_inner(), 51, "evaluation went on");
     }
 }
 

@@ -1,0 +1,103 @@
+//! Functions over the windows of a series that is all floats: the way of nearly all series.
+//!
+//! All samples lie in memory, both ends of the window go over them once, and what could be different from step to step has
+//! been found out before. The values are those that the general way gives.
+
+use model::TimestampMs;
+
+use crate::column::{ABSENT, Cell, Column};
+use crate::grid::Grid;
+use crate::plan::Look;
+use crate::range_function::RangeFunction;
+use crate::rate;
+use crate::window::{Falls, Window};
+
+/// A series of floats.
+#[derive(Clone, Copy)]
+pub(crate) struct FloatSeries<'a> {
+    pub(crate) times: &'a [TimestampMs],
+    pub(crate) floats: &'a [f64],
+    /// Indices of floats that begin a counter anew, rising.
+    pub(crate) falls: &'a [usize],
+}
+
+/// The windows that are looked at.
+#[derive(Clone, Copy)]
+pub(crate) struct Windowing {
+    pub(crate) grid: Grid,
+    pub(crate) look: Look,
+    pub(crate) length: i64,
+}
+
+impl Windowing {
+    /// Fills all slots of a column. `false` when there is no value.
+    pub(crate) fn fill(
+        &self,
+        function: RangeFunction,
+        series: FloatSeries<'_>,
+        scratch: &mut Vec<f64>,
+        column: &mut Column,
+    ) -> bool {
+        column.drop_histograms();
+        let slots = column.floats_mut();
+        // A loop for each of the usual ones, so that nothing is decided inside.
+        match function {
+            RangeFunction::Rate(kind) => self.each(series, slots, |window| rate::extrapolated(kind, window)),
+            RangeFunction::InstantRate => self.each(series, slots, |window| rate::instant(true, window)),
+            RangeFunction::Count => self.each(series, slots, |window| Some(window.floats.len() as f64)),
+            RangeFunction::Last => self.each(series, slots, |window| window.floats.last().copied()),
+            _ => self.each(series, slots, |window| match function.evaluate(window, &[], scratch) {
+                Some(Cell::Float(value)) => Some(value),
+                _ => None,
+            }),
+        }
+    }
+
+    #[inline(always)]
+    fn each(
+        &self,
+        series: FloatSeries<'_>,
+        slots: &mut [f64],
+        mut compute: impl FnMut(&Window<'_>) -> Option<f64>,
+    ) -> bool {
+        let FloatSeries { times, floats, falls } = series;
+        let (mut first, mut until) = (0, 0);
+        let (mut fall_first, mut fall_until) = (0, 0);
+        let mut any = false;
+        for (step, slot) in slots.iter_mut().enumerate() {
+            let at = self.grid.time(step);
+            let end = self.look.from(at);
+            let start = end.saturating_sub(self.length);
+            while until < times.len() && times[until].0 <= end {
+                until += 1;
+            }
+            while first < until && times[first].0 <= start {
+                first += 1;
+            }
+            *slot = ABSENT;
+            if first == until {
+                continue;
+            }
+            while fall_until < falls.len() && falls[fall_until] < until {
+                fall_until += 1;
+            }
+            while fall_first < fall_until && falls[fall_first] <= first {
+                fall_first += 1;
+            }
+            let window = Window {
+                times: &times[first..until],
+                floats: &floats[first..until],
+                falls: Falls::new(&falls[fall_first..fall_until], first),
+                start,
+                end,
+                at,
+                ..Window::EMPTY
+            };
+            if let Some(value) = compute(&window) {
+                *slot = if value.is_nan() { f64::NAN } else { value };
+                any = true;
+            }
+        }
+        any
+    }
+}
