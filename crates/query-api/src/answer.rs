@@ -40,7 +40,7 @@ impl Remarks {
             0 => {}
             1 => self.warnings.push("a damaged chunk of stored samples was left out of the answer".to_owned()),
             chunks => {
-                self.warnings.push(format!("{chunks} damaged chunks of stored samples were left out of the answer"))
+                self.warnings.push(format!("{chunks} damaged chunks of stored samples were left out of the answer"));
             }
         }
         self

@@ -67,6 +67,9 @@ pub(crate) enum ApiError {
     /// A query or selector that does not parse.
     #[error("invalid parameter {parameter:?}: {source}")]
     Parse { parameter: &'static str, source: ParseError },
+    /// A query that cannot be evaluated, whatever the data.
+    #[error("invalid parameter \"query\": {0}")]
+    Query(String),
     /// A selector that does not parse, of a call that says no more about it.
     #[error(transparent)]
     Selector(ParseError),
@@ -119,7 +122,7 @@ impl Kinded for ApiError {
             Self::NotAdministered => ErrorKind::NotFound,
             Self::Administer(error) => error.kind(),
             Self::Unaudited(_) => ErrorKind::Unavailable,
-            Self::Param(_) | Self::Parse { .. } | Self::Selector(_) => ErrorKind::Invalid,
+            Self::Param(_) | Self::Parse { .. } | Self::Selector(_) | Self::Query(_) => ErrorKind::Invalid,
             Self::TooManySteps { .. } | Self::RemoteRead(_) | Self::SampleLimit { .. } => ErrorKind::Invalid,
             Self::Form(error) => error.kind(),
             Self::AnswerTooLarge { .. } => ErrorKind::Unprocessable,

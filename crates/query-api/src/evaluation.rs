@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use promql::{Engine, EngineOptions, EvalTime, Value};
+use promql::{Engine, EngineOptions, EvalError, EvalTime, Value};
 use promql_syntax::{Expr, parse_expr};
 use storage::Queryable;
 
@@ -80,7 +80,10 @@ impl Query {
         let view = Observed::new(view, self.with_stats);
         let began = job.now();
         // Selecting waits for the store now and then, but mostly works through postings: nothing for a serving thread.
-        let prepared = job.wait(self.engine.prepare(&view, &self.expr, self.time))?;
+        let prepared = job.wait(self.engine.prepare(&view, &self.expr, self.time)).map_err(|error| match error {
+            EvalError::InvalidQuery(reason) => ApiError::Query(reason),
+            other => other.into(),
+        })?;
         let selected = job.now();
         let mut result = prepared.evaluate(&|| job.interrupt())?;
         let evaluated = job.now();
@@ -94,6 +97,7 @@ impl Query {
             preparation: selected.since(began),
             evaluation: evaluated.since(selected),
             samples_read: view.samples_read(),
+            samples_peak: result.samples_peak,
         });
         answer::query_result(&result.value, &remarks, stats.as_ref(), self.bytes_max).map(Reply::Json)
     }

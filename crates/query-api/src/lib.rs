@@ -35,6 +35,7 @@ mod statistics;
 mod status;
 mod tree;
 mod wire;
+pub mod writing;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -22,6 +22,8 @@ pub(crate) struct Stats {
     pub(crate) evaluation: Duration,
     /// Samples that were read.
     pub(crate) samples_read: u64,
+    /// The most that were held in memory at a time.
+    pub(crate) samples_peak: usize,
 }
 
 impl Stats {
@@ -33,9 +35,10 @@ impl Stats {
             out,
             "{{\"timings\":{{\"evalTotalTime\":{total},\"resultSortTime\":0,\"queryPreparationTime\":{preparation},\
              \"innerEvalTime\":{evaluation},\"execQueueTime\":{queued},\"execTotalTime\":{}}},\
-             \"samples\":{{\"totalQueryableSamples\":{}}}}}",
+             \"samples\":{{\"totalQueryableSamples\":{samples},\"samplesRead\":{samples},\"peakSamples\":{}}}}}",
             queued + total,
-            self.samples_read
+            self.samples_peak,
+            samples = self.samples_read
         );
     }
 }

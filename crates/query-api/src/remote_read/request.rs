@@ -50,7 +50,7 @@ impl ReadRequest {
         for field in Fields::new(message) {
             match field? {
                 (1, value) if request.queries.len() < QUERIES_MAX => {
-                    request.queries.push(Query::parse(value.bytes()?)?)
+                    request.queries.push(Query::parse(value.bytes()?)?);
                 }
                 (1, _) => return Err(BadRequest::TooManyQueries),
                 (2, value) => value.numbers(|number| {

@@ -1,0 +1,10 @@
+//! Messages of remote reads.
+#![no_main]
+
+#[path = "../../crates/query-api/tests/corpus/targets.rs"]
+#[allow(dead_code)]
+mod targets;
+
+libfuzzer_sys::fuzz_target!(|input: &[u8]| {
+    targets::query_remote_read(input);
+});
