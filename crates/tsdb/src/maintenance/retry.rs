@@ -88,7 +88,34 @@ const WAIT_MAX: Duration = Duration::from_secs(300);
 
 #[cfg(test)]
 mod tests {
+    use std::path::Path;
+    use std::sync::Arc;
+
+    use environment::{Disk, UnixTime};
+    use testkit::{ManualClock, MemoryDisk};
+
     use super::*;
+    use crate::block::Blocks;
+    use crate::{Engine, Settings};
+
+    #[test]
+    fn a_step_that_panics_is_tried_again_later_and_keeps_no_other_from_being_done() {
+        let (disk, clock) = (Arc::new(MemoryDisk::new()) as Arc<dyn Disk>, ManualClock::new(UnixTime::from_secs(1)));
+        let engine = Engine::manual(Arc::clone(&disk), Arc::new(clock.clone()));
+        let (directory, settings) = (Path::new("w"), Settings::default());
+        let shared = Shared::new(engine.work(), directory, settings, Blocks::without_any(disk, directory));
+        let mut retries = Retries::default();
+        let mut fails = || -> Result<bool, StepError> { panic!("on purpose") };
+        assert!(!retries.attempt(&shared, Step::Merge, &mut fails));
+        assert_eq!(shared.counters.maintenance_failures.get(), 1);
+        for (step, waited, is_done) in
+            [(Step::Merge, Duration::ZERO, false), (Step::Expire, Duration::ZERO, true), (Step::Merge, WAIT_MIN, true)]
+        {
+            clock.advance(waited);
+            assert_eq!(retries.attempt(&shared, step, &mut || Ok(true)), is_done, "{step:?} after {waited:?}");
+        }
+        assert_eq!(shared.counters.maintenance_failures.get(), 1);
+    }
 
     #[test]
     fn the_wait_doubles_up_to_a_bound() {

@@ -16,12 +16,13 @@ fn without(mut content: Content, number: i64, range: TimeRange) -> Content {
 
 #[test]
 fn a_block_that_is_gone_does_not_come_back_from_the_log() {
-    // Series with a full chunk in a file do not ask the log for what is older; those of few samples do.
-    for (by_size, cadence) in [(false, 1), (true, 1), (false, 10), (true, 10)] {
+    // Of series that have full chunks in files, a start takes nothing older from the log. Those of four hours have none.
+    for (by_size, hours_written) in [(false, 5), (true, 5), (false, 4), (true, 4)] {
         let disk = empty_disk();
         let opened = open(&disk);
-        let mut expected = minutes(0..3, 0..5, 0);
-        let is_due = |at: i64| at < 2 * HOUR || at / 60_000 % cadence == 0;
+        let mut expected = minutes(0..3, 0..hours_written, 0);
+        // Too few in the head to fill a chunk.
+        let is_due = |at: i64| at < 2 * HOUR || at / 60_000 % 10 == 0;
         expected.values_mut().for_each(|samples| samples.retain(|at, _| is_due(*at)));
         opened.append(&expected);
         opened.maintain();
@@ -43,7 +44,7 @@ fn a_block_that_is_gone_does_not_come_back_from_the_log() {
         expected.values_mut().for_each(|samples| samples.retain(|at, _| *at >= 2 * HOUR));
         assert!(opened.content() == expected);
         for crashed in [disk.after_process_crash(), disk.after_power_cut(|unsynced| unsynced)] {
-            assert!(open(&crashed).content() == expected, "by size: {by_size}, every {cadence} minutes");
+            assert!(open(&crashed).content() == expected, "by size: {by_size}, {hours_written} hours");
         }
         // The head goes on as before.
         let more = minutes(0..3, 5..12, 1);
@@ -96,10 +97,10 @@ fn parents_of_a_merge_that_was_merged_do_not_come_back() {
     assert!(open(&disk.after_process_crash()).content() == expected);
 }
 
-/// Late samples are written out, deleted, and blocks merged, while one access to the disk fails.
+/// Late samples are written out, deleted, and blocks merged, while one access to the disk fails, or all from one on.
 #[test]
 fn what_failed_on_its_way_does_not_bring_deleted_samples_back() {
-    for reads in [false, true] {
+    for (reads, lasting) in [(false, false), (false, true), (true, false), (true, true)] {
         let mut at = 0;
         loop {
             let disk = empty_disk();
@@ -111,7 +112,7 @@ fn what_failed_on_its_way_does_not_bring_deleted_samples_back() {
             opened.append(&late);
             add(&mut content, &late);
             let before = if reads { disk.reads() } else { disk.changes() };
-            let fault = Fault { at: before + at, error: io::ErrorKind::Other, torn: 0, lasting: false };
+            let fault = Fault { at: before + at, error: io::ErrorKind::Other, torn: 0, lasting };
             if reads {
                 disk.inject_read(fault);
             } else {
@@ -128,11 +129,17 @@ fn what_failed_on_its_way_does_not_bring_deleted_samples_back() {
                     without(content.clone(), 5, hours(0, 3))
                 }
             };
-            assert!(opened.content() == expected, "{at}, reads: {reads}");
-            assert!(open(&disk.after_process_crash()).content() == expected, "{at}, reads: {reads}");
+            assert!(opened.content() == expected, "{at}, reads: {reads}, lasting: {lasting}");
+            assert!(
+                open(&disk.after_process_crash()).content() == expected,
+                "{at}, reads: {reads}, lasting: {lasting}"
+            );
             opened.maintain();
             opened.db.clean_tombstones().unwrap();
-            assert!(open(&disk.after_process_crash()).content() == expected, "{at} after cleaning, reads: {reads}");
+            assert!(
+                open(&disk.after_process_crash()).content() == expected,
+                "{at} after cleaning, reads: {reads}, lasting: {lasting}"
+            );
             if is_over {
                 break;
             }
