@@ -54,6 +54,7 @@ impl Cause {
 #[cfg(test)]
 mod tests {
     use model::TimestampMs;
+    use storage::AgeLimit;
 
     use super::*;
 
@@ -64,7 +65,7 @@ mod tests {
             (AppendError::DuplicateTimestamp { at }, "duplicate-timestamp", "Duplicate"),
             (AppendError::OutOfOrder { at, newest: at }, "out-of-order", "OutOfOrder"),
             (AppendError::OutOfOrderExemplar { at, newest: at }, "out-of-order-exemplar", "OutOfOrder"),
-            (AppendError::TooOld { at, oldest: at }, "too-old", "OldData"),
+            (AppendError::TooOld { at, oldest: at, limit: AgeLimit::Retention }, "too-old", "OldData"),
             (AppendError::TooFarAhead { at, newest: at }, "too-far-ahead", "InvalidTimeRange"),
             (AppendError::SeriesLimit { limit: 1 }, "series-limit", "LimitThrottling"),
         ] {

@@ -147,6 +147,8 @@ pub enum AppendError {
         at: TimestampMs,
         /// The oldest time taken.
         oldest: TimestampMs,
+        /// What makes it so.
+        limit: AgeLimit,
     },
     /// After everything that is taken.
     TooFarAhead {
@@ -167,6 +169,24 @@ pub enum AppendError {
         /// The limit in force.
         limit: u64,
     },
+}
+
+/// What decides how old samples may be.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum AgeLimit {
+    /// Older ones would be removed again at once.
+    Retention,
+    /// Ones that come late are taken for so long.
+    OutOfOrderWindow,
+}
+
+impl fmt::Display for AgeLimit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Retention => "the retention",
+            Self::OutOfOrderWindow => "the out-of-order window",
+        })
+    }
 }
 
 impl AppendError {
@@ -213,8 +233,8 @@ impl fmt::Display for AppendErrorOf<'_> {
             AppendError::OutOfOrder { at, newest } => {
                 write!(f, "out of order {kind} at {at}: the series' newest sample is at {newest}")
             }
-            AppendError::TooOld { at, oldest } => {
-                write!(f, "{kind} at {at} is too old: the oldest time taken is {oldest}")
+            AppendError::TooOld { at, oldest, limit } => {
+                write!(f, "{kind} at {at} is too old: the oldest time taken is {oldest}, for {limit}")
             }
             AppendError::TooFarAhead { at, newest } => {
                 write!(f, "{kind} at {at} is too far in the future: the newest time taken is {newest}")
@@ -267,7 +287,14 @@ mod tests {
                 AppendError::OutOfOrder { at, newest: bound },
                 "out of order histogram at 1: the series' newest sample is at 2",
             ),
-            (AppendError::TooOld { at, oldest: bound }, "histogram at 1 is too old: the oldest time taken is 2"),
+            (
+                AppendError::TooOld { at, oldest: bound, limit: AgeLimit::Retention },
+                "histogram at 1 is too old: the oldest time taken is 2, for the retention",
+            ),
+            (
+                AppendError::TooOld { at, oldest: bound, limit: AgeLimit::OutOfOrderWindow },
+                "histogram at 1 is too old: the oldest time taken is 2, for the out-of-order window",
+            ),
             (
                 AppendError::TooFarAhead { at, newest: bound },
                 "histogram at 1 is too far in the future: the newest time taken is 2",

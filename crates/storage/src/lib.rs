@@ -19,7 +19,9 @@ use std::sync::Arc;
 use model::{Matcher, Metadata, TimestampMs};
 
 pub use administer::{Administer, AdministerError};
-pub use append::{AppendError, AppendErrorOf, Appender, CommitError, Committed, ElementKind, Rejection, SeriesRef};
+pub use append::{
+    AgeLimit, AppendError, AppendErrorOf, Appender, CommitError, Committed, ElementKind, Rejection, SeriesRef,
+};
 pub use beside::{Count, LeftOut, SeriesExemplars, Statistics};
 pub use labelled::Labelled;
 pub use merged::Merged;

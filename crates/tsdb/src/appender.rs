@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::{Exemplar, Labels, Metadata, NativeHistogram, TimestampMs};
-use storage::{AppendError, Appender, BoxFuture, CommitError, Committed, SeriesRef};
+use storage::{AgeLimit, AppendError, Appender, BoxFuture, CommitError, Committed, SeriesRef};
 
 use crate::batch::{Batch, BatchSample, BatchSeries, Known, NewSeries};
 use crate::committer::Shared;
@@ -71,7 +71,7 @@ impl BatchAppender {
         let error = if at > self.newest_taken {
             AppendError::TooFarAhead { at, newest: self.newest_taken }
         } else if at < self.oldest_taken {
-            AppendError::TooOld { at, oldest: self.oldest_taken }
+            AppendError::TooOld { at, oldest: self.oldest_taken, limit: AgeLimit::Retention }
         } else {
             return Ok(());
         };

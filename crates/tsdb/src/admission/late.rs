@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use hashbrown::HashMap;
 use model::{NativeHistogram, TimestampMs};
-use storage::AppendError;
+use storage::{AgeLimit, AppendError};
 use tsdb_format::wal::record::WalRef;
 
 use super::records::Records;
@@ -73,10 +73,11 @@ impl Late {
 
     /// Why a late sample that is not stored yet is not taken; `newest` is its series' newest one.
     pub(super) fn refusal(&self, at: TimestampMs, newest: Option<TimestampMs>) -> Option<AppendError> {
+        let too_old = |oldest| AppendError::TooOld { at, oldest, limit: AgeLimit::OutOfOrderWindow };
         match newest {
             Some(newest) if self.never && at < newest => Some(AppendError::OutOfOrder { at, newest }),
-            _ if self.never => Some(AppendError::TooOld { at, oldest: self.floor }),
-            _ if at < self.oldest => Some(AppendError::TooOld { at, oldest: self.oldest }),
+            _ if self.never => Some(too_old(self.floor)),
+            _ if at < self.oldest => Some(too_old(self.oldest)),
             _ => None,
         }
     }

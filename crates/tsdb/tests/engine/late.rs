@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Counts, NativeHistogram, Span, TimestampMs, stale_nan};
-use storage::{AppendError, CommitError, Storage, TimeRange};
+use storage::{AgeLimit, AppendError, CommitError, Storage, TimeRange};
 use testkit::MemoryDisk;
 use tsdb::Settings;
 
@@ -30,7 +30,9 @@ fn histogram(count: u8) -> Value {
 #[test]
 fn verdicts() {
     let at = |time: i64| TimestampMs(time);
-    let too_old = |time: i64, oldest: i64| Some(AppendError::TooOld { at: at(time), oldest: at(oldest) });
+    let too_old = |time: i64, oldest: i64| {
+        Some(AppendError::TooOld { at: at(time), oldest: at(oldest), limit: AgeLimit::OutOfOrderWindow })
+    };
     let out_of_order = |time: i64| Some(AppendError::OutOfOrder { at: at(time), newest: at(100 * HOUR) });
     let other = |time: i64| Some(AppendError::DuplicateTimestamp { at: at(time) });
     let days = |days: u64| Some(Duration::from_secs(days * 86_400));
@@ -104,7 +106,7 @@ fn what_is_older_than_the_retention_is_refused_at_once() {
     let mut appender = db.appender(TimestampMs(100 * DAY));
     let series = appender.series(None, &labels(&[("a", "b")])).unwrap();
     let (at, oldest) = (TimestampMs(90 * DAY - 1), TimestampMs(90 * DAY));
-    assert_eq!(appender.append(series, at, 1.0), Err(AppendError::TooOld { at, oldest }));
+    assert_eq!(appender.append(series, at, 1.0), Err(AppendError::TooOld { at, oldest, limit: AgeLimit::Retention }));
     assert_eq!(appender.append(series, oldest, 1.0), Ok(()));
     assert_eq!(wait(appender.commit()).unwrap().samples, 1);
     assert_eq!(db.stats().rejected.by_reason().iter().find(|(reason, _)| *reason == "too-old"), Some(&("too-old", 1)));
