@@ -67,7 +67,7 @@ pub struct Stats {
     pub block_bytes: u64,
     /// Damaged blocks that were moved out of the way.
     pub blocks_set_aside: u64,
-    /// Blocks whose index turned out to be damaged when it was used.
+    /// Blocks that turned out to be damaged when they were opened or used, each once.
     pub blocks_broken: u64,
     /// Damaged chunks of blocks, each counted once while its block is in use.
     pub block_bad_chunks: u64,

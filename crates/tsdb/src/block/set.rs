@@ -230,6 +230,7 @@ impl Blocks {
                     self.remove(path)?;
                 } else {
                     tracing::error!(%error, "a block is damaged, set aside and left out of all answers");
+                    self.counters.broken_blocks.add(1);
                     self.set_aside(path)?;
                 }
                 Ok(None)
