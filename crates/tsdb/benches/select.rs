@@ -97,6 +97,21 @@ impl Run {
                     ("cpu", Equal, "1"),
                 ],
             ),
+            // Intersections alone: long lists, and no series to walk over.
+            ("intersect_2_quarters", &[("cpu", Equal, "1"), ("mode", Equal, "idle")]),
+            (
+                "intersect_all_and_quarters",
+                &[("job", Equal, "node-exporter"), ("cpu", Equal, "1"), ("mode", Equal, "idle")],
+            ),
+            (
+                "intersect_a_metric_and_a_host",
+                &[
+                    ("__name__", Equal, "node_subsystem_7_operations_total"),
+                    ("host", Equal, "host-3.example.internal"),
+                    ("cpu", Equal, "0"),
+                    ("mode", Equal, "idle"),
+                ],
+            ),
             (
                 "alternation",
                 &[("__name__", Regex, "node_subsystem_7_operations_total|node_subsystem_9_operations_total|none")],
