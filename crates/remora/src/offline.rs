@@ -14,10 +14,11 @@ mod text;
 mod verify;
 
 use std::io::{self, BufWriter, Write};
+use std::path::Path;
 use std::process::ExitCode;
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::{Context, bail};
 use environment::{Clock, Disk};
 use host::{HostClock, HostDisk};
 use tsdb::offline::{Logs, Offline, OfflineError, export};
@@ -25,6 +26,7 @@ use tsdb::offline::{Logs, Offline, OfflineError, export};
 use crate::cli::tsdb::{Export, Selection, Tsdb, Verb};
 use bars::Bars;
 use place::directory;
+use text::counted;
 
 /// The world that commands work in.
 struct World {
@@ -60,22 +62,32 @@ fn is_broken_pipe(error: &anyhow::Error) -> bool {
 
 fn run_export(world: &World, arguments: &Export, out: &mut dyn Write) -> anyhow::Result<ExitCode> {
     let (matchers, range) = selection::resolve(&arguments.selection)?;
-    let offline = open(world, &directory(&arguments.place)?, &arguments.selection)?;
+    let from = directory(&arguments.place)?;
+    if is_same(&from, &arguments.to) {
+        bail!("{} is the database itself: name another directory to export to", arguments.to.display());
+    }
+    let offline = open(world, &from, &arguments.selection)?;
     let exported = export(&offline, &world.clock, &arguments.to, &matchers, range, &Bars::default())?;
     for block in &exported.blocks {
         writeln!(out, "{}", arguments.to.join(block).display())?;
     }
     out.flush()?;
-    let blocks = exported.blocks.len();
-    note(&format!("{} samples of {} series in {blocks} blocks", exported.samples, exported.series));
+    let (samples, blocks) = (counted(exported.samples, "sample"), counted(exported.blocks.len() as u64, "block"));
+    note(&format!("{samples} of {} series in {blocks}", exported.series));
     if exported.conflicts > 0 {
-        note(&format!("{} samples left out: another value was stored for their time before", exported.conflicts));
+        let samples = counted(exported.conflicts, "sample");
+        note(&format!("{samples} left out: another value was stored for that time before"));
     }
     Ok(tell_damage(&offline))
 }
 
+/// Whether both paths lead to one directory; not when one of them is none yet.
+fn is_same(left: &Path, right: &Path) -> bool {
+    left.canonicalize().is_ok_and(|left| right.canonicalize().is_ok_and(|right| left == right))
+}
+
 /// Opens a database for reading.
-fn open(world: &World, directory: &std::path::Path, selection: &Selection) -> anyhow::Result<Offline> {
+fn open(world: &World, directory: &Path, selection: &Selection) -> anyhow::Result<Offline> {
     let logs = if selection.blocks_only { Logs::Leave } else { Logs::Read };
     match Offline::open(&world.disk, &world.clock, directory, logs) {
         Err(error @ OfflineError::InUse(_)) => {
@@ -88,7 +100,13 @@ fn open(world: &World, directory: &std::path::Path, selection: &Selection) -> an
 /// Says what was left out of a result because it is damaged; that makes it a failure.
 fn tell_damage(offline: &Offline) -> ExitCode {
     for (path, reason) in offline.unreadable() {
-        note(&format!("left out {}: {reason}", path.display()));
+        // Most reasons name the block themselves.
+        let path = path.display().to_string();
+        note(&if reason.contains(&path) {
+            format!("left out: {reason}")
+        } else {
+            format!("left out {path}: {reason}")
+        });
     }
     for damage in &offline.recovery().damage {
         note(&format!(
@@ -100,7 +118,7 @@ fn tell_damage(offline: &Offline) -> ExitCode {
         ));
     }
     if offline.left_out() > 0 {
-        note(&format!("left out {} damaged chunks or series; `remora tsdb verify` says where", offline.left_out()));
+        note(&format!("damaged chunks or series left out: {}; `remora tsdb verify` says where", offline.left_out()));
     }
     let is_whole = offline.unreadable().is_empty() && offline.recovery().damage.is_empty() && offline.left_out() == 0;
     if is_whole { ExitCode::SUCCESS } else { ExitCode::FAILURE }

@@ -213,7 +213,10 @@ const PARTS: &[Parts] = &[
         name: "tsdb_samples_rejected",
         help: "Samples and exemplars that the database refused, by reason",
         label: "reason",
-        values: |stats| stats.rejected.by_reason().to_vec(),
+        // Samples from the future do not come as far as the database: ingestion refuses them before, and counts them.
+        values: |stats| {
+            stats.rejected.by_reason().into_iter().filter(|(reason, _)| *reason != "too-far-ahead").collect()
+        },
     },
     Parts {
         name: "tsdb_blocks_expired",
@@ -227,7 +230,7 @@ const PARTS: &[Parts] = &[
         label: "what",
         values: |stats| {
             vec![
-                ("block", stats.blocks_set_aside + stats.blocks_broken),
+                ("block", stats.blocks_broken),
                 ("block-chunk", stats.block_bad_chunks),
                 ("block-series", stats.block_bad_series),
                 ("head-chunk", stats.head_bad_chunks),

@@ -12,6 +12,7 @@ use tsdb::offline::{Importer, Progress, import_directory};
 
 use super::bars::Bars;
 use super::place::directory;
+use super::text::counted;
 use super::{World, note};
 use crate::cli::tsdb::Import;
 
@@ -24,9 +25,9 @@ pub(super) fn run(world: &World, arguments: &Import) -> anyhow::Result<ExitCode>
     if let Some(from) = &arguments.prometheus {
         let imported = import_directory(&mut importer, &world.clock, from, &bars)?;
         note(&format!(
-            "{} blocks copied, with {} samples; {} were here",
-            imported.copied.len(),
-            imported.samples,
+            "{} copied, with {}; {} here before",
+            counted(imported.copied.len() as u64, "block"),
+            counted(imported.samples, "sample"),
             imported.known
         ));
         for finding in &imported.damaged {
@@ -40,11 +41,10 @@ pub(super) fn run(world: &World, arguments: &Import) -> anyhow::Result<ExitCode>
     let report = importer.finish()?;
     drop(bars);
     note(&format!(
-        "{} samples read: {} written into {} blocks, {} imported before, {} twice the same, {} of a time that came before \
-         with another value",
-        report.samples,
+        "{} read: {} written into {}, {} imported before, {} twice the same, {} of a time that came before with another value",
+        counted(report.samples, "sample"),
         report.written,
-        report.blocks.len(),
+        counted(report.blocks.len() as u64, "block"),
         report.known,
         report.duplicates,
         report.conflicts

@@ -81,6 +81,11 @@ pub(super) fn bytes(bytes: u64) -> String {
     format!("{amount:.1} TiB")
 }
 
+/// So many of something whose plural has an `s`.
+pub(super) fn counted(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
 /// A span of time, in its two largest units.
 pub(super) fn span(ms: i64) -> String {
     let seconds = ms / 1000;
@@ -130,6 +135,7 @@ mod tests {
     fn spans_bytes_and_labels() {
         assert_eq!([span(7_200_000), span(500), span(90_061_000)], ["2h", "500ms", "1d1h"]);
         assert_eq!([bytes(5), bytes(1536), bytes(5 << 40)], ["5 B", "1.5 KiB", "5.0 TiB"]);
+        assert_eq!([0, 1, 2].map(|count| counted(count, "block")), ["0 blocks", "1 block", "2 blocks"]);
         let labels = Labels::from_pairs([("__name__", "up"), ("a", "x\"\\\n\u{1}é")]).unwrap();
         let mut out = String::new();
         write_labels(&labels, &mut out);

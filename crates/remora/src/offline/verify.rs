@@ -8,6 +8,7 @@ use tsdb::offline::{Finding, Verified, verify};
 
 use super::bars::Bars;
 use super::place::directory;
+use super::text::counted;
 use super::{World, note};
 use crate::cli::tsdb::{Output, Verify};
 
@@ -38,13 +39,14 @@ fn tell(verified: &Verified, out: &mut dyn Write) -> std::io::Result<()> {
         writeln!(out, "and {} more", verified.more)?;
     }
     let Verified { blocks, series, chunks, samples, segments, findings, more } = verified;
-    let segments = segments.map_or_else(|| "no".to_owned(), |segments| segments.to_string());
-    let damaged = findings.len() as u64 + more;
-    let verdict = if damaged == 0 { "all is well".to_owned() } else { format!("{damaged} places are damaged") };
-    writeln!(
-        out,
-        "{blocks} blocks with {series} series, {chunks} chunks, {samples} samples; {segments} segments of logs: {verdict}"
-    )
+    let segments = segments.map_or_else(|| "no segments".to_owned(), |segments| counted(segments, "segment"));
+    let verdict = match findings.len() as u64 + more {
+        0 => "all is well".to_owned(),
+        damaged => format!("{} damaged", counted(damaged, "place")),
+    };
+    let [blocks, chunks, samples] =
+        [(*blocks, "block"), (*chunks, "chunk"), (*samples, "sample")].map(|(count, what)| counted(count, what));
+    writeln!(out, "{blocks} with {series} series, {chunks}, {samples}; {segments} of logs: {verdict}")
 }
 
 fn as_json(verified: &Verified) -> serde_json::Value {

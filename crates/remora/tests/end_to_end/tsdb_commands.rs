@@ -186,7 +186,7 @@ fn a_prometheus_moves_in_with_its_blocks_and_its_log() {
     pause(Duration::from_millis(200));
     let expected = promtool("dump", &data);
     let (_, notes) = succeeds(&import, &database);
-    assert!(notes.contains("blocks copied, with 10000 samples; 0 were here"), "{notes}");
+    assert!(notes.contains("copied, with 10000 samples; 0 here before"), "{notes}");
     let (_, notes) = succeeds(&import, &database);
     assert!(notes.contains("0 blocks copied") && notes.contains(" 0 written into 0 blocks"), "{notes}");
     assert_eq!(sorted(&succeeds(&["dump"], &database).0), sorted(&expected));
@@ -210,4 +210,38 @@ fn a_database_in_use_is_left_alone() {
     assert!(succeeds(&["verify"], &database).1.contains("logs were not checked"));
     succeeds(&["list"], &database);
     assert_eq!(succeeds(&["dump", "--blocks-only"], &database).0, "{__name__=\"a\"} 1 1700000000000\n");
+}
+
+#[test]
+fn a_directory_that_is_the_wrong_one_is_told() {
+    let directory = tempfile::tempdir().unwrap();
+    let fails = |arguments: &[&str], at: &Path| {
+        let done = tsdb(arguments, at);
+        assert!(!done.status.success() && done.stdout.is_empty(), "{arguments:?}");
+        String::from_utf8(done.stderr).unwrap()
+    };
+    // With nothing of a database in it.
+    fs::write(directory.path().join("letter"), "dear").unwrap();
+    for verb in ["list", "verify", "dump", "analyze"] {
+        let notes = fails(&[verb], directory.path());
+        assert!(notes.contains("is no data directory of a database"), "{verb}: {notes}");
+    }
+    let (file, database) = (directory.path().join("one.om"), directory.path().join("database"));
+    fs::write(&file, "a 1 1700000000\n# EOF\n").unwrap();
+    let (_, notes) = succeeds(&["import", "--openmetrics", file.to_str().unwrap()], &database);
+    assert!(notes.starts_with("1 sample read: 1 written into 1 block,"), "{notes}");
+    assert!(succeeds(&["verify"], &database).0.starts_with("1 block with 1 series, 1 chunk, 1 sample;"));
+    // What is exported would be beside what it was made of.
+    let itself = directory.path().join(".").join("database");
+    let notes = fails(&["export", "--to", itself.to_str().unwrap()], &database);
+    assert!(notes.contains("is the database itself"), "{notes}");
+    assert_eq!(succeeds(&["list"], &database).0.lines().count(), 2);
+    // A block that cannot be read is named once.
+    let block =
+        fs::read_dir(&database).unwrap().map(|entry| entry.unwrap().path()).find(|path| path.join("index").exists());
+    let index = block.unwrap().join("index");
+    fs::write(&index, "no index").unwrap();
+    let notes = String::from_utf8(tsdb(&["dump"], &database).stderr).unwrap();
+    let name = index.parent().unwrap().to_str().unwrap();
+    assert!(notes.starts_with("left out: ") && notes.matches(name).count() == 1, "{notes}");
 }

@@ -20,7 +20,7 @@ use tsdb_format::chunk::same_observations;
 use xxhash_rust::xxh3::Xxh3;
 
 use super::OfflineError;
-use super::list::list;
+use super::list::blocks_in;
 use super::view::lock;
 use crate::compaction::{BlockRanges, BlockWriter, ChunkCutter, Origin};
 use crate::settings::Settings;
@@ -92,7 +92,7 @@ impl Importer {
         disk.create_directory(directory).map_err(OfflineError::at("make", directory))?;
         let held = lock(&**disk, directory)?;
         let mut known = BTreeSet::new();
-        for block in list(&**disk, directory)?.into_iter().filter_map(|found| found.block.ok()) {
+        for block in blocks_in(&**disk, directory)?.into_iter().filter_map(|found| found.block.ok()) {
             known.extend(
                 block.meta.compaction.sources.iter().chain([&block.meta.ulid]).filter_map(|ulid| hash_of(ulid)),
             );

@@ -30,8 +30,17 @@ pub struct ListedBlock {
 /// `meta.json`.
 ///
 /// # Errors
-/// When the directory cannot be read.
+/// When the directory cannot be read, or holds nothing of a database.
 pub fn list(disk: &dyn Disk, directory: &Path) -> Result<Vec<FoundBlock>, OfflineError> {
+    let found = blocks_in(disk, directory)?;
+    if found.is_empty() && disk.list(&directory.join("wal")).is_err() {
+        return Err(OfflineError::NoDatabase(directory.to_path_buf()));
+    }
+    Ok(found)
+}
+
+/// The same of a directory that may be empty.
+pub(super) fn blocks_in(disk: &dyn Disk, directory: &Path) -> Result<Vec<FoundBlock>, OfflineError> {
     let entries = disk.list(directory).map_err(OfflineError::at("read", directory))?;
     let mut found = Vec::new();
     for (path, kind) in entries {

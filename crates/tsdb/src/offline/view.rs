@@ -55,9 +55,6 @@ impl Offline {
     ) -> Result<Self, OfflineError> {
         let found = list(&**disk, directory)?;
         let has_log = disk.list(&directory.join("wal")).is_ok();
-        if found.is_empty() && !has_log {
-            return Err(OfflineError::NoDatabase(directory.to_path_buf()));
-        }
         let lock = if logs == Logs::Read { lock_to_read(&**disk, directory)? } else { None };
         let set = Blocks::without_any(Arc::clone(disk), directory);
         let (mut blocks, mut unreadable) = (Vec::new(), Vec::new());
