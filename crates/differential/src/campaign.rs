@@ -12,7 +12,7 @@ use crate::dataset::{Contents, Dataset};
 use crate::dialect::Dialect;
 use crate::generator::Generator;
 use crate::known;
-use crate::own::Own;
+use crate::own::{Database, Own};
 use crate::peer::Peer;
 use crate::shrink::shrink;
 
@@ -25,6 +25,8 @@ pub struct Round {
     pub dialect: Dialect,
     /// How many queries.
     pub queries: usize,
+    /// Without native histograms, even where the peer has them.
+    pub floats: bool,
 }
 
 /// What was found.
@@ -77,16 +79,17 @@ impl Sides {
     ///
     /// # Errors
     /// A peer that does not start.
-    pub fn start(program: &Path, dialect: Dialect, seed: u64) -> anyhow::Result<Self> {
+    pub fn start(program: &Path, dialect: Dialect, seed: u64, floats: bool) -> anyhow::Result<Self> {
         let contents = Contents {
-            histograms: dialect.has_histograms(),
+            histograms: dialect.has_histograms() && !floats,
             on_grid: dialect != Dialect::Old,
             tame: dialect == Dialect::Old,
         };
         let data = Dataset::generate(seed, contents);
         let peer = Peer::start(program, dialect, &data)?;
-        let own = |data: &Dataset| Own::new(Box::new(data.store()), dialect);
-        Ok(Self { dialect, own: own(&data), nudged: own(&data.nudged()), peer })
+        let own = Own::new(Box::new(Database::holding(&data)?), dialect);
+        let nudged = Own::new(Box::new(data.nudged().store()), dialect);
+        Ok(Self { dialect, own, nudged, peer })
     }
 
     /// What both answer, the peer first.
@@ -126,8 +129,8 @@ impl Round {
     /// # Errors
     /// A peer that does not start or does not answer.
     pub fn run(&self, program: &Path) -> anyhow::Result<Report> {
-        let mut sides = Sides::start(program, self.dialect, self.seed)?;
-        let mut generator = Generator::new(self.seed, self.dialect);
+        let mut sides = Sides::start(program, self.dialect, self.seed, self.floats)?;
+        let mut generator = Generator::new(self.seed, self.dialect, self.floats);
         let mut report = Report { queries: self.queries, ..Report::default() };
         let mut kinds = BTreeSet::new();
         for _ in 0..self.queries {

@@ -36,6 +36,9 @@ impl Rules {
     /// Where and how they differ.
     pub fn compare(&self, theirs: &Answer, ours: &Answer) -> Result<(), Difference> {
         match (theirs, ours) {
+            (Answer::Error { .. }, Answer::Error { kind, .. }) if kind == "panic" => {
+                Err(Difference::new("ours panics".to_owned()))
+            }
             (Answer::Error { kind, text }, Answer::Error { kind: our_kind, text: our_text }) => {
                 if self.texts && (kind != our_kind || !same_reason(text, our_text)) {
                     return Err(Difference::new(format!("fails with {kind}: {text:?}, not {our_kind}: {our_text:?}")));

@@ -12,7 +12,7 @@ use crate::comparison::Rules;
 use crate::dataset::{Dataset, demo};
 use crate::dialect::Dialect;
 use crate::known;
-use crate::own::Own;
+use crate::own::{Database, Own};
 use crate::peer::Peer;
 
 /// A query of the list.
@@ -60,7 +60,7 @@ pub fn cases() -> Vec<Case> {
 pub fn run(program: &std::path::Path, dialect: Dialect) -> anyhow::Result<Outcome> {
     let data = demo::dataset(demo::Shape::default());
     let mut peer = Peer::start(program, dialect, &data)?;
-    let own = Own::new(Box::new(data.store()), dialect);
+    let own = Own::new(Box::new(Database::holding(&data)?), dialect);
     let mut outcome = Outcome::default();
     for case in cases() {
         for time in times(&data) {

@@ -23,14 +23,17 @@ pub struct Generator {
     chance: Chance,
     dialect: Dialect,
     functions: Vec<&'static Function>,
+    /// Native histograms are among the data.
+    histograms: bool,
     /// Subqueries that enclose what is made now.
     subqueries: usize,
 }
 
 impl Generator {
-    /// Whose queries follow from `seed`.
-    pub fn new(seed: u64, dialect: Dialect) -> Self {
-        Self { chance: Chance::new(seed), dialect, functions: dialect.functions(), subqueries: 0 }
+    /// Whose queries follow from `seed`; with `floats`, over floats alone.
+    pub fn new(seed: u64, dialect: Dialect, floats: bool) -> Self {
+        let histograms = dialect.has_histograms() && !floats;
+        Self { chance: Chance::new(seed), dialect, functions: dialect.functions(), histograms, subqueries: 0 }
     }
 
     /// A query and when it is to be evaluated.

@@ -57,8 +57,19 @@ pub const VERSION_DIFFERENCES: &[VersionDifference] = &[
     },
     VersionDifference {
         peers: &[Dialect::Old],
+        reason: "2.42 averages by a running mean, so that the mean of equal numbers may not be that number",
+        explains: |query, _, _| query.contains("avg_over_time("),
+    },
+    VersionDifference {
+        peers: &[Dialect::Old],
         reason: "the range of predict_linear moves from step to step in 2.42 although it is fixed by @",
         explains: |query, _, _| query.contains("predict_linear(") && query.contains('@'),
+    },
+    VersionDifference {
+        peers: &[Dialect::Experimental],
+        reason: "info() of selectors with offset or @ selects information at those times, but looks it up without them: upstream \
+                 finds what both have in common",
+        explains: |query, _, _| query.contains("info(") && (query.contains('@') || query.contains("offset")),
     },
     VersionDifference {
         peers: &[Dialect::Old, Dialect::Stable, Dialect::Experimental],

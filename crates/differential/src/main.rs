@@ -30,6 +30,9 @@ struct Arguments {
     /// Rounds are begun as long as this; without it there is one.
     #[arg(long)]
     seconds: Option<u64>,
+    /// Data and queries without native histograms.
+    #[arg(long)]
+    floats: bool,
     /// The compliance list instead of random queries.
     #[arg(long)]
     compliance: bool,
@@ -76,7 +79,7 @@ fn run_query(arguments: &Arguments, program: &std::path::Path, query: &str) -> a
         (Some(end), Some(step_ms)) => EvalTime::Range { start, end: TimestampMs(end), step_ms },
         _ => EvalTime::Instant(start),
     };
-    let mut sides = Sides::start(program, arguments.peer, arguments.seed.unwrap_or_default())?;
+    let mut sides = Sides::start(program, arguments.peer, arguments.seed.unwrap_or_default(), arguments.floats)?;
     let (theirs, ours) = sides.ask(query, time)?;
     println!("peer: {theirs:#?}\nours: {ours:#?}");
     let difference = sides.difference(query, &theirs, &ours);
@@ -94,7 +97,8 @@ fn run_rounds(arguments: &Arguments, program: &std::path::Path) -> anyhow::Resul
     let until = Instant::now() + Duration::from_secs(arguments.seconds.unwrap_or(0));
     let mut report = Report::default();
     for seed in first.. {
-        let round = Round { seed, dialect: arguments.peer, queries: arguments.queries }.run(program)?;
+        let round = Round { seed, dialect: arguments.peer, queries: arguments.queries, floats: arguments.floats };
+        let round = round.run(program)?;
         println!("seed {seed}: {round}");
         report.add(round);
         if Instant::now() >= until {

@@ -1,5 +1,8 @@
-//! Our side: the engine in this process, over series in memory.
+//! Our side: the engine in this process, over a database in memory.
 
+mod database;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 
@@ -9,6 +12,8 @@ use storage::Queryable;
 
 use crate::answer::Answer;
 use crate::dialect::Dialect;
+
+pub use database::Database;
 
 /// The engine and what it evaluates over.
 pub struct Own {
@@ -24,8 +29,14 @@ impl Own {
         Self { engine: Engine::new(options), grammar: dialect.grammar(), storage }
     }
 
-    /// What it answers.
+    /// What it answers. A panic is an answer, too, though never a right one.
     pub fn ask(&self, query: &str, time: EvalTime) -> Answer {
+        // The engine keeps nothing from one query to the next, so nothing is left half done.
+        catch_unwind(AssertUnwindSafe(|| self.answer(query, time)))
+            .unwrap_or_else(|_| Answer::Error { kind: "panic".to_owned(), text: String::new() })
+    }
+
+    fn answer(&self, query: &str, time: EvalTime) -> Answer {
         let expr = match parse_expr(query, self.grammar) {
             Ok(expr) => expr,
             Err(error) => {
@@ -46,6 +57,6 @@ impl Own {
 fn now<T>(future: impl Future<Output = T>) -> T {
     match pin!(future).poll(&mut Context::from_waker(Waker::noop())) {
         Poll::Ready(value) => value,
-        Poll::Pending => panic!("series in memory do not wait"),
+        Poll::Pending => panic!("what is in memory need not be waited for"),
     }
 }

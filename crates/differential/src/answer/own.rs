@@ -24,7 +24,12 @@ impl Answer {
             model::ErrorKind::Canceled => "canceled",
             _ => "execution",
         };
-        Self::Error { kind: kind.to_owned(), text: error.to_string() }
+        // A query that cannot be evaluated whatever the data is refused like one that does not parse.
+        let text = match error {
+            EvalError::InvalidQuery(_) => format!("invalid parameter \"query\": {error}"),
+            _ => error.to_string(),
+        };
+        Self::Error { kind: kind.to_owned(), text }
     }
 }
 
@@ -86,12 +91,20 @@ fn shown(histogram: &NativeHistogram) -> Histogram {
         false => (exponential(index - 1, histogram.schema), exponential(index, histogram.schema)),
     };
     let mut buckets = Vec::new();
+    // A bucket into which the zero bucket reaches starts where that ends.
+    let threshold = histogram.zero_threshold;
+    let bounds = |index: i32| match bounds(index) {
+        (lower, upper) if 0.0 < lower && lower < threshold => (threshold, upper),
+        bounds => bounds,
+    };
     for (index, count) in indexed(&histogram.negative_spans, &negative).into_iter().rev() {
         let (lower, upper) = bounds(index);
         buckets.push(Bucket { bounds: 1, lower: -upper, upper: -lower, count });
     }
-    let threshold = histogram.zero_threshold;
-    buckets.push(Bucket { bounds: 3, lower: -threshold, upper: threshold, count: zero_count });
+    // Differences may have a negative one, which is not shown.
+    if zero_count > 0.0 {
+        buckets.push(Bucket { bounds: 3, lower: -threshold, upper: threshold, count: zero_count });
+    }
     for (index, count) in indexed(&histogram.positive_spans, &positive) {
         let (lower, upper) = bounds(index);
         let bounds = if custom && lower == f64::NEG_INFINITY { 3 } else { 0 };

@@ -50,9 +50,11 @@ impl Generator {
     fn without_ties(&mut self, depth: usize) -> String {
         let modifiers = self.modifiers();
         match self.chance.below(3) {
-            0 => format!("temperature{modifiers} / 7"),
-            1 if depth > 0 => format!("avg_over_time(temperature[{}]{modifiers})", self.pick(&["1m", "5m"])),
-            _ => format!("limit_bytes{modifiers} + on (job, instance) temperature"),
+            0 => format!("temperature{modifiers} > -40 < 40 != 0"),
+            1 if depth > 0 => {
+                format!("sum_over_time((temperature < 40 > 0)[{}:30s]{modifiers})", self.pick(&["1m", "5m"]))
+            }
+            _ => format!("limit_bytes{modifiers} * on (job, instance) (temperature > -40 < 40 != 0)"),
         }
     }
 }

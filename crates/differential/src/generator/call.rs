@@ -136,7 +136,7 @@ impl Generator {
         let quantile = self.quantile();
         match self.chance.below(8) {
             0 => format!("histogram_quantile({quantile}, {})", self.vector(depth - 1)),
-            1 if self.dialect.has_histograms() => {
+            1 if self.histograms => {
                 format!("histogram_fraction({}, {}, {})", self.number(), self.number(), self.buckets())
             }
             _ => format!("histogram_quantile({quantile}, {})", self.buckets()),

@@ -43,7 +43,7 @@ impl Generator {
 
     /// A metric that is there, mostly.
     pub(super) fn metric(&mut self) -> Metric {
-        if self.dialect.has_histograms() && self.chance.one_in(3) {
+        if self.histograms && self.chance.one_in(3) {
             return self.pick(&HISTOGRAMS);
         }
         self.pick(&FLOATS)

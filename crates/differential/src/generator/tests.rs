@@ -9,7 +9,7 @@ const ALL: [Dialect; 3] = [Dialect::Old, Dialect::Stable, Dialect::Experimental]
 #[test]
 fn one_seed_gives_one_sequence() {
     let queries = |seed| {
-        let mut generator = Generator::new(seed, Dialect::Experimental);
+        let mut generator = Generator::new(seed, Dialect::Experimental, false);
         (0..50).map(|_| generator.query().0).collect::<Vec<_>>()
     };
     assert_eq!(queries(1), queries(1));
@@ -19,7 +19,7 @@ fn one_seed_gives_one_sequence() {
 #[test]
 fn queries_are_valid() {
     for dialect in ALL {
-        let mut generator = Generator::new(7, dialect);
+        let mut generator = Generator::new(7, dialect, false);
         for _ in 0..3000 {
             let (query, _) = generator.query();
             parse_expr(&query, dialect.grammar()).unwrap_or_else(|error| panic!("{query}: {error}"));
@@ -30,7 +30,7 @@ fn queries_are_valid() {
 #[test]
 fn every_function_is_called_sooner_or_later() {
     for dialect in ALL {
-        let mut generator = Generator::new(11, dialect);
+        let mut generator = Generator::new(11, dialect, false);
         let mut missing: BTreeSet<&str> = dialect.functions().iter().map(|function| function.name).collect();
         for _ in 0..20_000 {
             let (query, _) = generator.query();
@@ -42,7 +42,7 @@ fn every_function_is_called_sooner_or_later() {
 
 #[test]
 fn the_old_peer_is_asked_for_no_ranges_of_expressions_on_the_edge() {
-    let mut generator = Generator::new(5, Dialect::Old);
+    let mut generator = Generator::new(5, Dialect::Old, true);
     for _ in 0..2000 {
         let (query, time) = generator.query();
         let start = match time {
