@@ -5,6 +5,7 @@
 
 mod disk;
 mod rows;
+mod workspaces;
 
 use std::fs;
 use std::path::PathBuf;
@@ -14,7 +15,7 @@ use clap::{Args, ValueEnum};
 
 use self::rows::{Promise, Row, Table};
 use crate::ingest::load::Load;
-use crate::ingest::receivers::Kind;
+use crate::ingest::receivers::{Kind, Programs};
 use crate::ingest::{self, Bench, Figures, restart};
 use crate::machine;
 use crate::statistics::median;
@@ -59,17 +60,19 @@ enum Measurement {
     Disk,
     /// Killed with 9,000,000 samples in the log
     Restart,
+    /// 1,000 small workspaces: memory and start; ours alone
+    Workspaces,
 }
 
 impl Measurement {
-    const ALL: [Self; 5] = [Self::Fleet, Self::Day, Self::FirstSight, Self::Disk, Self::Restart];
+    const ALL: [Self; 6] = [Self::Fleet, Self::Day, Self::FirstSight, Self::Disk, Self::Restart, Self::Workspaces];
 
     /// Runs that are enough, as long as all measurements together should stay below half an hour.
     fn runs(self) -> usize {
         match self {
             Self::Fleet => 3,
             Self::Day | Self::Restart => 2,
-            Self::FirstSight | Self::Disk => 1,
+            Self::FirstSight | Self::Disk | Self::Workspaces => 1,
         }
     }
 }
@@ -195,14 +198,49 @@ fn measure(measurement: Measurement, arguments: &Arguments, table: &mut Table) -
                 medians(&figures, |f| f.newest_seconds.unwrap_or(f64::INFINITY)),
             ));
             table.push(Row::new(
+                "most memory after kill -9, where that before it is 1",
+                Promise { must: 1.2, aim: 1.0, victoria_metrics: None, prometheus: None },
+                medians(&figures, |f| f.memory_ratio),
+            ));
+            table.push(Row::new(
                 "acknowledged samples gone after kill -9, worst run",
                 Promise { must: 0.0, aim: 0.0, victoria_metrics: None, prometheus: None },
                 figures.iter().map(|(kind, runs)| (*kind, restart::gone(runs) as f64)).collect(),
             ));
         }
+        Measurement::Workspaces => {
+            let load = arguments.load(WORKSPACES, 1, 15, runs);
+            let programs = Programs::find(load.remora.as_deref(), &load.programs)?;
+            let remora = programs.program(Kind::Remora)?;
+            let mut figures = Vec::new();
+            for _ in 0..load.runs {
+                let directory = match &load.directory {
+                    Some(directory) => tempfile::tempdir_in(directory)?,
+                    None => tempfile::tempdir()?,
+                };
+                figures.push(workspaces::measure(&remora, directory.path(), load.series)?);
+            }
+            for workspaces::Figures { answered_seconds, .. } in &figures {
+                eprintln!("  each has answered a query {answered_seconds:.1} s after the start");
+            }
+            let figures = [(Kind::Remora, figures)];
+            table.push(Row::new(
+                "RSS MB, 1,000 workspaces of 20 series, 40 scrapes",
+                Promise { must: 1000.0, aim: 250.0, victoria_metrics: None, prometheus: None },
+                medians(&figures, |f| f.rss_mb),
+            ));
+            table.push(Row::new(
+                "s until ready after kill -9, the same",
+                Promise { must: 2.0, aim: 1.0, victoria_metrics: None, prometheus: None },
+                medians(&figures, |f| f.ready_seconds),
+            ));
+        }
     }
     Ok(())
 }
+
+/// As many as one machine is to hold.
+const WORKSPACES: usize = 1000;
 
 fn take(load: &ingest::Arguments) -> anyhow::Result<Vec<(Kind, Vec<Figures>)>> {
     let shape = load.shape();

@@ -172,7 +172,7 @@ impl Connection {
     }
 
     /// Sends a message and reads the answer, which must be a success. Returns the bytes of the body.
-    fn post(&mut self, message: &[u8]) -> anyhow::Result<usize> {
+    pub(crate) fn post(&mut self, message: &[u8]) -> anyhow::Result<usize> {
         self.buffer.resize(snap::raw::max_compress_len(message.len()), 0);
         let bytes = self.encoder.compress(message, &mut self.buffer)?;
         let head = format!("{}Content-Length: {bytes}\r\n\r\n", self.head);

@@ -12,6 +12,8 @@ pub(crate) struct Figures {
     /// Until the newest samples can be queried; `None` when they are gone.
     pub(crate) newest_seconds: Option<f64>,
     pub(crate) gone: u64,
+    /// The most memory after the start, with that before the end as 1.
+    pub(crate) memory_ratio: f64,
 }
 
 pub(super) fn run(bench: &Bench<'_>) -> anyhow::Result<()> {
@@ -38,6 +40,7 @@ pub(crate) fn measure(receiver: &mut Receiver, mut load: Load) -> anyhow::Result
     for scrape in 0..load.shape().scrapes {
         load.send(scrape, &mut connections)?;
     }
+    let rss_mb = receiver.running()?.rss_mb()?;
     receiver.kill();
     let started = Instant::now();
     receiver.start()?;
@@ -45,9 +48,10 @@ pub(crate) fn measure(receiver: &mut Receiver, mut load: Load) -> anyhow::Result
     let ready_seconds = started.elapsed().as_secs_f64();
     let newest = check::probes_until(receiver, &load, PATIENCE);
     let newest_seconds = newest.is_ok().then(|| started.elapsed().as_secs_f64());
+    let memory_ratio = receiver.running()?.rss_max_mb()? / rss_mb;
     let gone = load.shape().samples() - check::samples_found(receiver, &load)?;
     receiver.stop()?;
-    Ok(Figures { ready_seconds, newest_seconds, gone })
+    Ok(Figures { ready_seconds, newest_seconds, gone, memory_ratio })
 }
 
 /// Longer than any receiver needs to show what it has.
