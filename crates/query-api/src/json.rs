@@ -132,11 +132,18 @@ pub(crate) fn write_float(out: &mut Vec<u8>, value: f64) {
     } else if !value.is_finite() {
         write_not_finite(out, value);
     } else {
-        let digits = Digits::of(magnitude, &mut zmij::Buffer::new());
         if value < 0.0 {
             out.push(b'-');
         }
-        if (1e-6..1e21).contains(&magnitude) { digits.write_plain(out) } else { digits.write_exponent(out) }
+        let mut buffer = zmij::Buffer::new();
+        let text = buffer.format_finite(magnitude);
+        let is_plain = (1e-6..1e21).contains(&magnitude);
+        // Most values are written alike by all: nothing to move.
+        if is_plain && !text.as_bytes().contains(&b'e') {
+            return out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+        }
+        let digits = Digits::of(text);
+        if is_plain { digits.write_plain(out) } else { digits.write_exponent(out) }
     }
 }
 
@@ -148,7 +155,7 @@ pub(crate) fn write_plain_float(out: &mut Vec<u8>, value: f64) {
     if value < 0.0 {
         out.push(b'-');
     }
-    Digits::of(value.abs(), &mut zmij::Buffer::new()).write_plain(out);
+    Digits::of(zmij::Buffer::new().format_finite(value.abs())).write_plain(out);
 }
 
 /// Writes a float as Go's `%g` does with the shortest digits that read back the same: plain from 1e-4 up to below 1e6.
@@ -159,7 +166,8 @@ pub(crate) fn write_general_float(out: &mut Vec<u8>, value: f64) {
     if value < 0.0 {
         out.push(b'-');
     }
-    let digits = Digits::of(value.abs(), &mut zmij::Buffer::new());
+    let mut buffer = zmij::Buffer::new();
+    let digits = Digits::of(buffer.format_finite(value.abs()));
     if (-3..=6).contains(&digits.point) { digits.write_plain(out) } else { digits.write_exponent(out) }
 }
 
@@ -179,9 +187,8 @@ struct Digits {
 }
 
 impl Digits {
-    /// Of a finite float above zero.
-    fn of(value: f64, buffer: &mut zmij::Buffer) -> Self {
-        let text = buffer.format_finite(value);
+    /// Those in the text of a finite float above zero: a decimal fraction, perhaps with an exponent.
+    fn of(text: &str) -> Self {
         let (mantissa, exponent) = text.split_once('e').unwrap_or((text, "0"));
         let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, ""));
         let exponent: i32 = exponent.parse().expect("an exponent is a number");

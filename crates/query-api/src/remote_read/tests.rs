@@ -112,7 +112,7 @@ fn read_back(frames: &[Vec<u8>]) -> Vec<(u64, String, Vec<String>)> {
                 other => panic!("{other:?}"),
             }
         }
-        match found.last_mut().filter(|(last, name, _)| (*last, &*name) == (index, &labels)) {
+        match found.last_mut().filter(|(last, name, _)| (*last, &**name) == (index, labels.as_str())) {
             Some((.., all)) => all.extend(chunks),
             None => found.push((index, labels, chunks)),
         }

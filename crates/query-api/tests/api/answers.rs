@@ -18,9 +18,8 @@ pub(crate) async fn richer(api: &Api) {
         .unwrap();
     store.load(10_000, "c {{schema:-53 sum:5 count:4 custom_values:[1 2] buckets:[1 2 1]}}").unwrap();
     let mut appender = store.appender(TimestampMs(0));
-    for (help, metric_type) in [("Whether it is up <now>.", MetricType::Gauge)] {
-        appender.set_metadata("up", Metadata { metric_type, help: help.to_owned(), unit: String::new() });
-    }
+    let help = "Whether it is up <now>.".to_owned();
+    appender.set_metadata("up", Metadata { metric_type: MetricType::Gauge, help, unit: String::new() });
     appender.set_metadata(
         "h",
         Metadata { metric_type: MetricType::Histogram, help: "Sizes.".into(), unit: "bytes".into() },
