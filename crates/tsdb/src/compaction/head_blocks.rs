@@ -58,6 +58,10 @@ impl Shared {
             let end = TimestampMs(range.end);
             let block =
                 self.write_block(&parts, range, Origin::new_samples(), Extent::Touched(ranges), HeadWitness(self))?;
+            if let Some(block) = &block {
+                let (block, stats) = (block.ulid(), block.meta().stats);
+                tracing::info!(directory = %self.directory.display(), %block, series = stats.num_series, samples = stats.num_samples, "wrote a block of the head");
+            }
             self.blocks.publish(block.into_iter().collect(), &[]);
             progress.in_blocks_until = Some(end);
         }
