@@ -85,7 +85,7 @@ impl Query {
             other => other.into(),
         })?;
         let selected = job.now();
-        let mut result = prepared.evaluate(&|| job.interrupt())?;
+        let mut result = prepared.evaluate_with(job.helpers(), &|| job.interrupt())?;
         let evaluated = job.now();
         if self.azure {
             azure::refuse_duplicates(&result.value)?;

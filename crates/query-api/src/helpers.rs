@@ -16,8 +16,13 @@ pub(crate) struct Helpers {
 }
 
 impl Helpers {
+    /// As many as there are processors beside one.
+    pub(crate) fn beside_one() -> Self {
+        Self::new(thread::available_parallelism().map_or(0, |processors| processors.get() - 1))
+    }
+
     /// At most so many threads.
-    pub(crate) fn new(most: usize) -> Self {
+    fn new(most: usize) -> Self {
         Self { free: AtomicUsize::new(most) }
     }
 

@@ -20,6 +20,7 @@ mod compression;
 mod error;
 mod evaluation;
 mod federate;
+mod helpers;
 mod histogram;
 mod json;
 mod listing;

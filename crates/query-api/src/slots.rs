@@ -14,6 +14,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::task::spawn_blocking;
 
 use crate::error::ApiError;
+use crate::helpers::Helpers;
 use crate::metrics::Metrics;
 
 /// See the module's text.
@@ -21,6 +22,8 @@ pub(crate) struct Slots {
     running: Arc<Semaphore>,
     /// Those that run and those that wait.
     admitted: Arc<Semaphore>,
+    /// Threads that help with large evaluations.
+    helpers: Arc<Helpers>,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
 }
@@ -31,6 +34,7 @@ pub(crate) struct Job {
     stopped: Arc<AtomicBool>,
     deadline: Monotonic,
     clock: Arc<dyn Clock>,
+    helpers: Arc<Helpers>,
     /// How long it waited for its place.
     pub(crate) queued: Duration,
 }
@@ -47,6 +51,7 @@ impl Slots {
         Self {
             running: Arc::new(Semaphore::new(running)),
             admitted: Arc::new(Semaphore::new(running + waiting_max)),
+            helpers: Arc::new(Helpers::beside_one()),
             clock,
             metrics,
         }
@@ -110,6 +115,7 @@ impl Slots {
             stopped: Arc::default(),
             deadline: asked.plus(timeout),
             clock: Arc::clone(&self.clock),
+            helpers: Arc::clone(&self.helpers),
             queued,
         };
         Ok((Place { _running: running, _admitted: admitted }, job))
@@ -128,6 +134,11 @@ impl Job {
     /// Ends the work if it should end.
     pub(crate) fn check(&self) -> Result<(), ApiError> {
         self.interrupt().map_or(Ok(()), |stop| Err(promql::EvalError::from(stop).into()))
+    }
+
+    /// Threads that help.
+    pub(crate) fn helpers(&self) -> &Helpers {
+        &self.helpers
     }
 
     /// Waits for a future: what waits inside of work is the storage's disk and network.
