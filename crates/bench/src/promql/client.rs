@@ -1,6 +1,6 @@
 //! A connection to a query API, kept alive; answers are read whole and looked at afterwards.
 
-use std::io::{Read as _, Write as _};
+use std::io::{ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::{Duration, Instant};
 
@@ -60,9 +60,7 @@ impl Client {
         headers: &str,
         extra: Option<(&'static str, &'static str)>,
     ) -> anyhow::Result<Self> {
-        let stream = TcpStream::connect(address)?;
-        stream.set_nodelay(true)?;
-        stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+        let stream = open(address)?;
         let (api, headers) = (api.to_owned(), headers.to_owned());
         Ok(Self { stream, address, api, headers, extra, buffer: Vec::new() })
     }
@@ -77,6 +75,9 @@ impl Client {
             self.headers
         );
         self.buffer.clear();
+        if self.was_closed()? {
+            self.stream = open(self.address)?;
+        }
         let started = Instant::now();
         self.stream.write_all(request.as_bytes())?;
         let head_end = self.read_head()?;
@@ -96,6 +97,14 @@ impl Client {
         let body = &self.buffer[head_end..body_end];
         ensure!(head.starts_with("http/1.1 200"), "{call:?} was answered {head}{}", String::from_utf8_lossy(body));
         Ok(Answer { body, elapsed })
+    }
+
+    /// Whether the server has closed the connection, as it does when nothing was asked for a while.
+    fn was_closed(&self) -> anyhow::Result<bool> {
+        self.stream.set_nonblocking(true)?;
+        let peeked = self.stream.peek(&mut [0]);
+        self.stream.set_nonblocking(false)?;
+        Ok(!matches!(peeked, Err(error) if error.kind() == ErrorKind::WouldBlock))
     }
 
     fn read_head(&mut self) -> anyhow::Result<usize> {
@@ -148,6 +157,13 @@ impl Client {
     }
 }
 
+fn open(address: SocketAddr) -> anyhow::Result<TcpStream> {
+    let stream = TcpStream::connect(address)?;
+    stream.set_nodelay(true)?;
+    stream.set_read_timeout(Some(ANSWER_TIMEOUT))?;
+    Ok(stream)
+}
+
 fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
     let value = |line: &'a str| line.strip_prefix(name)?.strip_prefix(':');
     head.lines().find_map(value).map(str::trim)
@@ -161,6 +177,24 @@ mod tests {
     use std::net::TcpListener;
 
     use super::*;
+
+    #[test]
+    fn a_closed_connection_is_opened_again() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let mut client = Client::connect(listener.local_addr().unwrap(), "", "", None).unwrap();
+        assert!(!client.was_closed().unwrap());
+        drop(listener.accept().unwrap());
+        let served = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi").unwrap();
+        });
+        while !client.was_closed().unwrap() {
+            std::thread::yield_now();
+        }
+        assert_eq!(client.ask(&Call::new("query")).unwrap().body, b"hi");
+        served.join().unwrap();
+    }
 
     #[test]
     fn bodies_of_both_kinds_are_read() {
