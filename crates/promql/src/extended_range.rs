@@ -179,7 +179,7 @@ mod tests {
         let cases = [
             ("samples at the ends", rising, (0, 30), COUNTER, Some(7.0)),
             ("between samples", rising, (5, 25), COUNTER, Some(4.5)),
-            ("inside one pair of samples", rising, (22, 28), COUNTER, Some(2.4)),
+            ("inside one pair of samples", rising, (22, 27), COUNTER, Some(2.0)),
             ("the data begin inside", rising, (-10, 10), COUNTER, Some(1.0)),
             ("the data end inside", rising, (20, 50), COUNTER, Some(4.0)),
             ("all data lie before", rising, (30, 50), COUNTER, None),
