@@ -424,8 +424,9 @@ impl DurationExpr {
             | Self::MinOf(.., position)
             | Self::MaxOf(.., position)
             | Self::Negative(_, position)
-            | Self::Binary(.., position)
-            | Self::Paren(_, position) => *position,
+            | Self::Binary(.., position) => *position,
+            // As upstream's errors have it: what stands inside.
+            Self::Paren(inner, _) => inner.position(),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::histogram_sum::{GroupTotals, Total};
 use crate::label_set::LabelNames;
 use crate::plan::{Aggregate, AggregateParameter};
 use crate::row::{Context, Row, Sink, hold_column};
-use crate::statistics::{KahanSum, Mean, Variance, quantile};
+use crate::statistics::{KahanSum, Mean, Variance, max_or_nan, min_or_nan, quantile};
 
 impl Aggregate {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
@@ -116,12 +116,13 @@ fn with_value(labels: &Labels, label: &str, value: &str) -> Labels {
 fn quantiles(parameter: AggregateParameter, grid: Grid, context: &mut Context<'_>) -> Result<Vec<f64>, EvalError> {
     let AggregateParameter::Scalar { value, position } = parameter else { return Ok(Vec::new()) };
     let quantiles = evaluate_scalar(value, grid, context)?;
-    // Of many bad ones, the worst each way.
+    // Of many bad ones, the worst each way; beside NaN none is the worst.
     if quantiles.iter().any(|q| q.is_nan()) {
         warn_about_quantile(context, position, f64::NAN);
     }
-    for worst in [quantiles.iter().copied().fold(0.0, f64::max), quantiles.iter().copied().fold(0.0, f64::min)] {
-        warn_about_quantile(context, position, worst);
+    let worst = [quantiles.iter().copied().fold(0.0, max_or_nan), quantiles.iter().copied().fold(0.0, min_or_nan)];
+    for q in worst.into_iter().filter(|q| !q.is_nan()) {
+        warn_about_quantile(context, position, q);
     }
     Ok(quantiles)
 }

@@ -14,14 +14,10 @@ pub(crate) enum CalendarPart {
 }
 
 impl CalendarPart {
-    /// The part at `seconds` since 1970; fractions are cut off towards zero, as Prometheus does. NaN stays NaN.
+    /// The part at `seconds` since 1970; fractions are cut off towards zero, as Prometheus does. What fits no 64 bits, and
+    /// NaN, is the time that Prometheus makes of it on amd64.
     pub(crate) fn of(self, seconds: f64) -> f64 {
-        if seconds.is_nan() {
-            return f64::NAN;
-        }
-        let seconds = (seconds as i64).clamp(-SECONDS_MAX, SECONDS_MAX);
-        let days = seconds.div_euclid(DAY_SECONDS);
-        let second_of_day = seconds.rem_euclid(DAY_SECONDS);
+        let (days, second_of_day) = days_and_seconds(seconds);
         let date = Date::from_days(days);
         let part = match self {
             Self::DayOfMonth => date.day,
@@ -36,6 +32,17 @@ impl CalendarPart {
         };
         part as f64
     }
+}
+
+fn days_and_seconds(seconds: f64) -> (i64, i64) {
+    let fits = (-INT64_BOUND..INT64_BOUND).contains(&seconds);
+    let seconds = if fits { seconds as i64 } else { i64::MIN };
+    if seconds >= GO_SECONDS_MIN {
+        return (seconds.div_euclid(DAY_SECONDS), seconds.rem_euclid(DAY_SECONDS));
+    }
+    // Go counts seconds from the year -292277022399 on, in 64 bits without a sign: what is before is after all others.
+    let (seconds, day) = (i128::from(seconds) + (1 << 64), i128::from(DAY_SECONDS));
+    ((seconds / day) as i64, (seconds % day) as i64)
 }
 
 /// The second as RFC 3339 writes it.
@@ -88,6 +95,10 @@ const DAY_SECONDS: i64 = 86_400;
 const ERA_DAYS: i64 = 146_097;
 /// From 0000-03-01 to 1970-01-01.
 const DAYS_TO_1970: i64 = 719_468;
+/// 2^63.
+const INT64_BOUND: f64 = 9_223_372_036_854_775_808.0;
+/// The first second of the year -292277022399.
+const GO_SECONDS_MIN: i64 = -9_223_372_028_715_321_600;
 /// Far beyond any calendar, and far below where the arithmetic would overflow.
 const SECONDS_MAX: i64 = 1 << 55;
 
@@ -125,7 +136,11 @@ mod tests {
                 assert!(part.of(seconds).is_finite());
             }
         }
-        assert!(Hour.of(f64::NAN).is_nan());
+        for beyond in [f64::NAN, f64::INFINITY, 1e30] {
+            let parts = [Year, Month, DayOfMonth, Hour, Minute].map(|part| part.of(beyond));
+            assert_eq!(parts, [292_277_026_596.0, 12.0, 4.0, 15.0, 30.0], "{beyond}");
+        }
+        assert_eq!([Year, DayOfYear].map(|part| part.of(-9.2e18)), [-291_536_392_293.0, 123.0]);
     }
 
     #[test]
