@@ -215,7 +215,7 @@ impl Fold {
         context: &mut Context<'_>,
     ) -> Result<(), EvalError> {
         let steps = row.column.steps();
-        let histograms = (0..steps).filter(|step| row.column.histogram(*step).is_some());
+        let mut histograms = (0..steps).filter(|step| row.column.histogram(*step).is_some());
         let mut add = |total, has_float: &dyn Fn(usize) -> bool| {
             let totals =
                 self.histograms.get_or_insert_with(|| Box::new(GroupTotals::new(total, input_position, steps)));
@@ -227,7 +227,11 @@ impl Fold {
             Accumulator::Count(counts) => histograms.for_each(|step| increment(&mut counts[step])),
             Accumulator::Group(ones) => histograms.for_each(|step| ones[step] = 1.0),
             Accumulator::Min(_) | Accumulator::Max(_) | Accumulator::Variance(..) | Accumulator::Quantile(_) => {
-                context.annotations.inform(input_position, format!("ignored histogram in {} aggregation", op.as_str()));
+                // An operator may have left out all that its operand had.
+                if histograms.next().is_some() {
+                    let text = format!("ignored histogram in {} aggregation", op.as_str());
+                    context.annotations.inform(input_position, text);
+                }
             }
         }
         Ok(())

@@ -27,7 +27,7 @@ pub struct Annotation {
     pub occurrences: u64,
 }
 
-/// Remarks on a query, each once: of several places, the last one in the text stands for all.
+/// Remarks on a query, each once: of several places, the one that is evaluated last stands for all.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Annotations {
     entries: BTreeMap<(Severity, String), Occurrences>,
@@ -94,7 +94,7 @@ impl Annotations {
             Entry::Occupied(mut entry) => {
                 let found = entry.get_mut();
                 found.count += more;
-                if found.position.start < position.start {
+                if speaks_for(position, found.position) {
                     found.position = position;
                 }
             }
@@ -104,6 +104,13 @@ impl Annotations {
             Entry::Vacant(_) => {}
         }
     }
+}
+
+/// Whether a remark at `new` stands for an equal one at `old`: the one around another is made after it, of two side by side
+/// the right one is.
+fn speaks_for(new: PositionRange, old: PositionRange) -> bool {
+    let encloses = |outer: PositionRange, inner: PositionRange| outer.start <= inner.start && inner.end <= outer.end;
+    encloses(new, old) || new.start > old.start && !encloses(old, new)
 }
 
 impl Annotation {
@@ -146,12 +153,23 @@ mod tests {
     fn one_text_is_told_once_and_counted_where_that_is_wanted() {
         let mut annotations = Annotations::default();
         for start in [3, 7, 5] {
-            let position = PositionRange { start, end: 9 };
+            let position = PositionRange { start, end: start + 1 };
             annotations.warn_each_time(position, "again");
             annotations.inform(position, "once");
         }
         assert_eq!(annotations.texts(Severity::Warning, "0123456789"), ["PromQL warning: again (3 occurrences) (1:8)"]);
         assert_eq!(annotations.texts(Severity::Info, "0123456789"), ["PromQL info: once (1:8)"]);
+    }
+
+    #[test]
+    fn what_is_around_speaks_for_what_is_inside() {
+        for [first, second] in [[(4, 20), (9, 12)], [(9, 12), (4, 20)]] {
+            let mut annotations = Annotations::default();
+            for (start, end) in [first, second] {
+                annotations.inform(PositionRange { start, end }, "odd");
+            }
+            assert_eq!(annotations.iter().map(|found| found.position.start).collect::<Vec<_>>(), [4]);
+        }
     }
 
     #[test]

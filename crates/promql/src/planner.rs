@@ -346,7 +346,7 @@ impl Planner {
             parameter,
             input: Box::new(if invariant { input.plan } else { input.once() }),
             position: aggregation.position,
-            input_position: aggregation.expr.position(),
+            input_position: aggregation.expr.without_parens().position(),
         };
         Ok(Planned::new(VectorPlan::Aggregate(aggregate), invariant))
     }
