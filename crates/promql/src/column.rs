@@ -129,6 +129,19 @@ impl Column {
         self.histograms.clear();
     }
 
+    /// Samples it takes the room of. A histogram that stays for several steps is there once.
+    fn samples(&self) -> usize {
+        let mut samples = self.steps();
+        let mut before: Option<&Arc<FloatHistogram>> = None;
+        for histogram in self.histograms.iter().flatten() {
+            if !before.is_some_and(|before| Arc::ptr_eq(before, histogram)) {
+                samples += histogram.samples();
+            }
+            before = Some(histogram);
+        }
+        samples
+    }
+
     /// Changes every float in place.
     #[inline]
     pub(crate) fn map_floats(&mut self, mut change: impl FnMut(usize, f64) -> f64) {
@@ -162,6 +175,7 @@ impl Column {
 pub(crate) struct Run {
     first: usize,
     column: Column,
+    samples: usize,
 }
 
 impl Run {
@@ -170,12 +184,13 @@ impl Run {
         let first = (0..column.steps()).find(|step| column.is_present(*step))?;
         let last = (first..column.steps()).rev().find(|step| column.is_present(*step))?;
         let histograms = column.histograms.get(first..=last).map(<[_]>::to_vec).unwrap_or_default();
-        Some(Self { first, column: Column { floats: column.floats[first..=last].to_vec(), histograms } })
+        let column = Column { floats: column.floats[first..=last].to_vec(), histograms };
+        Some(Self { first, samples: column.samples(), column })
     }
 
-    /// Slots held.
+    /// Samples held: one a slot, and what histograms take beyond that.
     pub(crate) fn len(&self) -> usize {
-        self.column.steps()
+        self.samples
     }
 
     #[inline]
@@ -190,12 +205,12 @@ impl Run {
 
     /// The step and the value of a slot; `None` after the last slot.
     pub(crate) fn slot(&self, index: usize) -> Option<(usize, Option<Cell>)> {
-        (index < self.len()).then(|| (self.first + index, self.column.cell(index)))
+        (index < self.column.steps()).then(|| (self.first + index, self.column.cell(index)))
     }
 
     /// Steps that hold a value, with it.
     pub(crate) fn cells(&self) -> impl Iterator<Item = (usize, Cell)> + '_ {
-        (0..self.len()).filter_map(|index| Some((self.first + index, self.column.cell(index)?)))
+        (0..self.column.steps()).filter_map(|index| Some((self.first + index, self.column.cell(index)?)))
     }
 
     /// Writes the values into `column`, which keeps its own elsewhere. `false` when a slot is taken already.
@@ -279,9 +294,12 @@ mod tests {
     fn run_keeps_values_and_gaps() {
         let mut column = Column::absent(6);
         column.set(1, Cell::Float(1.0));
-        column.set(3, Cell::Histogram(Arc::new(FloatHistogram::from(model::NativeHistogram::stale()))));
+        let histogram = Arc::new(FloatHistogram::from(model::NativeHistogram::stale()));
+        column.set(3, Cell::Histogram(Arc::clone(&histogram)));
         let run = Run::of(&column).unwrap();
-        assert_eq!(run.len(), 3);
+        assert_eq!(run.len(), 3 + histogram.samples());
+        column.set(4, Cell::Histogram(histogram));
+        assert_eq!(Run::of(&column).unwrap().len(), run.len() + 1, "it is held once");
         assert_eq!(run.cells().map(|(step, _)| step).collect::<Vec<_>>(), [1, 3]);
         let mut restored = Column::absent(6);
         assert!(run.overlay(&mut restored));

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use hashbrown::HashMap;
 use hashbrown::hash_map::Entry;
-use model::{Labels, TimestampMs};
+use model::{Labels, NativeHistogram, TimestampMs};
 use promql_syntax::{Expr, ExtendedRange, ValueType};
 use storage::{Queryable, SelectHints, SeriesSet, TimeRange};
 
@@ -13,6 +13,7 @@ use crate::column::{Cell, Column, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
 use crate::extended_range;
 use crate::grid::Grid;
+use crate::histogram::{FloatHistogram, stored_samples};
 use crate::label_set::{METADATA_BESIDE_NAME, without_metadata};
 use crate::narrowing::{self, Narrowing};
 use crate::over_range::walk;
@@ -266,12 +267,13 @@ fn instant_vector(
         if index.find(&labels, samples.len()).is_some() {
             return Err(EvalError::same_labelset());
         }
-        context.budget.hold(1)?;
         let value = match cell {
             Cell::Float(value) => SampleValue::Float(value),
             Cell::Histogram(histogram) => SampleValue::Histogram(Arc::new(histogram.to_native())),
         };
-        samples.push(Sample { labels, timestamp: TimestampMs(grid.start), value });
+        let sample = Sample { labels, timestamp: TimestampMs(grid.start), value };
+        context.budget.hold(sample_samples(&sample))?;
+        samples.push(sample);
         Ok(())
     })?;
     Ok(Value::Vector(samples))
@@ -282,7 +284,7 @@ fn matrix(plan: VectorPlan, grid: Grid, index: &mut LabelIndex, context: &mut Co
     let mut series: Vec<RangeSeries> = Vec::new();
     evaluate_vector(plan, grid, context, &mut |context, row| {
         let added = range_series(row.labels, row.column, grid);
-        let samples = added.floats.len() + added.histograms.len();
+        let samples = series_samples(&added);
         if samples == 0 {
             return Ok(());
         }
@@ -329,13 +331,19 @@ fn range_series(labels: Labels, column: &Column, grid: Grid) -> RangeSeries {
 
 fn series_of(labels: Labels, cells: impl Iterator<Item = (i64, Cell)>) -> RangeSeries {
     let mut series = RangeSeries { labels, floats: Vec::new(), histograms: Vec::new() };
+    // Steps may share a histogram: so do the points.
+    let mut converted: Option<(Arc<FloatHistogram>, Arc<NativeHistogram>)> = None;
     for (time, cell) in cells {
         let timestamp = TimestampMs(time);
         match cell {
             Cell::Float(value) => series.floats.push(FloatPoint { timestamp, value }),
             Cell::Histogram(histogram) => {
-                let histogram = Arc::new(histogram.to_native());
-                series.histograms.push(HistogramPoint { timestamp, histogram });
+                let native = match &converted {
+                    Some((from, native)) if Arc::ptr_eq(from, &histogram) => Arc::clone(native),
+                    _ => Arc::new(histogram.to_native()),
+                };
+                series.histograms.push(HistogramPoint { timestamp, histogram: Arc::clone(&native) });
+                converted = Some((histogram, native));
             }
         }
     }
@@ -347,9 +355,20 @@ fn held_by(value: &Value) -> usize {
     match value {
         Value::Scalar(_) => 1,
         Value::String { .. } => 0,
-        Value::Vector(samples) => samples.len(),
-        Value::Matrix(series) => series.iter().map(|series| series.floats.len() + series.histograms.len()).sum(),
+        Value::Vector(samples) => samples.iter().map(sample_samples).sum(),
+        Value::Matrix(series) => series.iter().map(series_samples).sum(),
     }
+}
+
+fn sample_samples(sample: &Sample) -> usize {
+    match &sample.value {
+        SampleValue::Float(_) => 1,
+        SampleValue::Histogram(histogram) => stored_samples(histogram),
+    }
+}
+
+fn series_samples(series: &RangeSeries) -> usize {
+    series.floats.len() + series.histograms.iter().map(|point| stored_samples(&point.histogram)).sum::<usize>()
 }
 
 /// A range vector as the answer: samples at their own times.
@@ -370,7 +389,7 @@ fn range_value(range: RangePlan, grid: Grid, context: &mut Context<'_>) -> Resul
                 return Err(EvalError::Execution(text));
             }
         };
-        let samples = series.floats.len() + series.histograms.len();
+        let samples = series_samples(&series);
         if samples > 0 {
             context.budget.hold(samples)?;
             matrix.push(series);

@@ -141,33 +141,45 @@ impl FloatHistogram {
     }
 }
 
-impl From<NativeHistogram> for FloatHistogram {
-    fn from(native: NativeHistogram) -> Self {
-        let NativeHistogram { schema, zero_threshold, sum, reset_hint, positive_spans, negative_spans, .. } = native;
-        let (count, zero_count, positive, negative) = match native.counts {
+impl From<&NativeHistogram> for FloatHistogram {
+    fn from(native: &NativeHistogram) -> Self {
+        let (count, zero_count, positive, negative) = match &native.counts {
             Counts::Integer { count, zero_count, positive, negative } => {
-                (count as f64, zero_count as f64, absolute(&positive), absolute(&negative))
+                (*count as f64, *zero_count as f64, absolute(positive), absolute(negative))
             }
-            Counts::Float { count, zero_count, positive, negative } => (count, zero_count, positive, negative),
+            Counts::Float { count, zero_count, positive, negative } => {
+                (*count, *zero_count, positive.clone(), negative.clone())
+            }
         };
         Self {
-            reset_hint,
-            schema,
-            zero_threshold,
+            reset_hint: native.reset_hint,
+            schema: native.schema,
+            zero_threshold: native.zero_threshold,
             zero_count,
             count,
-            sum,
-            positive: Buckets::new(positive_spans, positive),
-            negative: Buckets::new(negative_spans, negative),
-            custom_values: native.custom_values,
+            sum: native.sum,
+            positive: Buckets::new(native.positive_spans.clone(), positive),
+            negative: Buckets::new(native.negative_spans.clone(), negative),
+            custom_values: native.custom_values.clone(),
         }
     }
 }
 
-impl From<&NativeHistogram> for FloatHistogram {
-    fn from(native: &NativeHistogram) -> Self {
-        Self::from(native.clone())
+impl From<NativeHistogram> for FloatHistogram {
+    fn from(native: NativeHistogram) -> Self {
+        Self::from(&native)
     }
+}
+
+/// The samples that a histogram in its stored form counts for against a query's limit.
+pub(crate) fn stored_samples(native: &NativeHistogram) -> usize {
+    let counts = match &native.counts {
+        Counts::Integer { positive, negative, .. } => positive.len() + negative.len(),
+        Counts::Float { positive, negative, .. } => positive.len() + negative.len(),
+    };
+    let spans = native.positive_spans.len() + native.negative_spans.len();
+    let words = counts + spans + native.custom_values.len();
+    (size_of::<NativeHistogram>() + words * size_of::<f64>()).div_ceil(SAMPLE_BYTES)
 }
 
 /// Counts from differences to the bucket before.

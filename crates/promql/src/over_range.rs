@@ -33,10 +33,11 @@ impl OverRange {
         let each = EachSeries { function, position, extended, arguments: &arguments, grid };
         let mut guard = LabelGuard::default();
         match range {
-            RangePlan::Select { selection, look, range: length, one_metric, .. } => {
+            RangePlan::Select { selection, look, range: length, one_metric, histogram_parts, .. } => {
                 let distinct = function.keeps_name() || one_metric && context.has_only_names(selection);
                 let reach = Reach::of(extended, context.lookback_ms);
-                let state = || State { buffer: WindowBuffer::with_starts(with_starts), ..State::default() };
+                let buffer = || WindowBuffer::with_starts(with_starts).with_histogram_parts(histogram_parts);
+                let state = || State { buffer: buffer(), ..State::default() };
                 let compute = |context: &mut Context<'_>, state: &mut State, series: Series, column: &mut Column| {
                     let State { buffer, scratch, computed } = state;
                     buffer.reset();

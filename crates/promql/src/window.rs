@@ -180,6 +180,8 @@ pub(crate) struct WindowBuffer {
     floats: Lane<f64>,
     histograms: Lane<Arc<FloatHistogram>>,
     reader: HistogramReader,
+    /// What histograms take beyond a sample each.
+    histogram_samples: usize,
     /// Floats that begin a counter anew.
     falls: Places,
     /// Floats whose start lies before the float before.
@@ -310,6 +312,7 @@ impl WindowBuffer {
         self.floats.clear();
         self.histograms.clear();
         self.reader.forget();
+        self.histogram_samples = 0;
         self.falls.clear();
         self.overlaps.clear();
         self.loaded_until = None;
@@ -318,7 +321,7 @@ impl WindowBuffer {
 
     /// Samples held now.
     pub(crate) fn len(&self) -> usize {
-        self.floats.times.len() + self.histograms.times.len()
+        self.floats.times.len() + self.histograms.times.len() + self.histogram_samples
     }
 
     /// Reads all samples, and gives them if they are floats without start timestamps and not too many. Before the first window.
@@ -383,7 +386,10 @@ impl WindowBuffer {
         self.histograms.compact();
         match self.batch.histograms.is_empty() {
             true => self.append_floats(),
-            false => self.append_histograms(),
+            false => {
+                self.append_histograms();
+                self.histogram_samples = self.histograms.values.iter().map(|histogram| histogram.samples()).sum();
+            }
         }
         Ok(())
     }

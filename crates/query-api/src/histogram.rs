@@ -138,18 +138,7 @@ fn bounds(histogram: &NativeHistogram, index: i32) -> (f64, f64) {
         let lower = if index <= 0 { f64::NEG_INFINITY } else { bound(index - 1).unwrap_or(f64::INFINITY) };
         return (lower, bound(index).unwrap_or(f64::INFINITY));
     }
-    (exponential_bound(index.saturating_sub(1), histogram.schema), exponential_bound(index, histogram.schema))
-}
-
-/// `2^(index · 2^-schema)`, the fraction apart from the whole power so that whole powers are exact. The bucket that
-/// would end beyond the largest float ends there; what is larger (infinities) has the bucket behind it.
-fn exponential_bound(index: i32, schema: i32) -> f64 {
-    let exponent = f64::from(index) * f64::from(-schema).exp2();
-    let (whole, fraction) = (exponent.floor(), exponent - exponent.floor());
-    match exponent {
-        1024.0 => f64::MAX,
-        _ => fraction.exp2() * whole.exp2(),
-    }
+    [index.saturating_sub(1), index].map(|index| NativeHistogram::exponential_bound(index, histogram.schema)).into()
 }
 
 #[cfg(test)]
@@ -160,6 +149,19 @@ mod tests {
         let mut out = Vec::new();
         write_histogram(&mut out, histogram);
         String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn bounds_have_the_bits_of_prometheus() {
+        let histogram = NativeHistogram {
+            schema: 1,
+            sum: 0.0,
+            positive_spans: vec![Span { offset: 1, length: 1 }],
+            counts: Counts::Float { count: 1.0, zero_count: 0.0, positive: vec![1.0], negative: Vec::new() },
+            ..NativeHistogram::stale()
+        };
+        let buckets = r#""buckets":[[0,"1","1.414213562373095","1"]]"#;
+        assert_eq!(text(&histogram), format!(r#"{{"count":"1","sum":"0",{buckets}}}"#));
     }
 
     #[test]

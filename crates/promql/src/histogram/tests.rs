@@ -5,7 +5,6 @@ use proptest::prelude::*;
 use testkit::series_notation::parse_series_line;
 use testkit::series_store::StoredValue;
 
-use super::text::shortest;
 use super::*;
 use crate::statistics::KahanSum;
 
@@ -250,11 +249,6 @@ fn texts() {
     ];
     for (histogram, expected) in cases {
         assert_eq!(parse(histogram).to_string(), expected);
-    }
-    for (value, expected) in
-        [(123_456.0, "123456"), (1e6, "1e+06"), (0.0001, "0.0001"), (0.00001, "1e-05"), (-1.5e-300, "-1.5e-300")]
-    {
-        assert_eq!(shortest(value), expected);
     }
 }
 

@@ -3,10 +3,11 @@
 use std::fmt;
 
 use super::{Bucket, FloatHistogram};
+use crate::aggregate::go_float;
 
 impl fmt::Display for FloatHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{count:{}, sum:{}", shortest(self.count), shortest(self.sum))?;
+        write!(f, "{{count:{}, sum:{}", go_float(self.count), go_float(self.sum))?;
         let custom = self.has_custom_buckets();
         let mut write = |bucket: Bucket, lowest: bool, closed: bool| match bucket.count == 0.0 {
             true => Ok(()),
@@ -15,7 +16,7 @@ impl fmt::Display for FloatHistogram {
                 let includes_upper = custom || closed || bucket.upper > 0.0;
                 let open = if includes_lower { '[' } else { '(' };
                 let close = if includes_upper { ']' } else { ')' };
-                let [lower, upper, count] = [bucket.lower, bucket.upper, bucket.count].map(shortest);
+                let [lower, upper, count] = [bucket.lower, bucket.upper, bucket.count].map(go_float);
                 write!(f, ", {open}{lower},{upper}{close}:{count}")
             }
         };
@@ -27,25 +28,5 @@ impl fmt::Display for FloatHistogram {
             write(self.positive_bucket(index, count), index == 0, false)?;
         }
         f.write_str("}")
-    }
-}
-
-/// A float in the fewest digits, as Go's `%g` writes it: with an exponent below 1e-4 and from 1e6 on.
-pub(super) fn shortest(value: f64) -> String {
-    match value {
-        f64::INFINITY => return "+Inf".into(),
-        f64::NEG_INFINITY => return "-Inf".into(),
-        value if value.is_nan() => return "NaN".into(),
-        _ => {}
-    }
-    let scientific = format!("{value:e}");
-    let (digits, exponent) = scientific.split_once('e').expect("scientific notation has an exponent");
-    let exponent: i32 = exponent.parse().expect("the exponent of a float is a small number");
-    match exponent {
-        -4..=5 => value.to_string(),
-        _ => {
-            let sign = if exponent < 0 { '-' } else { '+' };
-            format!("{digits}e{sign}{:02}", exponent.abs())
-        }
     }
 }
