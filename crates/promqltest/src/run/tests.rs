@@ -1,3 +1,5 @@
+use testkit::chance::Chance;
+
 use super::*;
 
 fn outcome(script: &str) -> (usize, Vec<(usize, String)>) {
@@ -63,4 +65,60 @@ fn start_timestamps_come_with_their_samples() {
     assert_eq!(failures.len(), 1);
     let (_, failures) = outcome("load 1m\n x@st -1m _ -30s\n x 1 2 3\n");
     assert!(failures.is_empty(), "{failures:?}");
+}
+
+/// Parts of scripts, good and bad, from which any order makes something that is read to its end.
+const PIECES: &[&str] = &[
+    "load 1m",
+    "load_with_nhcb 5m",
+    "load 292y",
+    "clear",
+    "",
+    "# comment",
+    "up{a=\"b\"} 0+1x10 _ stale",
+    "up@st -1mx10 _x2",
+    "h_bucket{le=\"1\"} 1x3",
+    "h_bucket{le=\"+Inf\"} 0x3",
+    "h {{schema:9 buckets:[1] offset:2147483647}}x3",
+    "h {{offset:-2147483648 buckets:[1 2]}}+{{offset:2147483647 buckets:[1 2]}}x3",
+    "h {{schema:-53 custom_values:[1 NaN 0] buckets:[1 2 3]}}",
+    "x 1x999999999999",
+    "{\"\\xff\"} \u{e9}",
+    "eval instant at 5m up",
+    "eval instant at 292y rate(up[5m])",
+    "eval instant at 10m up[5m]",
+    "eval instant at 5m histogram_quantile(0.9, h)",
+    "eval instant at 0 \"text\"",
+    "eval range from 0 to 1h step 1m sum(up)",
+    "eval range from 0 to 292y step 1ms up",
+    "eval range from 0 to 1m step 0 up",
+    "eval_fail instant at 0 up +",
+    "expected_fail_regexp (",
+    "expect fail",
+    "expect ordered",
+    "expect warn regex: (?P<",
+    "expect string \"\\ud800\"",
+    "expect range vector from 5m to 10m step 1m",
+    "expect range vector from 5m to 1m step 0",
+    "{} 1 2 3",
+    "1",
+];
+
+/// What is wrong is told; nothing panics, neither here nor in the engine.
+#[test]
+fn any_text_is_a_script() {
+    for seed in 0..300 {
+        let mut chance = Chance::new(seed);
+        let mut script = String::new();
+        for _ in 0..chance.between(1, 40) {
+            let piece = *chance.one_of(PIECES);
+            let cut = piece.floor_char_boundary(chance.index(piece.len() + 1));
+            let piece = if chance.one_in(4) { &piece[..cut] } else { piece };
+            script.push_str(piece);
+            script.push_str(if chance.one_in(8) { " " } else { "\n" });
+        }
+        let (_, failures) = outcome(&script);
+        let panic = failures.iter().find(|(_, what)| what.contains("panics"));
+        assert!(panic.is_none(), "seed {seed}: {panic:?}\n{script}");
+    }
 }
