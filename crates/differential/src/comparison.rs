@@ -208,8 +208,14 @@ fn same_reason(theirs: &str, ours: &str) -> bool {
 fn same_remarks(theirs: &[String], ours: &[String]) -> bool {
     match theirs.iter().any(|text| text.contains("omitted")) {
         true => ours.len() >= theirs.len() - 1,
-        false => theirs == ours,
+        false => theirs.len() == ours.len() && theirs.iter().all(|text| ours.iter().any(|our| same_remark(text, our))),
     }
+}
+
+/// Subqueries lose their place upstream when they are evaluated, so that what is said of them is said of the first column.
+fn same_remark(theirs: &str, ours: &str) -> bool {
+    let without_place = |text: &str| text.rsplit_once(" (").map(|(text, _)| text.to_owned());
+    theirs == ours || theirs.ends_with(" (1:1)") && without_place(theirs) == without_place(ours)
 }
 
 fn without_braces(text: &str) -> String {

@@ -109,7 +109,7 @@ fn special(chance: &mut Chance, contents: Contents, out: &mut Vec<SeriesData>) {
         ("inf", &[f64::INFINITY]),
         ("zero", &[0.0, -0.0]),
         ("huge", &[1e300, 1.5e300, -1e300]),
-        ("tiny", &[1e-300, 5e-324, 0.0]),
+        ("tiny", &[1e-300, 3e-307, 0.0]),
         ("flip", &[f64::INFINITY, f64::NEG_INFINITY, 1.0]),
         ("steps", &[1.0, 1.0, 1.0, 2.0, 2.0, 0.0]),
         ("mixed", &[f64::NAN, 3.0, f64::INFINITY, -7.5]),

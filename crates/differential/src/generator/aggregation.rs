@@ -23,7 +23,8 @@ impl Generator {
                 )
             }
             3 if self.dialect.is_experimental() => match self.chance.one_in(2) {
-                true => format!("limitk{grouping}({}, {inner})", self.pick(&["0", "1", "2", "5"])),
+                // Which ones are taken follows from the order of the storage.
+                true => format!("count{grouping}(limitk{grouping}({}, {inner}))", self.pick(&["0", "1", "2", "5"])),
                 false => format!("limit_ratio{grouping}({}, {inner})", self.pick(&["0.5", "-0.5", "0", "1", "0.1"])),
             },
             _ => format!("{}{grouping}({inner})", self.operator()),
