@@ -37,6 +37,7 @@ fn offline(disk: &MemoryDisk, directory: &str) -> Offline {
     Offline::open(&shared(disk), &clock(), Path::new(directory), Logs::Read).unwrap()
 }
 
+/// All samples. What is known of resets depends on where chunks begin, and is left out.
 fn content(offline: &Offline) -> Content {
     let mut set = offline.select(&[], TimeRange::ALL).unwrap();
     let (mut found, mut batch) = (Vec::new(), Batch::default());
@@ -44,7 +45,9 @@ fn content(offline: &Offline) -> Content {
         let mut samples = Vec::new();
         while series.samples.next_batch(&mut batch).unwrap() {
             let floats = batch.floats.iter().map(|value| Value::from(*value));
-            let histograms = batch.histograms.iter().map(|histogram| Value::Histogram(Arc::clone(histogram)));
+            let histograms = batch.histograms.iter().map(|histogram| {
+                Value::Histogram(Arc::new(NativeHistogram { reset_hint: ResetHint::Unknown, ..(**histogram).clone() }))
+            });
             samples.extend(batch.timestamps.iter().map(|at| at.0).zip(floats.chain(histograms)));
         }
         found.push((series.labels, samples));

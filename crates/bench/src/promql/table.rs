@@ -65,7 +65,9 @@ impl Row {
         if self.queries == 1 && ours < SHORT_MS && ours <= fastest + SHORT_ALLOWANCE_MS {
             return Some(true);
         }
-        let keeps = |peer| self.ratio(peer).is_none_or(|ratio| ratio <= self.promise.must / self.promise.of(peer));
+        // Means of logarithms are off by the last digits.
+        let bound = |peer| self.promise.must / self.promise.of(peer) * (1.0 + 1e-9);
+        let keeps = |peer| self.ratio(peer).is_none_or(|ratio| ratio <= bound(peer));
         Some(PEERS.into_iter().all(keeps))
     }
 

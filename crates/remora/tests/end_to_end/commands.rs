@@ -331,6 +331,10 @@ fn another_rule_for_who_hits_the_quota() {
     let script: String =
         pasted.lines().filter(|line| line.starts_with("export ")).map(|line| format!("{line}\n")).collect();
     assert!(script.contains("export INGESTION_URL='https://") && script.contains("SSL_CERT_FILE"), "{script}");
+    // What it names is the port beside that of the first sidecar, which another test may have by now.
+    let free = format!("export LISTENING_PORT={}", free_port());
+    let lines = script.lines().map(|line| if line.starts_with("export LISTENING_PORT=") { &free } else { line });
+    let script = lines.fold(String::new(), |script, line| script + line + "\n");
     let mut sidecar = start_sidecar(&up, &script);
     let base = format!("http://127.0.0.1:{}", exported(&script)["LISTENING_PORT"]);
     eventually("the pasted sidecar's readiness", Duration::from_secs(60), || {

@@ -110,7 +110,9 @@ fn text_that_is_none_says_where_and_leaves_nothing() {
         let done = tsdb(&["import", "--openmetrics", file.to_str().unwrap()], &database);
         let notes = String::from_utf8(done.stderr).unwrap();
         assert!(!done.status.success() && notes.contains(reason), "{text:?}: {notes}");
-        assert_eq!(succeeds(&["list", "-o", "json"], &database).0.trim(), "[]");
+        let listed = tsdb(&["list"], &database);
+        let notes = String::from_utf8(listed.stderr).unwrap();
+        assert!(!listed.status.success() && notes.contains("neither blocks nor a wal directory"), "{notes}");
     }
 }
 

@@ -137,9 +137,9 @@ fn hints_about_resets_hold_only_where_nothing_comes_between() {
     let late = histogram_chunk(&[(25, 7)], false);
     let later = histogram_chunk(&[(45, 2)], false);
     for (chunks, expected) in [
-        (vec![first.clone(), second.clone()], "5 Unknown 6 NotReset 1 Reset 2 NotReset 3 NotReset"),
+        (vec![first.clone(), second.clone()], "5 Unknown 6 NotReset 1 Unknown 2 NotReset 3 NotReset"),
         (vec![first.clone(), second.clone(), late], "5 Unknown 6 NotReset 7 Unknown 1 Unknown 2 NotReset 3 NotReset"),
-        (vec![first, second, later], "5 Unknown 6 NotReset 1 Reset 2 NotReset 2 Unknown 3 Unknown"),
+        (vec![first, second, later], "5 Unknown 6 NotReset 1 Unknown 2 NotReset 2 Unknown 3 Unknown"),
     ] {
         let found = read(chunks, TimeRange::ALL, &Counter::default()).unwrap();
         let found: Vec<&str> = found.iter().map(|(_, value)| &value[1..]).collect();
