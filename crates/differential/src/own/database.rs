@@ -59,7 +59,7 @@ impl Database {
                 match value {
                     StoredValue::Float(value) => appender.append(place, *at, *value)?,
                     StoredValue::Histogram(histogram) => {
-                        appender.append_histogram(place, *at, Arc::clone(histogram))?
+                        appender.append_histogram(place, *at, Arc::clone(histogram))?;
                     }
                 }
             }

@@ -48,10 +48,10 @@ fn what_is_stored_may_be_refused_after_another_value_was_taken() {
         let begun = ledger.begin(batch, false);
         ledger.acknowledge(begun, batch, refused(count), false, now)
     };
-    send(&[stored.clone()], 0).unwrap();
-    assert!(send(&[stored.clone()], 1).is_err(), "nothing else was sent");
+    send(std::slice::from_ref(&stored), 0).unwrap();
+    assert!(send(std::slice::from_ref(&stored), 1).is_err(), "nothing else was sent");
     send(&[other, stored.clone()], 1).unwrap();
-    send(&[stored.clone()], 1).unwrap();
+    send(std::slice::from_ref(&stored), 1).unwrap();
     ledger.check(&[], TimeRange::ALL, &found(Some(&stored))).unwrap();
 }
 
