@@ -156,8 +156,9 @@ impl Databases {
 
     /// The database if it is open, else what to wait for. Starts opening it.
     fn look(self: &Arc<Self>, account: AccountId, purpose: Purpose) -> Result<Arc<Open>, Missing> {
-        let now = self.opener.clock.monotonic();
         let mut places = self.places.lock();
+        // Read under the lock: not before a failure that is seen here, or its wait would look longer than it is.
+        let now = self.opener.clock.monotonic();
         if places.ending {
             return Err(Missing::For(NoStorage::Ending));
         }
@@ -239,8 +240,8 @@ impl Databases {
 
     /// What is to be done next; nothing, and nobody is at work any more, when everything is as wanted.
     fn next_step(&self, account: AccountId) -> Option<Step> {
-        let now = self.opener.clock.monotonic();
         let mut places = self.places.lock();
+        let now = self.opener.clock.monotonic();
         let ending = places.ending;
         let place = places.by_account.get_mut(&account)?;
         let step = if ending { None } else { place.next_step(now) };
