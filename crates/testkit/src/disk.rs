@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
 
@@ -12,7 +13,14 @@ use environment::{Disk, DiskFile, DiskLock, DiskRead, FileKind};
 /// Like a real disk in one respect that matters: what was appended but not synced survives the process, not a power cut.
 /// Simpler in another: creations, renames and removals count as synced at once.
 #[derive(Clone, Default)]
-pub struct MemoryDisk(Arc<Mutex<Files>>);
+pub struct MemoryDisk(Arc<Shared>);
+
+#[derive(Default)]
+struct Shared {
+    files: Mutex<Files>,
+    /// Told when creations are held or let go on, and when one begins to wait.
+    held: Condvar,
+}
 
 #[derive(Clone, Default)]
 struct Files {
@@ -28,6 +36,9 @@ struct Files {
     locked: BTreeSet<PathBuf>,
     /// Bytes that fit; none is no bound.
     capacity: Option<usize>,
+    /// Creations of files whose path has this in it wait.
+    held: Option<String>,
+    waiting: usize,
 }
 
 #[derive(Clone, Default)]
@@ -77,6 +88,25 @@ impl MemoryDisk {
         (files.fault, files.read_fault) = (None, None);
     }
 
+    /// Lets those who create files whose path has `part` in it wait until [`MemoryDisk::go_on`].
+    pub fn hold(&self, part: &str) {
+        self.lock_files().held = Some(part.to_owned());
+    }
+
+    /// Waits until somebody waits for [`MemoryDisk::go_on`]; says whether that came true within a minute.
+    #[must_use]
+    pub fn wait_until_held(&self) -> bool {
+        let is_free = |files: &mut Files| files.waiting == 0;
+        let waited = self.0.held.wait_timeout_while(self.lock_files(), Duration::from_secs(60), is_free);
+        !waited.unwrap_or_else(PoisonError::into_inner).1.timed_out()
+    }
+
+    /// Lets all go on who wait, and ends the holding.
+    pub fn go_on(&self) {
+        self.lock_files().held = None;
+        self.0.held.notify_all();
+    }
+
     /// Number of reads through [`DiskRead`] so far.
     pub fn reads(&self) -> u64 {
         self.lock_files().reads
@@ -97,7 +127,7 @@ impl MemoryDisk {
     pub fn after_process_crash(&self) -> Self {
         let Files { files, directories, .. } = self.lock_files().clone();
         let files = Files { files, directories, ..Files::default() };
-        Self(Arc::new(Mutex::new(files)))
+        Self(Arc::new(Shared { files: Mutex::new(files), held: Condvar::new() }))
     }
 
     /// What is found after a power cut: of every file the synced bytes, and `extra(unsynced)` bytes of the rest.
@@ -123,11 +153,15 @@ impl MemoryDisk {
     }
 
     fn lock_files(&self) -> MutexGuard<'_, Files> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.files.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Files {
+    fn holds(&self, path: &Path) -> bool {
+        self.held.as_ref().is_some_and(|part| path.to_string_lossy().contains(part))
+    }
+
     /// Counts a change; on a fault, says how many bytes of it still happen.
     fn change(&mut self) -> Result<(), (io::Error, usize)> {
         let now = self.changes;
@@ -301,6 +335,12 @@ impl Disk for MemoryDisk {
 
     fn create(&self, path: &Path) -> io::Result<Box<dyn DiskFile>> {
         let mut files = self.lock_files();
+        if files.holds(path) {
+            files.waiting += 1;
+            self.0.held.notify_all();
+            files = self.0.held.wait_while(files, |files| files.holds(path)).unwrap_or_else(PoisonError::into_inner);
+            files.waiting -= 1;
+        }
         files.change_whole()?;
         if files.files.contains_key(path) {
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, format!("{} exists", path.display())));
