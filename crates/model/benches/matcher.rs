@@ -17,14 +17,14 @@ const VALUES: usize = 1000;
 
 /// A name, and the pattern that is meant; ten workloads are asked for one of them.
 const PATTERNS: [(&str, MatchOp, &str); 9] = [
-    ("equal", MatchOp::Equal, "checkout-7d9f8b6c5-00003"),
-    ("literal", MatchOp::Regex, "checkout-7d9f8b6c5-00003"),
+    ("equal", MatchOp::Equal, "checkout-7d9f8b6c5-00010"),
+    ("literal", MatchOp::Regex, "checkout-7d9f8b6c5-00010"),
     ("prefix", MatchOp::Regex, "checkout-.*"),
     ("suffix", MatchOp::Regex, ".*-00003"),
     ("contains", MatchOp::Regex, ".*7d9f8b6c5-000.*"),
-    ("alternation_of_3_literals", MatchOp::Regex, "checkout-7d9f8b6c5-00003|cart-7d9f8b6c5-00014|none"),
+    ("alternation_of_3_literals", MatchOp::Regex, "checkout-7d9f8b6c5-00010|cart-7d9f8b6c5-00011|none"),
     ("alternation_of_3_prefixes", MatchOp::Regex, "(checkout|cartography|none)-.*"),
-    ("automaton_behind_a_prefix", MatchOp::Regex, "checkout-[0-9a-f]+-0[0-9]+3"),
+    ("automaton_behind_a_prefix", MatchOp::Regex, "checkout-[0-9a-f]+-0[0-9]+0"),
     ("automaton", MatchOp::Regex, "[a-z]+-[0-9a-f]+-0[0-9]+3"),
 ];
 

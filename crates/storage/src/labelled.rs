@@ -14,7 +14,8 @@ use model::{Labels, MatchOp, Matcher, Metadata};
 
 use crate::merged::MergedSet;
 use crate::{
-    BoxFuture, LeftOut, Querier, QueryError, Queryable, SelectHints, Series, SeriesExemplars, SeriesSet, TimeRange,
+    BoxFuture, LeftOut, Querier, QueryError, Queryable, SelectHints, Series, SeriesExemplars, SeriesList, SeriesSet,
+    TimeRange,
 };
 
 /// See the module's text.
@@ -160,8 +161,8 @@ impl Querier for LabelledQuerier {
             let limit = hints.limit;
             // Matchers of moved labels take away afterwards, so that a limit beneath could take too much.
             let limit_beneath = if moved.is_empty() { limit } else { 0 };
-            // Labels have other names there.
-            let hints = SelectHints { limit: limit_beneath, labels: None, ..hints };
+            // Labels have other names there, and what comes of both selections is merged.
+            let hints = SelectHints { limit: limit_beneath, labels: None, any_order: false, ..hints };
             beneath.push(self.label.presence(MatchOp::Equal));
             let plain = self.inner.select(&beneath, hints.clone()).await?;
             *beneath.last_mut().expect("it was just pushed") = self.label.presence(MatchOp::NotEqual);
@@ -264,7 +265,7 @@ impl Relabelled {
 }
 
 /// Series with a label of that name of their own, which is moved.
-fn sorted(mut set: Box<dyn SeriesSet>, label: &Label, moved: &[Matcher]) -> Result<Sorted, QueryError> {
+fn sorted(mut set: Box<dyn SeriesSet>, label: &Label, moved: &[Matcher]) -> Result<SeriesList, QueryError> {
     let mut series = Vec::new();
     while let Some(one) = set.next()? {
         let labels = label.add(&one.labels);
@@ -273,15 +274,7 @@ fn sorted(mut set: Box<dyn SeriesSet>, label: &Label, moved: &[Matcher]) -> Resu
         }
     }
     series.sort_by(|left, right| left.labels.cmp(&right.labels));
-    Ok(Sorted(series.into_iter()))
-}
-
-struct Sorted(std::vec::IntoIter<Series>);
-
-impl SeriesSet for Sorted {
-    fn next(&mut self) -> Result<Option<Series>, QueryError> {
-        Ok(self.0.next())
-    }
+    Ok(series.into())
 }
 
 /// In front of names that give way.

@@ -10,6 +10,7 @@ mod beside;
 mod labelled;
 mod merged;
 mod query;
+mod selecting;
 mod workspaces;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ pub use beside::{Count, LeftOut, SeriesExemplars, Statistics};
 pub use labelled::Labelled;
 pub use merged::Merged;
 pub use query::{Batch, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange};
+pub use selecting::{Selecting, SeriesList};
 pub use workspaces::{NoStorage, Purpose, Workspaces};
 
 /// A future without a name, so that the seam stays usable as trait objects.

@@ -79,8 +79,8 @@ impl Querier for MergedQuerier {
     ) -> BoxFuture<'a, Result<Box<dyn SeriesSet>, QueryError>> {
         Box::pin(async move {
             let limit = hints.limit;
-            // Series are put together by all their labels.
-            let hints = SelectHints { labels: None, ..hints };
+            // Series are put together by all their labels, in the order of those.
+            let hints = SelectHints { labels: None, any_order: false, ..hints };
             let selected = self.members.iter().map(|member| member.select(matchers, hints.clone())).collect();
             Ok(Box::new(MergedSet::new(all(selected).await?, limit)) as Box<dyn SeriesSet>)
         })

@@ -40,23 +40,26 @@ pub struct SelectHints {
     /// The names of the only labels that will be looked at, sorted; `None` for all. Others may be left out: label sets may then
     /// be equal, and series come in the order that all their labels give them.
     pub labels: Option<Arc<[String]>>,
+    /// Series may come in any order.
+    pub any_order: bool,
 }
 
 impl SelectHints {
     /// All samples of all series in `range`.
     pub const fn samples(range: TimeRange) -> Self {
-        Self { range, limit: 0, series_only: false, newest_only: false, labels: None }
+        Self { range, limit: 0, series_only: false, newest_only: false, labels: None, any_order: false }
     }
 
     /// Label sets of all series with samples in `range`.
     pub const fn series_only(range: TimeRange) -> Self {
-        Self { range, limit: 0, series_only: true, newest_only: false, labels: None }
+        Self { range, limit: 0, series_only: true, newest_only: false, labels: None, any_order: false }
     }
 }
 
 /// A view of the data at the time it was opened.
 pub trait Querier: Send + Sync {
-    /// The series that meet all matchers and may have samples in the hinted range, sorted by labels, each once.
+    /// The series that meet all matchers and may have samples in the hinted range, sorted by labels unless the hints allow any
+    /// order, each once.
     /// Resolves once their bytes are local (or stream in bounded batches).
     ///
     /// # Errors
@@ -92,11 +95,16 @@ pub trait Querier: Send + Sync {
 
 /// Series of a selection, one after the other. Walking it is CPU work only.
 pub trait SeriesSet: Send {
-    /// The next series, in order of labels.
+    /// The next series, in the order of [`Querier::select`].
     ///
     /// # Errors
     /// [`QueryError`] when its data turn out to be unreadable; the walk is over then.
     fn next(&mut self) -> Result<Option<Series>, QueryError>;
+
+    /// About how many series are left, where something is known of it. A hint.
+    fn remaining(&self) -> Option<usize> {
+        None
+    }
 
     /// Whether a series of the set may have a label of this name: `false` only when certainly none has.
     fn may_have_label(&self, name: &str) -> bool {

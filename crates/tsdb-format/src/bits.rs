@@ -135,6 +135,14 @@ impl<'a> BitReader<'a> {
 
     /// A LEB128 number whose bytes may start at any bit.
     pub(crate) fn uvarint(&mut self) -> Result<Option<u64>, OutOfBits> {
+        // Up to seven bytes at once: seven bits of each, those of a later byte above those of an earlier one.
+        let word = self.peek();
+        let bytes = (!word & 0x8080_8080_8080_8080).leading_zeros() / 8 + 1;
+        if bytes <= 7 && bytes as usize * 8 <= self.remaining() {
+            self.position += bytes as usize * 8;
+            let value = (0..bytes).fold(0, |value, byte| value | (word >> (56 - byte * 8) & 0x7f) << (byte * 7));
+            return Ok(Some(value));
+        }
         let mut value = 0u64;
         for shift in (0..70).step_by(7) {
             let byte = self.bits(8)?;

@@ -5,6 +5,8 @@
 //! a series, a sample each 15 s, one thread, of whose processor time the mean is shown.
 #![allow(clippy::unwrap_used, clippy::print_stdout, reason = "a benchmark")]
 
+mod node_exporter;
+
 use std::future::Future;
 use std::path::Path;
 use std::pin::pin;
@@ -52,6 +54,7 @@ fn main() {
         run.texts();
         run.labels();
         run.samples();
+        run.newest();
     }
 }
 
@@ -159,6 +162,19 @@ impl Run {
         }
     }
 
+    /// What aggregations ask for: of each series the newest sample, and one label.
+    fn newest(&self) {
+        let all = [Matcher::new(MatchOp::Regex, "__name__", ".+").unwrap()];
+        let end = TimestampMs(START_MS + self.scrapes as i64 * STEP_MS);
+        let range = TimeRange { start: end.plus(-300_000), end };
+        let querier = self.db.querier(range);
+        for (name, any_order) in [("newest_of_all_in_order", false), ("newest_of_all_in_any_order", true)] {
+            let labels = Some(["__name__".to_owned()].into());
+            let hints = SelectHints { newest_only: true, labels, any_order, ..SelectHints::samples(range) };
+            self.time(name, || self.walk(&*querier, &all, hints.clone()).0);
+        }
+    }
+
     /// Series and samples of a selection, all of them looked at.
     fn walk(&self, querier: &dyn Querier, matchers: &[Matcher], hints: SelectHints) -> (usize, usize) {
         let labels_only = hints.series_only;
@@ -200,27 +216,9 @@ fn thread_time() -> Duration {
     Duration::from_nanos(schedule.split_whitespace().next().unwrap().parse().unwrap())
 }
 
+/// Every series has a pod of its own, so that a label has as many values as there are series.
 fn labels(number: usize) -> Labels {
-    let (target, metric) = (number / 500, number % 500);
-    let labels = Labels::from_pairs([
-        ("__name__", format!("node_subsystem_{}_operations_total", metric / 4)),
-        ("cluster", "production-west-europe".into()),
-        ("container", "node-exporter".into()),
-        ("cpu", format!("{}", metric % 4)),
-        ("endpoint", "metrics".into()),
-        ("environment", "production".into()),
-        ("host", format!("host-{target}.example.internal")),
-        ("instance", format!("10.1.{}.{}:9100", target / 250, target % 250)),
-        ("job", "node-exporter".into()),
-        ("mode", ["user", "system", "idle", "iowait"][metric % 4].into()),
-        ("namespace", "monitoring".into()),
-        // Every series its own, so that a label has as many values as there are series.
-        ("pod", format!("node-exporter-{:08x}", number.wrapping_mul(2_654_435_761) as u32)),
-        ("region", "westeurope".into()),
-        ("service", "node-exporter".into()),
-        ("team", "platform".into()),
-    ]);
-    labels.unwrap()
+    node_exporter::labels(number, number)
 }
 
 fn value(number: usize, scrape: usize) -> f64 {

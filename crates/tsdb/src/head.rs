@@ -293,6 +293,10 @@ impl Head {
         for run in samples.chunk_by(|left, right| place(left.slot).0 == place(right.slot).0) {
             let page = self.page(place(run[0].slot).0);
             let mut series = page.write();
+            // Ends of chunks lie all over memory. Loads that do not wait for each other are on their way together; appending,
+            // each would be waited for.
+            let touched = run.iter().take(PAGE_SERIES).map(|sample| series[place(sample.slot).1].touch());
+            std::hint::black_box(touched.fold(0, |all, byte| all ^ byte));
             for sample in run {
                 appended.append(&mut series[place(sample.slot).1], sample, histograms, self.chunk_range_ms);
             }
@@ -336,4 +340,4 @@ impl Appended {
 }
 
 /// Few enough that a reader's copy seldom meets the writer, many enough that a request touches few locks.
-const PAGE_SERIES: usize = 256;
+pub(crate) const PAGE_SERIES: usize = 256;

@@ -89,6 +89,12 @@ impl SeriesSource for SeriesMerge {
         }
         Ok(merged)
     }
+
+    fn remaining(&self) -> Option<usize> {
+        // In most merges most parts have most series.
+        let of_member = |member: &Member| usize::from(member.next.is_some()) + member.source.remaining().unwrap_or(0);
+        self.members.iter().map(of_member).max()
+    }
 }
 
 #[cfg(test)]

@@ -11,8 +11,8 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use model::{Labels, Matcher, TimestampMs};
-use storage::{BoxFuture, QueryError, TimeRange};
-use tsdb_format::chunk::{ChunkEncoding, Repacked};
+use storage::{BoxFuture, QueryError, SelectHints, TimeRange};
+use tsdb_format::chunk::{ChunkEncoding, Repacked, XorChunk};
 
 /// A holder of samples. What a part has been asked for stays readable when the part is gone from the database.
 pub(crate) trait Part: Send + Sync {
@@ -29,16 +29,15 @@ pub(crate) trait Part: Send + Sync {
     /// Its series that meet all matchers (none: all) and may have samples in `range`, in order of labels, each once.
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError>;
 
-    /// The same for who looks at no other part, and at these labels alone: others may be missing, as for
-    /// [`SelectHints::labels`](storage::SelectHints::labels).
+    /// The same for who looks at no other part: as these hints allow it, labels may be missing, and the order may be another.
     fn select_only(
         &self,
         matchers: &[Matcher],
         range: TimeRange,
         want: Want,
-        labels: &Arc<[String]>,
+        hints: &SelectHints,
     ) -> Result<Box<dyn SeriesSource>, QueryError> {
-        let _ = labels;
+        let _ = hints;
         self.select(matchers, range, want)
     }
 
@@ -70,6 +69,11 @@ pub(crate) enum Want {
 pub(crate) trait SeriesSource: Send {
     /// The next one.
     fn next(&mut self) -> Result<Option<PartSeries>, QueryError>;
+
+    /// About how many are left, where something is known of it.
+    fn remaining(&self) -> Option<usize> {
+        None
+    }
 }
 
 /// One series as one part (or several merged) has it.
@@ -96,6 +100,8 @@ pub(crate) struct Chunk {
 pub(crate) enum ChunkData {
     /// Here.
     Memory(ChunkEncoding, Arc<[u8]>),
+    /// One float, which needs no bytes.
+    Sample(TimestampMs, f64),
     /// In a file, from where they are read when they are looked at.
     Stored {
         store: Arc<dyn ChunkStore>,
@@ -112,6 +118,10 @@ impl ChunkData {
     pub(crate) fn load(&self) -> Result<(ChunkEncoding, ChunkBytes<'_>), QueryError> {
         match self {
             Self::Memory(encoding, data) => Ok((*encoding, ChunkBytes::Here(data))),
+            Self::Sample(at, value) => {
+                let packed = XorChunk::new(*at, *value);
+                Ok((ChunkEncoding::Xor, ChunkBytes::Read(Bytes::copy_from_slice(packed.data()))))
+            }
             Self::Stored { store, reference } => store.read(*reference),
         }
     }

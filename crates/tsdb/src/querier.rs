@@ -9,13 +9,15 @@
 
 use std::sync::Arc;
 
-use model::Matcher;
-use storage::{BoxFuture, LeftOut, Querier, QueryError, SelectHints, Series, SeriesSet, TimeRange};
+use model::{Matcher, TimestampMs};
+use storage::{
+    Batch, BoxFuture, LeftOut, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange,
+};
 
 use crate::committer::Shared;
 use crate::head::HeadPart;
 use crate::merge::{SeriesMerge, Witness, samples};
-use crate::part::{Part, SeriesSource, Want};
+use crate::part::{Chunk, ChunkData, Part, SeriesSource, Want};
 use crate::readiness::Ready;
 
 pub(crate) struct DbQuerier {
@@ -99,9 +101,8 @@ impl Querier for DbQuerier {
                 (false, false) => Want::Samples,
             };
             let parts = self.parts(matchers, range, want).await?;
-            let source = match (parts.as_slice(), &hints.labels) {
-                ([only], Some(labels)) => only.select_only(matchers, range, want, labels)?,
-                ([only], None) => only.select(matchers, range, want)?,
+            let source = match parts.as_slice() {
+                [only] => only.select_only(matchers, range, want, &hints)?,
                 // Series of several parts are put together by all their labels.
                 _ => {
                     let sources = parts.iter().map(|part| part.select(matchers, range, want));
@@ -166,12 +167,44 @@ impl SeriesSet for SelectedSeries {
         }
         let Some(series) = self.source.next()? else { return Ok(None) };
         self.left -= 1;
-        let samples = Box::new(samples(series.chunks, self.range, self.observer.clone()));
+        let samples: Box<dyn SampleIterator> = match series.chunks.as_slice() {
+            [] => Box::new(Nothing),
+            // The head tells it of a range that it is in.
+            [Chunk { data: ChunkData::Sample(at, value), deleted: None, .. }] => Box::new(One(Some((*at, *value)))),
+            _ => Box::new(samples(series.chunks, self.range, self.observer.clone())),
+        };
         Ok(Some(Series { labels: series.labels, samples }))
+    }
+
+    fn remaining(&self) -> Option<usize> {
+        Some(self.source.remaining()?.min(self.left))
     }
 
     fn may_have_label(&self, name: &str) -> bool {
         self.parts.iter().any(|part| part.may_have_label(name))
+    }
+}
+
+/// No samples: of series whose labels alone are wanted. Takes no memory.
+struct Nothing;
+
+impl SampleIterator for Nothing {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
+        batch.clear();
+        Ok(false)
+    }
+}
+
+/// A float that is known already, until it was given.
+struct One(Option<(TimestampMs, f64)>);
+
+impl SampleIterator for One {
+    fn next_batch(&mut self, batch: &mut Batch) -> Result<bool, QueryError> {
+        batch.clear();
+        let Some((at, value)) = self.0.take() else { return Ok(false) };
+        batch.timestamps.push(at);
+        batch.floats.push(value);
+        Ok(true)
     }
 }
 

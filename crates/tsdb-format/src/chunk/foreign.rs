@@ -1,4 +1,6 @@
-//! Chunks in encodings that are read but never written.
+//! Chunks in encodings that are read but never written: XOR2, histograms with start times (ADR 001).
+//!
+//! They are packed anew in an encoding that is written. Whoever stores the result loses the start times, which it has no place for.
 
 use model::TimestampMs;
 

@@ -78,11 +78,19 @@ impl SeriesSource for BlockSeries {
         }
         Ok(None)
     }
+
+    fn remaining(&self) -> Option<usize> {
+        Some(self.selection.series.len() - self.next)
+    }
 }
 
 /// Nothing, for a block that cannot be read.
 impl SeriesSource for Option<BlockSeries> {
     fn next(&mut self) -> Result<Option<PartSeries>, QueryError> {
         self.as_mut().map_or(Ok(None), SeriesSource::next)
+    }
+
+    fn remaining(&self) -> Option<usize> {
+        self.as_ref().map_or(Some(0), SeriesSource::remaining)
     }
 }

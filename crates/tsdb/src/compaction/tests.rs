@@ -268,6 +268,43 @@ fn deleted_samples_stay_deleted_and_leave() {
     assert!(block_directories(&disk).is_empty());
 }
 
+#[test]
+fn writes_and_queries_do_not_wait_for_blocks_to_be_written() {
+    let disk = empty_disk();
+    let mut expected = five_and_a_late_one(&disk);
+    let opened = open(&disk);
+    let mut minute = 990 * HOUR / 60_000;
+    let mut append_hours = |expected: &mut Content, hours: i64| {
+        for _ in 0..hours * 60 {
+            let content =
+                (0..12).map(|number| (number, BTreeMap::from([(minute * 60_000, minute + number)]))).collect();
+            opened.append(&content);
+            add(expected, &content);
+            minute += 1;
+        }
+    };
+    // First merges alone are due, then the head's first block.
+    for (name, hours_before) in [("a merge", 0), ("the head", 3)] {
+        append_hours(&mut expected, hours_before);
+        disk.hold("/chunks/");
+        let (held, content) = std::thread::scope(|scope| {
+            let round = scope.spawn(|| opened.maintain());
+            let held = disk.wait_until_held();
+            append_hours(&mut expected, 1);
+            let (held, content) = (held && !round.is_finished(), opened.content());
+            disk.go_on();
+            (held, content)
+        });
+        assert!(held, "{name} was to wait");
+        assert!(content == expected, "{name}");
+        assert!(opened.content() == expected, "{name}");
+    }
+    opened.maintain();
+    assert_eq!((opened.db.stats().compactions, opened.db.stats().maintenance_failures), (2, 0));
+    assert_eq!(opened.metas().last().unwrap().min_time, 990 * HOUR);
+    assert!(opened.content() == expected);
+}
+
 fn open_again(opened: Opened, disk: &MemoryDisk) -> Opened {
     opened.db.close().unwrap();
     drop(opened);

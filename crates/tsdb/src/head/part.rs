@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::{LabelsBuilder, Matcher};
 use roaring::RoaringBitmap;
-use storage::{QueryError, TimeRange};
+use storage::{QueryError, SelectHints, TimeRange};
 
 use super::projection::Projection;
 use super::{Chunk as MemChunk, Generation, matching};
@@ -57,6 +57,10 @@ impl HeadPart {
     fn series(&self, matchers: &[Matcher], range: TimeRange, want: Want, projection: Projection) -> HeadSeries {
         let mut slots: Vec<u32> = self.matching(matchers).into_iter().collect();
         self.shared.head.index.read().sort_by_labels(&mut slots);
+        self.walk(slots, range, want, projection)
+    }
+
+    fn walk(&self, slots: Vec<u32>, range: TimeRange, want: Want, projection: Projection) -> HeadSeries {
         let (slots, late) = (slots.into_iter(), self.late(range).cloned());
         let (builder, copied) = (LabelsBuilder::default(), VecDeque::new());
         HeadSeries { part: self.clone(), slots, range, want, late, projection, builder, copied, at_once: 1 }
@@ -87,9 +91,15 @@ impl Part for HeadPart {
         matchers: &[Matcher],
         range: TimeRange,
         want: Want,
-        labels: &Arc<[String]>,
+        hints: &SelectHints,
     ) -> Result<Box<dyn SeriesSource>, QueryError> {
-        Ok(Box::new(self.series(matchers, range, want, Projection::of(Arc::clone(labels)))))
+        let mut projection = hints.labels.as_ref().map_or_else(Projection::default, Projection::of);
+        if !hints.any_order {
+            return Ok(Box::new(self.series(matchers, range, want, projection)));
+        }
+        let mut slots: Vec<u32> = self.matching(matchers).into_iter().collect();
+        projection.group(&self.shared.head.index.read(), &mut slots);
+        Ok(Box::new(self.walk(slots, range, want, projection)))
     }
 
     fn may_have_label(&self, name: &str) -> bool {
@@ -131,6 +141,10 @@ impl SeriesSource for HeadSeries {
             self.copy_some();
         }
         Ok(self.copied.pop_front())
+    }
+
+    fn remaining(&self) -> Option<usize> {
+        Some(self.copied.len() + self.slots.len())
     }
 }
 

@@ -60,7 +60,7 @@ impl Shared {
 fn in_memory(data: &ChunkData) -> Option<(ChunkEncoding, &Arc<[u8]>)> {
     match data {
         ChunkData::Memory(encoding, data) => Some((*encoding, data)),
-        ChunkData::Stored { .. } => None,
+        ChunkData::Sample(..) | ChunkData::Stored { .. } => None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! Reading the logs back into a head, and mending what a crash or a bad disk left.
 //!
 //! One thread reads, checks and decodes records in their order, a page of a segment at a time, and finds or makes the series.
-//! Samples go to workers ([`sink`]), each of which has some of the head's pages: so those of one series stay in order, and the
-//! head is the same for any number of workers.
+//! Samples go to workers ([`sink`]), each of which has some of the head's pages, a few scrapes of a page at a time: so those of
+//! one series stay in order, and the head is the same for any number of workers.
 //!
 //! A series whose record is there comes into the head with its first sample only. So a record written for a batch that
 //! was never finished, or for metadata alone, leaves nothing behind, nor does a series all of whose samples are in blocks.

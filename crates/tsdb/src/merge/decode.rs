@@ -18,7 +18,7 @@ pub(crate) fn decode(chunk: &Chunk, range: TimeRange, batch: &mut Batch) -> Resu
     batch.start_timestamps.extend_from_slice(bytes.start_timestamps());
     decode_all(encoding, &bytes, batch)
         .and_then(|()| match &chunk.data {
-            ChunkData::Memory(..) => Ok(()),
+            ChunkData::Memory(..) | ChunkData::Sample(..) => Ok(()),
             ChunkData::Stored { .. } => check_times(chunk, &batch.timestamps),
         })
         .map_err(|corrupt| {

@@ -207,7 +207,7 @@ impl Witness for &Lenient {
 fn a_damaged_chunk_is_left_out_whole_or_ends_the_walk() {
     let bytes = |samples: &[(i64, f64)]| match float_chunk(samples).data {
         ChunkData::Memory(encoding, data) => (encoding, data.to_vec()),
-        ChunkData::Stored { .. } => unreachable!(),
+        ChunkData::Sample(..) | ChunkData::Stored { .. } => unreachable!(),
     };
     let good = bytes(&[(10, 1.0), (20, 2.0)]);
     let mut cut = good.clone();

@@ -122,9 +122,10 @@ fn select_newest(engine: &Engine, db: &Db, matchers: &[Matcher], range: TimeRang
 }
 
 /// The label `x` of each series with samples in the range, of which no other label is asked for.
-fn select_x(engine: &Engine, db: &Db, matchers: &[Matcher], range: TimeRange) -> Vec<Option<String>> {
+fn select_x(engine: &Engine, db: &Db, matchers: &[Matcher], range: TimeRange, any_order: bool) -> Vec<Option<String>> {
     let querier = db.querier(range);
-    let hints = SelectHints { labels: Some(["x".to_owned()].into()), ..SelectHints::samples(range) };
+    let labels = Some(["x".to_owned()].into());
+    let hints = SelectHints { labels, any_order, ..SelectHints::samples(range) };
     let mut set = run(engine, querier.select(matchers, hints)).unwrap();
     assert!(!set.may_have_label("nobody's"));
     let (mut found, mut batch) = (Vec::new(), Batch::default());
@@ -184,8 +185,12 @@ proptest! {
             let newest: Vec<(i64, u8)> = newest.into_iter().map(|(at, value)| (*at, *value)).collect();
             prop_assert_eq!(select_newest(&engine, &db, &matchers, range), newest);
             let of_x = |labels: &Labels| labels.get("x").map(str::to_owned);
-            let values: Vec<_> = expected.keys().map(of_x).collect();
-            prop_assert_eq!(select_x(&engine, &db, &matchers, range), values);
+            let mut values: Vec<_> = expected.keys().map(of_x).collect();
+            prop_assert_eq!(&select_x(&engine, &db, &matchers, range, false), &values);
+            values.sort_unstable();
+            let mut in_any_order = select_x(&engine, &db, &matchers, range, true);
+            in_any_order.sort_unstable();
+            prop_assert_eq!(in_any_order, values);
 
             let querier = db.querier(TimeRange::ALL);
             let meeting = || all.keys().filter(|labels| matchers.iter().all(|matcher| matcher.matches_labels(labels)));

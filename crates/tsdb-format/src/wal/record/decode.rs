@@ -146,6 +146,8 @@ pub struct Marker {
 #[derive(Clone)]
 pub struct LabelPairs<'a> {
     encoded: &'a [u8],
+    /// The same when all of it is ASCII, as nearly always: then every part of it is text, and none need be looked at on its own.
+    ascii: Option<&'a str>,
     cursor: Cursor<'a>,
     count: usize,
 }
@@ -156,7 +158,7 @@ impl<'a> LabelPairs<'a> {
     pub fn of(encoded: &'a [u8]) -> Self {
         let mut cursor = Cursor::new(encoded, 0);
         let count = cursor.count(2).unwrap_or(0);
-        Self { encoded, cursor, count }
+        Self { encoded, ascii: ascii(encoded), cursor, count }
     }
 
     /// Their bytes: the number of labels, then names and values, each with its length.
@@ -179,13 +181,34 @@ impl<'a> LabelPairs<'a> {
     fn skip(cursor: &mut Cursor<'a>) -> Option<Self> {
         let before = cursor.clone();
         let count = cursor.count(2)?;
-        let pairs = cursor.clone();
+        let start = cursor.position();
         for _ in 0..2 * count {
-            cursor.str()?;
+            let length = usize::try_from(cursor.uvarint()?).ok()?;
+            cursor.take(length)?;
         }
         let encoded = before.clone().take(cursor.position() - before.position())?;
-        Some(Self { encoded, cursor: pairs, count })
+        let pairs = Cursor::new(encoded, start - before.position());
+        let ascii = ascii(encoded);
+        if ascii.is_none() {
+            let mut pairs = pairs.clone();
+            for _ in 0..2 * count {
+                pairs.str()?;
+            }
+        }
+        Some(Self { encoded, ascii, cursor: pairs, count })
     }
+
+    fn text(&mut self) -> Option<&'a str> {
+        let Some(ascii) = self.ascii else { return self.cursor.str() };
+        let length = usize::try_from(self.cursor.uvarint()?).ok()?;
+        let start = self.cursor.position();
+        self.cursor.take(length)?;
+        ascii.get(start..start + length)
+    }
+}
+
+fn ascii(bytes: &[u8]) -> Option<&str> {
+    if bytes.is_ascii() { std::str::from_utf8(bytes).ok() } else { None }
 }
 
 impl<'a> Iterator for LabelPairs<'a> {
@@ -193,7 +216,7 @@ impl<'a> Iterator for LabelPairs<'a> {
 
     fn next(&mut self) -> Option<Self::Item> {
         self.count = self.count.checked_sub(1)?;
-        Some((self.cursor.str()?, self.cursor.str()?))
+        Some((self.text()?, self.text()?))
     }
 }
 

@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use model::TimestampMs;
 use proptest::prelude::*;
-use tsdb_format::chunk::XorChunk;
+use tsdb_format::chunk::{Repacked, XorChunk};
 
 use super::*;
 use crate::merge::decode;
-use crate::part::ChunkData;
+use crate::part::{ChunkData, ChunkStore};
 use crate::stats::Counter;
 
 fn chunk(samples: &[(i64, f64)]) -> Chunk {
@@ -53,6 +53,33 @@ fn what_can_be_copied_is_copied() {
     }
     // The same one from two blocks.
     assert_eq!(pack(&[chunks[0].clone(), chunks[0].clone()], ALL).0, [120]);
+}
+
+/// Reads a chunk of an encoding that is never written.
+struct Foreign(Repacked);
+
+impl ChunkStore for Foreign {
+    fn read(&self, _: u64) -> Result<(ChunkEncoding, ChunkBytes<'static>), QueryError> {
+        Ok((ChunkEncoding::Xor, ChunkBytes::Repacked(self.0.clone())))
+    }
+}
+
+#[test]
+fn foreign_encodings_become_plain_ones_without_start_times() {
+    let samples: Vec<(i64, f64)> = (0..150).map(|index| (index * 10, index as f64)).collect();
+    let plain = chunk(&samples);
+    let ChunkData::Memory(_, data) = &plain.data else { unreachable!() };
+    let repacked = Repacked { data: data.to_vec(), start_times: vec![TimestampMs(1); samples.len()] };
+    let foreign =
+        Chunk { data: ChunkData::Stored { store: Arc::new(Foreign(repacked)), reference: 0 }, ..plain.clone() };
+    // Whole: the data that it was made of. In part: packed again.
+    let (counts, stored, _) = pack(from_ref(&foreign), ALL);
+    assert_eq!((counts, &*stored[0]), (vec![150], &**data));
+    let (counts, stored, conflicts) = pack(&[foreign, chunk(&[(5, 0.5)])], range(0, 995));
+    assert_eq!((counts, conflicts), (vec![101], 0));
+    let half: Vec<(i64, f64)> = [(0, 0.0), (5, 0.5)].into_iter().chain(samples[1..100].iter().copied()).collect();
+    let ChunkData::Memory(_, expected) = &chunk(&half).data else { unreachable!() };
+    assert_eq!(*stored[0], **expected);
 }
 
 #[test]
