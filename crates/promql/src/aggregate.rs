@@ -5,11 +5,13 @@
 
 use hashbrown::HashMap;
 use model::{Labels, METRIC_NAME};
-use promql_syntax::{AggregateOp, PositionRange};
+use promql_syntax::AggregateOp;
 
 use crate::EvalError;
+use crate::annotation::Place;
 use crate::column::{ABSENT, Column, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
+use crate::float_text::{float_text, go_float};
 use crate::grid::Grid;
 use crate::histogram_sum::{GroupTotals, Total};
 use crate::label_set::LabelNames;
@@ -28,7 +30,7 @@ impl Aggregate {
     }
 
     fn fold(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
-        let Self { op, grouping, parameter, input, input_position, .. } = self;
+        let Self { op, grouping, parameter, input, input_place, .. } = self;
         let quantiles = quantiles(parameter, grid, context)?;
         let mut groups = Groups::default();
         let mut last: Option<(Labels, usize)> = None;
@@ -45,7 +47,7 @@ impl Aggregate {
             let group = &mut groups.list[index];
             group.drop_name |= row.drop_name;
             if row.column.has_histograms() {
-                group.state.meet_histograms(&row, op, input_position, context)?;
+                group.state.meet_histograms(&row, op, input_place, context)?;
             }
             context.budget.hold(group.state.floats.add(row.column))
         })?;
@@ -114,15 +116,15 @@ fn with_value(labels: &Labels, label: &str, value: &str) -> Labels {
 }
 
 fn quantiles(parameter: AggregateParameter, grid: Grid, context: &mut Context<'_>) -> Result<Vec<f64>, EvalError> {
-    let AggregateParameter::Scalar { value, position } = parameter else { return Ok(Vec::new()) };
+    let AggregateParameter::Scalar { value, place } = parameter else { return Ok(Vec::new()) };
     let quantiles = evaluate_scalar(value, grid, context)?;
     // Of many bad ones, the worst each way; beside NaN none is the worst.
     if quantiles.iter().any(|q| q.is_nan()) {
-        warn_about_quantile(context, position, f64::NAN);
+        warn_about_quantile(context, place, f64::NAN);
     }
     let worst = [quantiles.iter().copied().fold(0.0, max_or_nan), quantiles.iter().copied().fold(0.0, min_or_nan)];
     for q in worst.into_iter().filter(|q| !q.is_nan()) {
-        warn_about_quantile(context, position, q);
+        warn_about_quantile(context, place, q);
     }
     Ok(quantiles)
 }
@@ -211,14 +213,13 @@ impl Fold {
         &mut self,
         row: &Row<'_>,
         op: AggregateOp,
-        input_position: PositionRange,
+        input_place: Place,
         context: &mut Context<'_>,
     ) -> Result<(), EvalError> {
         let steps = row.column.steps();
         let mut histograms = (0..steps).filter(|step| row.column.histogram(*step).is_some());
         let mut add = |total, has_float: &dyn Fn(usize) -> bool| {
-            let totals =
-                self.histograms.get_or_insert_with(|| Box::new(GroupTotals::new(total, input_position, steps)));
+            let totals = self.histograms.get_or_insert_with(|| Box::new(GroupTotals::new(total, input_place, steps)));
             totals.add(row.column, row.labels.metric_name(), has_float, context)
         };
         match &mut self.floats {
@@ -230,7 +231,7 @@ impl Fold {
                 // An operator may have left out all that its operand had.
                 if histograms.next().is_some() {
                     let text = format!("ignored histogram in {} aggregation", op.as_str());
-                    context.annotations.inform(input_position, text);
+                    context.annotations.inform(input_place, text);
                 }
             }
         }
@@ -365,38 +366,9 @@ fn increment(count: &mut f64) {
 }
 
 /// Tells the user when a quantile lies outside 0 to 1.
-pub(crate) fn warn_about_quantile(context: &mut Context<'_>, position: PositionRange, q: f64) {
+pub(crate) fn warn_about_quantile(context: &mut Context<'_>, place: Place, q: f64) {
     if !(0.0..=1.0).contains(&q) {
-        context.annotations.warn(position, format!("quantile value should be between 0 and 1, got {}", go_float(q)));
-    }
-}
-
-/// A float as Prometheus writes it into labels and messages: shortest, without exponent.
-pub(crate) fn float_text(value: f64) -> String {
-    match value {
-        f64::INFINITY => "+Inf".into(),
-        f64::NEG_INFINITY => "-Inf".into(),
-        value => value.to_string(),
-    }
-}
-
-/// A float as Go's `%g` and `%v` print it into messages: shortest, with an exponent when that is below -4 or above 5.
-pub(crate) fn go_float(value: f64) -> String {
-    match value {
-        f64::INFINITY => "+Inf".into(),
-        f64::NEG_INFINITY => "-Inf".into(),
-        _ if value.is_nan() || value == 0.0 => value.to_string(),
-        _ => {
-            let scientific = format!("{value:e}");
-            let (digits, exponent) = scientific.split_once('e').expect("`e` prints an exponent");
-            let exponent: i32 = exponent.parse().expect("the exponent is a number");
-            match (-4..6).contains(&exponent) {
-                true => value.to_string(),
-                false => {
-                    let sign = if exponent < 0 { '-' } else { '+' };
-                    format!("{digits}e{sign}{:02}", exponent.abs())
-                }
-            }
-        }
+        let text = format!("quantile value should be between 0 and 1, got {}", go_float(q));
+        context.annotations.warn(place, text);
     }
 }

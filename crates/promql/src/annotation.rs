@@ -5,6 +5,8 @@ use std::collections::btree_map::Entry;
 
 use promql_syntax::PositionRange;
 
+use crate::monotonicity::MendedOverSteps;
+
 /// How much an annotation matters.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 pub enum Severity {
@@ -27,29 +29,95 @@ pub struct Annotation {
     pub occurrences: u64,
 }
 
+/// Where something is remarked.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Place {
+    /// What it is about.
+    about: PositionRange,
+    /// The operator that finds it, with all its operands.
+    operator: PositionRange,
+}
+
+impl Place {
+    pub(crate) fn of(about: PositionRange, operator: PositionRange) -> Self {
+        Self { about, operator }
+    }
+}
+
+impl From<PositionRange> for Place {
+    /// An operator remarks on itself.
+    fn from(operator: PositionRange) -> Self {
+        Self::of(operator, operator)
+    }
+}
+
 /// Remarks on a query, each once: of several places, the one that is evaluated last stands for all.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
+#[derive(Clone, PartialEq, Debug, Default)]
 pub struct Annotations {
     entries: BTreeMap<(Severity, String), Occurrences>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Debug)]
 struct Occurrences {
-    position: PositionRange,
+    place: Place,
     count: u64,
     /// Every reason counts.
     counted: bool,
+    /// Counts of classic histograms that had to be mended.
+    mended: Option<MendedOverSteps>,
+}
+
+impl Occurrences {
+    fn at(place: Place) -> Self {
+        Self { place, count: 1, counted: false, mended: None }
+    }
+
+    /// Takes over others of the same text.
+    fn absorb(&mut self, other: &Self) {
+        if other.counted {
+            self.count += other.count;
+        }
+        match (&mut self.mended, &other.mended) {
+            // Upstream merges the new ones into the old ones here, elsewhere it replaces those.
+            (Some(mended), Some(others)) => {
+                mended.absorb(others);
+                self.place = earlier(self.place, other.place);
+            }
+            _ => self.place = later(self.place, other.place),
+        }
+    }
+}
+
+/// The place that is evaluated first: what is inside is before what is around it, of two side by side the left one.
+fn earlier(left: Place, right: Place) -> Place {
+    match later(left, right) == left {
+        true => right,
+        false => left,
+    }
+}
+
+fn later(left: Place, right: Place) -> Place {
+    let encloses = |outer: Place, inner: Place| {
+        outer.operator.start <= inner.operator.start && inner.operator.end <= outer.operator.end
+    };
+    match encloses(right, left) || right.operator.start > left.operator.start && !encloses(left, right) {
+        true => right,
+        false => left,
+    }
 }
 
 impl Annotations {
     /// All of them: warnings first, then by place.
     pub fn iter(&self) -> impl Iterator<Item = Annotation> + '_ {
         let mut all: Vec<_> = self.entries.iter().collect();
-        all.sort_by_key(|((severity, text), found)| (*severity, found.position.start, text.as_str()));
+        all.sort_by_key(|((severity, text), found)| (*severity, found.place.about.start, text.as_str()));
         all.into_iter().map(|((severity, text), found)| Annotation {
             severity: *severity,
-            text: text.clone(),
-            position: found.position,
+            text: match &found.mended {
+                None => text.clone(),
+                Some(mended) => format!("{text}, {mended}"),
+            },
+            position: found.place.about,
             occurrences: found.count,
         })
     }
@@ -67,50 +135,41 @@ impl Annotations {
         self.entries.is_empty()
     }
 
-    pub(crate) fn warn(&mut self, position: PositionRange, text: impl Into<String>) {
-        self.add(Severity::Warning, position, text.into(), 0);
+    pub(crate) fn warn(&mut self, place: impl Into<Place>, text: impl Into<String>) {
+        self.add(Severity::Warning, text.into(), Occurrences::at(place.into()));
     }
 
     /// Warns, and counts how often.
-    pub(crate) fn warn_each_time(&mut self, position: PositionRange, text: impl Into<String>) {
-        self.add(Severity::Warning, position, text.into(), 1);
+    pub(crate) fn warn_each_time(&mut self, place: impl Into<Place>, text: impl Into<String>) {
+        self.add(Severity::Warning, text.into(), Occurrences { counted: true, ..Occurrences::at(place.into()) });
     }
 
-    pub(crate) fn inform(&mut self, position: PositionRange, text: impl Into<String>) {
-        self.add(Severity::Info, position, text.into(), 0);
+    pub(crate) fn inform(&mut self, place: impl Into<Place>, text: impl Into<String>) {
+        self.add(Severity::Info, text.into(), Occurrences::at(place.into()));
+    }
+
+    /// Informs that counts had to be mended, once with how many there were.
+    pub(crate) fn inform_of_mending(&mut self, place: Place, text: String, mended: MendedOverSteps) {
+        self.add(Severity::Info, text, Occurrences { mended: Some(mended), ..Occurrences::at(place) });
     }
 
     /// Takes over remarks made beside.
     pub(crate) fn absorb(&mut self, other: Self) {
         for ((severity, text), found) in other.entries {
-            let more = if found.counted { found.count } else { 0 };
-            self.add(severity, found.position, text, more);
+            self.add(severity, text, found);
         }
     }
 
-    fn add(&mut self, severity: Severity, position: PositionRange, text: String, more: u64) {
+    fn add(&mut self, severity: Severity, text: String, found: Occurrences) {
         let room = self.entries.len() < ANNOTATIONS_MAX;
         match self.entries.entry((severity, text)) {
-            Entry::Occupied(mut entry) => {
-                let found = entry.get_mut();
-                found.count += more;
-                if speaks_for(position, found.position) {
-                    found.position = position;
-                }
-            }
+            Entry::Occupied(mut entry) => entry.get_mut().absorb(&found),
             Entry::Vacant(entry) if room => {
-                entry.insert(Occurrences { position, count: more.max(1), counted: more > 0 });
+                entry.insert(found);
             }
             Entry::Vacant(_) => {}
         }
     }
-}
-
-/// Whether a remark at `new` stands for an equal one at `old`: the one around another is made after it, of two side by side
-/// the right one is.
-fn speaks_for(new: PositionRange, old: PositionRange) -> bool {
-    let encloses = |outer: PositionRange, inner: PositionRange| outer.start <= inner.start && inner.end <= outer.end;
-    encloses(new, old) || new.start > old.start && !encloses(old, new)
 }
 
 impl Annotation {
@@ -137,6 +196,7 @@ const ANNOTATIONS_MAX: usize = 256;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::classic_histogram::Mended;
 
     #[test]
     fn prints_line_and_column() {
@@ -170,6 +230,31 @@ mod tests {
             }
             assert_eq!(annotations.iter().map(|found| found.position.start).collect::<Vec<_>>(), [4]);
         }
+    }
+
+    #[test]
+    fn the_outer_operator_speaks_wherever_its_argument_stands() {
+        let mut annotations = Annotations::default();
+        let position = |start, end| PositionRange { start, end };
+        // As in quantile(2, quantile(2, x)).
+        annotations.warn(Place::of(position(21, 22), position(12, 26)), "bad");
+        annotations.warn(Place::of(position(9, 10), position(0, 27)), "bad");
+        assert_eq!(annotations.iter().map(|found| found.position.start).collect::<Vec<_>>(), [9]);
+    }
+
+    #[test]
+    fn mended_counts_are_told_of_at_the_place_where_they_were_met_first() {
+        let mut annotations = Annotations::default();
+        for (start, most) in [(20, 3.0), (4, 1.0)] {
+            let mended = Mended { lowest: 1.0, highest: 2.0, most };
+            let place = PositionRange { start, end: start + 3 }.into();
+            annotations.inform_of_mending(place, "mended".to_owned(), MendedOverSteps::at(mended, 0));
+        }
+        let texts = annotations.texts(Severity::Info, &"x".repeat(30));
+        let period = "from 1970-01-01T00:00:00Z to 1970-01-01T00:00:00Z";
+        let told =
+            format!("PromQL info: mended, from buckets 1 to 2, with a max diff of 3, over 2 samples {period} (1:5)");
+        assert_eq!(texts, [told]);
     }
 
     #[test]

@@ -66,7 +66,7 @@ impl VectorScalar {
         let mut remarks = Remarks::default();
         let operation = Operation { op: self.op, scalar_left: self.scalar_left, return_bool: self.return_bool };
         let computed = changes_metric(self.op) || self.return_bool;
-        let mut guard = LabelGuard::default();
+        let mut guard = LabelGuard::of_samples(grid, context);
         evaluate_vector(*self.vector, grid, context, &mut |context, row| {
             operation.apply(row.column, &scalars, &mut remarks);
             if !computed {

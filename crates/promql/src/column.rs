@@ -130,7 +130,7 @@ impl Column {
     }
 
     /// Samples it takes the room of. A histogram that stays for several steps is there once.
-    fn samples(&self) -> usize {
+    pub(crate) fn samples(&self) -> usize {
         let mut samples = self.steps();
         let mut before: Option<&Arc<FloatHistogram>> = None;
         for histogram in self.histograms.iter().flatten() {
@@ -196,6 +196,11 @@ impl Run {
     #[inline]
     pub(crate) fn float(&self, step: usize) -> f64 {
         step.checked_sub(self.first).and_then(|index| self.column.floats.get(index)).copied().unwrap_or(ABSENT)
+    }
+
+    /// The first step that holds a value.
+    pub(crate) fn first_step(&self) -> usize {
+        self.first
     }
 
     /// The first step and the floats from there on; `None` when there are histograms among them.

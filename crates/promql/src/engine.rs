@@ -125,8 +125,10 @@ impl Engine {
             // One querier, so that all selectors see the same state of the data.
             let querier = storage.querier(whole);
             let narrowings = narrowing::of_selections(&plan.root, grid, plan.selections.len());
-            for (selection, Narrowing { labels, newest_only, drops_name }) in plan.selections.iter().zip(narrowings) {
-                let whole = SelectHints { newest_only, ..SelectHints::samples(selection.range) };
+            for (selection, Narrowing { labels, newest_only, any_order, drops_name }) in
+                plan.selections.iter().zip(narrowings)
+            {
+                let whole = SelectHints { newest_only, any_order, ..SelectHints::samples(selection.range) };
                 let narrowed = labels.is_some();
                 let mut set = querier.select(&selection.matchers, SelectHints { labels, ..whole.clone() }).await?;
                 if narrowed && drops_name && METADATA_BESIDE_NAME.iter().any(|name| set.may_have_label(name)) {

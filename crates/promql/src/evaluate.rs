@@ -107,6 +107,11 @@ pub(crate) fn evaluate_whole_series(
 ) -> Result<(), EvalError> {
     let mut rows = Rows::default();
     evaluate_vector(plan, grid, context, &mut |context, row| rows.add(context, &row))?;
+    hand_on(rows, grid, context, sink)
+}
+
+/// Pushes rows that were kept.
+pub(crate) fn hand_on(rows: Rows, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
     let mut column = hold_column(context, grid)?;
     for row in rows.into_rows() {
         restore(&row.run, &mut column);
@@ -235,7 +240,7 @@ fn computed(
     sink: Sink<'_>,
     mut change: impl FnMut(&mut Context<'_>, &mut Column) -> Result<(), EvalError>,
 ) -> Result<(), EvalError> {
-    let mut guard = LabelGuard::default();
+    let mut guard = LabelGuard::of_samples(grid, context);
     evaluate_vector(input, grid, context, &mut |context, row| {
         change(context, row.column)?;
         if !row.column.any_present() {

@@ -10,6 +10,7 @@ use crate::grid::Grid;
 use crate::plan::Look;
 use crate::range_function::RangeFunction;
 use crate::rate;
+use crate::rate_shapes::RateShapes;
 use crate::window::{Falls, Window};
 
 /// A series of floats.
@@ -19,6 +20,13 @@ pub(crate) struct FloatSeries<'a> {
     pub(crate) floats: &'a [f64],
     /// Indices of floats that begin a counter anew, rising.
     pub(crate) falls: &'a [usize],
+}
+
+/// What is kept from series to series.
+#[derive(Default)]
+pub(crate) struct Scratch {
+    pub(crate) values: Vec<f64>,
+    shapes: RateShapes,
 }
 
 /// The windows that are looked at.
@@ -35,18 +43,22 @@ impl Windowing {
         &self,
         function: RangeFunction,
         series: FloatSeries<'_>,
-        scratch: &mut Vec<f64>,
+        scratch: &mut Scratch,
         column: &mut Column,
     ) -> bool {
+        let Scratch { values, shapes } = scratch;
         column.drop_histograms();
         let slots = column.floats_mut();
         // A loop for each of the usual ones, so that nothing is decided inside.
         match function {
-            RangeFunction::Rate(kind) => self.each(series, slots, |window| rate::extrapolated(kind, window)),
+            RangeFunction::Rate(kind) => {
+                shapes.begin(kind, self.length);
+                self.each(series, slots, |window| shapes.extrapolated(kind, window))
+            }
             RangeFunction::InstantRate => self.each(series, slots, |window| rate::instant(true, window)),
             RangeFunction::Count => self.each(series, slots, |window| Some(window.floats.len() as f64)),
             RangeFunction::Last => self.each(series, slots, |window| window.floats.last().copied()),
-            _ => self.each(series, slots, |window| match function.evaluate(window, &[], scratch) {
+            _ => self.each(series, slots, |window| match function.evaluate(window, &[], values) {
                 Some(Cell::Float(value)) => Some(value),
                 _ => None,
             }),

@@ -31,7 +31,7 @@ impl ValueFunction {
             "atanh" => Self::Plain(f64::atanh),
             "ceil" => Self::Plain(f64::ceil),
             "cos" => Self::Plain(f64::cos),
-            "cosh" => Self::Plain(f64::cosh),
+            "cosh" => Self::Plain(cosh),
             "deg" => Self::Plain(|value| value * 180.0 / PI),
             "exp" => Self::Plain(f64::exp),
             "floor" => Self::Plain(f64::floor),
@@ -41,7 +41,7 @@ impl ValueFunction {
             "rad" => Self::Plain(|value| value * PI / 180.0),
             "sgn" => Self::Plain(sign),
             "sin" => Self::Plain(f64::sin),
-            "sinh" => Self::Plain(f64::sinh),
+            "sinh" => Self::Plain(sinh),
             "sqrt" => Self::Plain(f64::sqrt),
             "tan" => Self::Plain(f64::tan),
             "tanh" => Self::Plain(f64::tanh),
@@ -91,6 +91,19 @@ fn sign(value: f64) -> f64 {
     }
 }
 
+/// Of large values as Prometheus computes it: infinite as soon as the exponential is, at half of what would still fit.
+fn sinh(value: f64) -> f64 {
+    if value.abs() > EXPONENTIAL_ALONE { (value.abs().exp() * 0.5).copysign(value) } else { value.sinh() }
+}
+
+/// As [`sinh`].
+fn cosh(value: f64) -> f64 {
+    if value.abs() > EXPONENTIAL_ALONE { value.abs().exp() * 0.5 } else { value.cosh() }
+}
+
+/// From here on the other half of hyperbolic functions is too small to be seen.
+const EXPONENTIAL_ALONE: f64 = 21.0;
+
 /// Ties go up. Multiplying by the inverse loses less than dividing, and is what Prometheus does.
 fn round(value: f64, nearest: f64) -> f64 {
     let inverse = 1.0 / nearest;
@@ -103,7 +116,7 @@ mod tests {
 
     #[test]
     fn values() {
-        let cases: [(&str, f64, &[f64], f64); 10] = [
+        let cases: [(&str, f64, &[f64], f64); 15] = [
             ("round", 2.5, &[], 3.0),
             ("round", -2.5, &[], -2.0),
             ("round", 17.0, &[5.0], 15.0),
@@ -114,6 +127,11 @@ mod tests {
             ("deg", PI, &[], 180.0),
             ("ceil", 0.1, &[], 1.0),
             ("year", 0.0, &[], 1970.0),
+            ("sinh", 710.0, &[], f64::INFINITY),
+            ("sinh", -710.0, &[], f64::NEG_INFINITY),
+            ("sinh", -0.0, &[], -0.0),
+            ("cosh", -710.0, &[], f64::INFINITY),
+            ("cosh", 0.0, &[], 1.0),
         ];
         for (name, value, arguments, expected) in cases {
             assert_eq!(ValueFunction::named(name).unwrap().of(value, arguments), expected, "{name}({value})");

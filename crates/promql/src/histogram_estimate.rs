@@ -5,17 +5,18 @@
 
 use hashbrown::HashMap;
 use model::Labels;
-use promql_syntax::PositionRange;
 
 use crate::EvalError;
-use crate::aggregate::{go_float, warn_about_quantile};
-use crate::calendar::rfc3339;
+use crate::aggregate::warn_about_quantile;
+use crate::annotation::Place;
 use crate::classic_histogram::{self, Bucket, Mended};
 use crate::column::{Cell, Column, Run, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
+use crate::float_text::go_float;
 use crate::grid::Grid;
 use crate::histogram::{FloatHistogram, NanEffect};
 use crate::label_set::LabelGuard;
+use crate::monotonicity::MendedOverSteps;
 use crate::plan::{ScalarPlan, VectorPlan};
 use crate::row::{Context, Row, Sink, hold_column};
 
@@ -23,7 +24,7 @@ use crate::row::{Context, Row, Sink, hold_column};
 pub(crate) struct HistogramEstimate {
     pub(crate) estimate: Estimate<ScalarPlan>,
     pub(crate) input: Box<VectorPlan>,
-    pub(crate) input_position: PositionRange,
+    pub(crate) input_place: Place,
 }
 
 /// What is estimated; arguments as plans, and then as values over all steps.
@@ -32,7 +33,7 @@ pub(crate) enum Estimate<A> {
     Quantiles {
         /// The label to write the quantile into, when there are several.
         label: Option<String>,
-        quantiles: Vec<(A, PositionRange)>,
+        quantiles: Vec<(A, Place)>,
     },
     Fraction {
         lower: A,
@@ -45,10 +46,10 @@ impl Estimate<ScalarPlan> {
         Ok(match self {
             Self::Quantiles { label, quantiles } => {
                 let mut values = Vec::with_capacity(quantiles.len());
-                for (quantile, position) in quantiles {
+                for (quantile, place) in quantiles {
                     let quantile = evaluate_scalar(quantile, grid, context)?;
-                    quantile.iter().for_each(|q| warn_about_quantile(context, position, *q));
-                    values.push((quantile, position));
+                    quantile.iter().for_each(|q| warn_about_quantile(context, place, *q));
+                    values.push((quantile, place));
                 }
                 Estimate::Quantiles { label, quantiles: values }
             }
@@ -97,7 +98,12 @@ impl Estimate<Vec<f64>> {
 
     fn of_classic(&self, result: usize, step: usize, buckets: &mut [Bucket]) -> (f64, Option<Mended>) {
         match self {
-            Self::Quantiles { quantiles, .. } => classic_histogram::quantile(quantiles[result].0[step], buckets),
+            Self::Quantiles { quantiles, .. } => {
+                let (value, mended) = classic_histogram::quantile(quantiles[result].0[step], buckets);
+                // Buckets are mended for the first quantile that looks into them, and told once.
+                let is_first = !quantiles[..result].iter().any(|(before, _)| (0.0..=1.0).contains(&before[step]));
+                (value, mended.filter(|_| is_first))
+            }
             Self::Fraction { lower, upper } => (classic_histogram::fraction(lower[step], upper[step], buckets), None),
         }
     }
@@ -105,21 +111,21 @@ impl Estimate<Vec<f64>> {
 
 impl HistogramEstimate {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
-        let Self { estimate, input, input_position } = self;
+        let Self { estimate, input, input_place } = self;
         let estimate = estimate.evaluate(grid, context)?;
         let mut histograms = Histograms::default();
         evaluate_vector(*input, grid, context, &mut |context, row| {
             if row.column.has_histograms() {
-                histograms.add_native(&estimate, grid, &row, input_position, context)?;
+                histograms.add_native(&estimate, grid, &row, input_place, context)?;
                 row.column.drop_histograms();
                 if !row.column.any_present() {
                     return Ok(());
                 }
             }
-            histograms.add_bucket(&row, input_position, context)
+            histograms.add_bucket(&row, input_place, context)
         })?;
-        histograms.drop_conflicts(grid, input_position, context);
-        histograms.hand_on(&estimate, grid, input_position, context, sink)?;
+        histograms.drop_conflicts(grid, input_place, context);
+        histograms.hand_on(&estimate, grid, input_place, context, sink)?;
         context.budget.release(histograms.held + estimate.arguments() * grid.steps);
         Ok(())
     }
@@ -154,7 +160,7 @@ impl Histograms {
         estimate: &Estimate<Vec<f64>>,
         grid: Grid,
         row: &Row<'_>,
-        position: PositionRange,
+        place: Place,
         context: &mut Context<'_>,
     ) -> Result<(), EvalError> {
         let mut column = hold_column(context, grid)?;
@@ -167,7 +173,7 @@ impl Histograms {
                 column.set(step, Cell::Float(value));
                 if let Some(note) = note {
                     let of_metric = of_metric(&row.labels, context);
-                    context.annotations.inform(position, format!("{note}{of_metric}"));
+                    context.annotations.inform(place, format!("{note}{of_metric}"));
                 }
             }
             let run = Run::of(&column);
@@ -181,18 +187,13 @@ impl Histograms {
         Ok(())
     }
 
-    fn add_bucket(
-        &mut self,
-        row: &Row<'_>,
-        position: PositionRange,
-        context: &mut Context<'_>,
-    ) -> Result<(), EvalError> {
+    fn add_bucket(&mut self, row: &Row<'_>, place: Place, context: &mut Context<'_>) -> Result<(), EvalError> {
         let Some(run) = Run::of(row.column) else { return Ok(()) };
         let label = row.labels.get("le").unwrap_or("");
         let Some(bound) = label.parse::<f64>().ok().filter(|bound| !bound.is_nan()) else {
             let of_metric = of_metric(&row.labels, context);
             let text = format!("bucket label \"le\" is missing or has a malformed value of {label:?}{of_metric}");
-            context.annotations.warn(position, text);
+            context.annotations.warn(place, text);
             return Ok(());
         };
         context.budget.hold(run.len())?;
@@ -208,7 +209,7 @@ impl Histograms {
     }
 
     /// Drops what is there as a classic and a native histogram.
-    fn drop_conflicts(&mut self, grid: Grid, position: PositionRange, context: &mut Context<'_>) {
+    fn drop_conflicts(&mut self, grid: Grid, place: Place, context: &mut Context<'_>) {
         if self.classic.is_empty() {
             return;
         }
@@ -224,7 +225,7 @@ impl Histograms {
             }
             let of_metric = of_metric(&native.labels, context);
             let text = format!("vector contains a mix of classic and native histograms{of_metric}");
-            context.annotations.warn(position, text);
+            context.annotations.warn(place, text);
             for result in &mut native.results {
                 let mut column = Column::absent(grid.steps);
                 if let Some(run) = result {
@@ -241,17 +242,16 @@ impl Histograms {
         &mut self,
         estimate: &Estimate<Vec<f64>>,
         grid: Grid,
-        position: PositionRange,
+        place: Place,
         context: &mut Context<'_>,
         sink: Sink<'_>,
     ) -> Result<(), EvalError> {
         let mut column = hold_column(context, grid)?;
-        let mut output = Output { guard: LabelGuard::default(), sink };
+        let mut output = Output { guard: LabelGuard::of_samples(grid, context), sink };
         let mut buckets = Vec::new();
         for classic in &mut self.classic {
             classic.buckets.sort_by(|left, right| left.0.total_cmp(&right.0));
         }
-        let mut mended: HashMap<String, MendedOverSteps> = HashMap::new();
         for result in 0..estimate.results() {
             for native in &self.native {
                 column.clear();
@@ -271,16 +271,13 @@ impl Histograms {
                     let (value, mends) = estimate.of_classic(result, step, &mut buckets);
                     column.set(step, Cell::Float(value));
                     if let Some(mends) = mends {
-                        let metric = if context.delayed_name_removal { classic.labels.metric_name() } else { "" };
-                        mended.entry_ref(metric).or_default().add(mends, grid.time(step));
+                        let text = format!("{FORCED_MONOTONICITY}{}", of_metric(&classic.labels, context));
+                        let mends = MendedOverSteps::at(mends, grid.time(step));
+                        context.annotations.inform_of_mending(place, text, mends);
                     }
                 }
                 output.push(estimate, result, &classic.labels, &mut column, context)?;
             }
-        }
-        for (metric, mended) in mended {
-            let of_metric = if metric.is_empty() { String::new() } else { format!(" for metric name {metric:?}") };
-            context.annotations.inform(position, format!("{FORCED_MONOTONICITY}{of_metric}, {mended}"));
         }
         context.budget.release(grid.steps);
         Ok(())
@@ -373,50 +370,6 @@ fn of_metric(labels: &Labels, context: &Context<'_>) -> String {
     }
 }
 
-/// Counts that were mended at several steps.
-struct MendedOverSteps {
-    all: Mended,
-    samples: usize,
-    first_ms: i64,
-    last_ms: i64,
-}
-
-impl Default for MendedOverSteps {
-    fn default() -> Self {
-        let all = Mended { lowest: f64::INFINITY, highest: f64::NEG_INFINITY, most: 0.0 };
-        Self { all, samples: 0, first_ms: i64::MAX, last_ms: i64::MIN }
-    }
-}
-
-impl MendedOverSteps {
-    fn add(&mut self, mended: Mended, time_ms: i64) {
-        self.all = Mended {
-            lowest: self.all.lowest.min(mended.lowest),
-            highest: self.all.highest.max(mended.highest),
-            most: self.all.most.max(mended.most),
-        };
-        self.samples += 1;
-        (self.first_ms, self.last_ms) = (self.first_ms.min(time_ms), self.last_ms.max(time_ms));
-    }
-}
-
-impl std::fmt::Display for MendedOverSteps {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        let [lowest, highest, most] = [self.all.lowest, self.all.highest, two_digits(self.all.most)].map(go_float);
-        let [first, last] = [self.first_ms, self.last_ms].map(|time| rfc3339(time / 1000));
-        let samples = self.samples;
-        write!(
-            f,
-            "from buckets {lowest} to {highest}, with a max diff of {most}, over {samples} samples from {first} to {last}"
-        )
-    }
-}
-
-/// Rounded to two digits.
-fn two_digits(value: f64) -> f64 {
-    format!("{value:.1e}").parse().expect("a float in scientific notation is a float")
-}
-
 const FORCED_MONOTONICITY: &str = "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile)";
 const NAN_RESULT: &str = "input to histogram_quantile has NaN observations, result is NaN";
 const NAN_SKEW: &str = "input to histogram_quantile has NaN observations, result is skewed higher";
@@ -432,16 +385,5 @@ mod tests {
         for (q, text) in [(1.0, "1.0"), (0.25, "0.25"), (1e-9, "1e-09"), (f64::NAN, "NaN"), (f64::INFINITY, "+Inf")] {
             assert_eq!(with_quantile(&labels, "q", q).get("q"), Some(text));
         }
-    }
-
-    #[test]
-    fn what_was_mended() {
-        let mut mended = MendedOverSteps::default();
-        mended.add(Mended { lowest: 2.0, highest: 4.0, most: 0.123 }, 60_000);
-        mended.add(Mended { lowest: 3.0, highest: f64::INFINITY, most: 0.1 }, 0);
-        assert_eq!(
-            mended.to_string(),
-            "from buckets 2 to +Inf, with a max diff of 0.12, over 2 samples from 1970-01-01T00:00:00Z to 1970-01-01T00:01:00Z"
-        );
     }
 }

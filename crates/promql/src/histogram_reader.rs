@@ -25,11 +25,13 @@ pub(crate) struct HistogramReader {
     parts: HistogramParts,
     /// The one read last, with what was found out about it; only where that matters.
     last: Option<FloatHistogram>,
+    /// Whether it was compared with the one before.
+    compared: bool,
 }
 
 impl HistogramReader {
     pub(crate) fn new(parts: HistogramParts) -> Self {
-        Self { parts, last: None }
+        Self { parts, last: None, compared: false }
     }
 
     /// Forgets the one read last: another series begins, or samples are left out.
@@ -42,6 +44,11 @@ impl HistogramReader {
         self.parts == HistogramParts::Statistics
     }
 
+    /// Whether what is known of the reset of the one read last comes from the one before.
+    pub(crate) fn found_out(&self) -> bool {
+        self.compared
+    }
+
     /// The next one; no staleness marker.
     pub(crate) fn read(&mut self, native: &NativeHistogram) -> Arc<FloatHistogram> {
         let mut histogram = FloatHistogram::from(native);
@@ -51,7 +58,9 @@ impl HistogramReader {
         if self.parts == HistogramParts::All {
             return Arc::new(histogram);
         }
+        self.compared = false;
         if let (ResetHint::Unknown, Some(last)) = (histogram.reset_hint, &self.last) {
+            self.compared = true;
             histogram.reset_hint = if histogram.is_reset_after(last) { ResetHint::Reset } else { ResetHint::NotReset };
         }
         let statistics = FloatHistogram {

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use model::ResetHint;
-use promql_syntax::PositionRange;
 
 use crate::EvalError;
+use crate::annotation::Place;
 use crate::column::{ABSENT, Cell, Column, is_absent};
 use crate::histogram::{Combined, FloatHistogram, Histogram, HistogramMean, IncompatibleBuckets};
 use crate::notes::Notes;
@@ -67,9 +67,9 @@ impl RunningTotal {
         }
     }
 
-    fn tell(&self, position: PositionRange, context: &mut Context<'_>) {
+    fn tell(&self, place: Place, context: &mut Context<'_>) {
         if self.reset_seen && self.not_reset_seen {
-            context.annotations.warn(position, CONFLICTING_RESETS);
+            context.annotations.warn(place, CONFLICTING_RESETS);
         }
     }
 
@@ -96,9 +96,9 @@ pub(crate) fn over_time(
             return None;
         }
     }
-    running.tell(notes.position, context);
+    running.tell(notes.place, context);
     if running.reconciled_bounds {
-        context.annotations.inform(notes.position, RECONCILED_BOUNDS);
+        context.annotations.inform(notes.place, RECONCILED_BOUNDS);
     }
     Some(running.value())
 }
@@ -106,7 +106,7 @@ pub(crate) fn over_time(
 /// The totals of a group's histograms at each step. Floats at the same step make them void.
 pub(crate) struct GroupTotals {
     total: Total,
-    position: PositionRange,
+    place: Place,
     steps: Vec<Option<GroupTotal>>,
     held: usize,
 }
@@ -123,8 +123,8 @@ enum GroupTotal {
 }
 
 impl GroupTotals {
-    pub(crate) fn new(total: Total, position: PositionRange, steps: usize) -> Self {
-        Self { total, position, steps: (0..steps).map(|_| None).collect(), held: 0 }
+    pub(crate) fn new(total: Total, place: Place, steps: usize) -> Self {
+        Self { total, place, steps: (0..steps).map(|_| None).collect(), held: 0 }
     }
 
     /// Samples held.
@@ -153,14 +153,14 @@ impl GroupTotals {
                 Some(GroupTotal::Running(running)) => {
                     let before = running.samples();
                     if running.add(histogram).is_err() {
-                        Notes { metric, position: self.position }.incompatible(context);
+                        Notes { metric, place: self.place }.incompatible(context);
                         let mix = has_float(step);
                         *slot = Some(if mix { GroupTotal::IncompatibleMix } else { GroupTotal::Incompatible });
                         continue;
                     }
                     grown += running.samples().saturating_sub(before);
                     if std::mem::take(&mut running.reconciled_bounds) {
-                        context.annotations.inform(self.position, RECONCILED_BOUNDS);
+                        context.annotations.inform(self.place, RECONCILED_BOUNDS);
                     }
                 }
                 Some(GroupTotal::AfterFloats | GroupTotal::Incompatible | GroupTotal::IncompatibleMix) => {}
@@ -177,7 +177,7 @@ impl GroupTotals {
             let has_float = !is_absent(column.floats()[step]);
             match slot {
                 GroupTotal::Running(running) if !has_float => {
-                    running.tell(self.position, context);
+                    running.tell(self.place, context);
                     let mut value = running.value();
                     value.compact();
                     column.set(step, Cell::Histogram(Arc::new(value)));
@@ -186,7 +186,7 @@ impl GroupTotals {
                 // Whatever came after incompatible ones was not looked at.
                 GroupTotal::Incompatible => {}
                 GroupTotal::Running(_) | GroupTotal::AfterFloats | GroupTotal::IncompatibleMix => {
-                    context.annotations.warn(self.position, MIX);
+                    context.annotations.warn(self.place, MIX);
                 }
             }
             column.floats_mut()[step] = ABSENT;

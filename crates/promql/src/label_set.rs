@@ -8,6 +8,7 @@ use model::{Labels, METRIC_NAME};
 
 use crate::EvalError;
 use crate::column::{Column, StepSet};
+use crate::grid::Grid;
 use crate::row::Context;
 
 /// Names in order, for quick looking up.
@@ -93,9 +94,17 @@ pub(crate) fn in_braces(labels: &Labels) -> String {
 #[derive(Debug, Default)]
 pub(crate) struct LabelGuard {
     seen: HashMap<Labels, StepSet>,
+    /// Anything may pass.
+    open: bool,
 }
 
 impl LabelGuard {
+    /// For operators on samples. As upstream has it, equal label sets pass them at an instant when names stay until the
+    /// query ends: the answer alone is looked at then.
+    pub(crate) fn of_samples(grid: Grid, context: &Context<'_>) -> Self {
+        Self { open: context.delayed_name_removal && grid.is_instant(), ..Self::default() }
+    }
+
     /// For what needs whole series: no label set twice.
     pub(crate) fn once(&mut self, labels: &Labels) -> Result<(), EvalError> {
         match self.seen.insert(labels.clone(), StepSet::empty(0)) {
@@ -106,6 +115,9 @@ impl LabelGuard {
 
     /// For operators on samples: a label set may come in several parts, but once at a step.
     pub(crate) fn once_a_step(&mut self, labels: &Labels, column: &Column) -> Result<(), EvalError> {
+        if self.open {
+            return Ok(());
+        }
         let steps = StepSet::present_in(column);
         match self.seen.entry(labels.clone()) {
             Entry::Vacant(entry) => {

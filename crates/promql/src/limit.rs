@@ -1,12 +1,14 @@
 //! `limitk` and `limit_ratio`: a sample of the elements of each group, whatever their values.
 
 use model::Labels;
-use promql_syntax::{AggregateOp, PositionRange};
+use promql_syntax::AggregateOp;
 use xxhash_rust::xxh64::xxh64;
 
 use crate::EvalError;
-use crate::aggregate::{Groups, go_float};
+use crate::aggregate::Groups;
+use crate::annotation::Place;
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
+use crate::float_text::go_float;
 use crate::grid::Grid;
 use crate::plan::{Aggregate, AggregateParameter};
 use crate::ranking::wanted;
@@ -14,12 +16,12 @@ use crate::row::{Context, Sink};
 
 impl Aggregate {
     pub(crate) fn evaluate_limit(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
-        let Self { op, grouping, parameter: AggregateParameter::Scalar { value, position }, input, .. } = self else {
+        let Self { op, grouping, parameter: AggregateParameter::Scalar { value, place }, input, .. } = self else {
             unreachable!("the planner gives limits their number");
         };
         let parameters = evaluate_scalar(value, grid, context)?;
         if op == AggregateOp::LimitRatio {
-            let ratios = ratios(parameters, position, context)?;
+            let ratios = ratios(parameters, place, context)?;
             evaluate_vector(*input, grid, context, &mut |context, row| {
                 let offset = sampling_offset(&row.labels);
                 for (step, ratio) in ratios.iter().enumerate() {
@@ -53,7 +55,7 @@ impl Aggregate {
 }
 
 /// The part of the elements that is wanted at each step, between -1 and 1.
-fn ratios(mut ratios: Vec<f64>, position: PositionRange, context: &mut Context<'_>) -> Result<Vec<f64>, EvalError> {
+fn ratios(mut ratios: Vec<f64>, place: Place, context: &mut Context<'_>) -> Result<Vec<f64>, EvalError> {
     if ratios.iter().any(|ratio| ratio.is_nan()) {
         return Err(EvalError::Execution("Ratio value is NaN".into()));
     }
@@ -63,7 +65,7 @@ fn ratios(mut ratios: Vec<f64>, position: PositionRange, context: &mut Context<'
         if beyond {
             let worst = go_float(worst);
             let text = format!("ratio value should be between -1 and 1, got {worst}, capping to {bound}");
-            context.annotations.warn(position, text);
+            context.annotations.warn(place, text);
         }
     }
     ratios.iter_mut().for_each(|ratio| *ratio = ratio.clamp(-1.0, 1.0));

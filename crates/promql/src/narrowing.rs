@@ -25,6 +25,8 @@ pub(crate) struct Narrowing {
     pub(crate) labels: Option<Arc<[String]>>,
     /// See [`storage::SelectHints::newest_only`].
     pub(crate) newest_only: bool,
+    /// See [`storage::SelectHints::any_order`].
+    pub(crate) any_order: bool,
     /// Label sets must stay distinct when the metric's name goes, which is known only of all labels: the store must have no
     /// labels that go with it.
     pub(crate) drops_name: bool,
@@ -126,6 +128,24 @@ impl Narrowings {
         // Remarks tell of which metric they are.
         let wanted = (folds && !grouping.without).then(|| grouping.labels.clone().with(METRIC_NAME));
         self.vector(input, wanted.as_ref().map(LabelNames::as_slice), single);
+        // Others add floats, whose last digits depend on the order.
+        if matches!(op, AggregateOp::Count | AggregateOp::Group)
+            && let Some(selection) = series_by_series(input)
+        {
+            self.at(selection).any_order = true;
+        }
+    }
+}
+
+/// The selection of which each series gives one row, whatever the others are.
+fn series_by_series(plan: &VectorPlan) -> Option<SelectionId> {
+    match plan {
+        VectorPlan::Select(selector) => Some(selector.selection),
+        VectorPlan::OverRange(OverRange { range: RangePlan::Select { selection, .. }, .. }) => Some(*selection),
+        VectorPlan::VectorScalar(VectorScalar { vector: input, .. }) | VectorPlan::Once(input) => {
+            series_by_series(input)
+        }
+        _ => None,
     }
 }
 
@@ -138,7 +158,8 @@ mod tests {
     use crate::EvalTime;
     use crate::planner::plan;
 
-    /// The narrowings of an instant query, in order of its selectors: labels, `newest` where only that is looked at.
+    /// The narrowings of an instant query, in order of its selectors: labels, `newest` where only that is looked at, `unordered` where
+    /// series may come so.
     fn check(query: &str, expected: &[&str]) {
         let expr = parse_expr(query, Options::all()).unwrap();
         let grid = Grid::instant(1000);
@@ -148,7 +169,9 @@ mod tests {
             .iter()
             .map(|one| {
                 let labels = one.labels.as_ref().map_or("all".to_owned(), |labels| labels.join(","));
-                if one.newest_only { format!("{labels} newest") } else { labels }
+                let newest = if one.newest_only { " newest" } else { "" };
+                let any_order = if one.any_order { " unordered" } else { "" };
+                format!("{labels}{newest}{any_order}")
             })
             .collect();
         assert_eq!(texts, expected, "{query}");
@@ -169,6 +192,10 @@ mod tests {
         check("sum by (a) (x) + on (a) group_left sum by (a) (rate(y[1m]))", &["__name__,a newest", "__name__,a"]);
         check("max_over_time(x[5m:1m])", &["all"]);
         check("histogram_quantile(0.9, sum by (le) (rate(x_bucket[5m])))", &["__name__,le"]);
+        check("count by (a) (x)", &["__name__,a newest unordered"]);
+        check("count without (a) (x > 1)", &["all newest unordered"]);
+        check("group by (a) (rate(x[5m]))", &["__name__,a unordered"]);
+        check("count(x * on (a) y)", &["all newest", "all newest"]);
         check("quantile by (a) (scalar(y), x)", &["__name__,a newest", "all newest"]);
     }
 }

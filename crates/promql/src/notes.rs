@@ -1,15 +1,14 @@
 //! What range functions and smoothed selectors tell the user about a series.
 
-use promql_syntax::PositionRange;
-
+use crate::annotation::Place;
 use crate::histogram::{Combined, FloatHistogram, IncompatibleBuckets};
 use crate::row::Context;
 
-/// About which metric, and to which part of the query it is told.
+/// About which metric, and where in the query.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Notes<'a> {
     pub(crate) metric: &'a str,
-    pub(crate) position: PositionRange,
+    pub(crate) place: Place,
 }
 
 /// An operation in the course of which histograms are combined.
@@ -46,13 +45,13 @@ impl Notes<'_> {
     /// A function of floats leaves histograms out.
     pub(crate) fn histograms_ignored(&self, context: &mut Context<'_>) {
         let text = "ignored histograms in a range containing both floats and histograms for metric name";
-        context.annotations.inform(self.position, format!("{text} {:?}", self.metric));
+        context.annotations.inform(self.place, format!("{text} {:?}", self.metric));
     }
 
     /// Samples start inside what the ones before them counted.
     pub(crate) fn overlap(&self, context: &mut Context<'_>) {
         let text = "sample has start time that overlaps with previous sample timestamp for metric";
-        context.annotations.warn_each_time(self.position, format!("{text} {:?}", self.metric));
+        context.annotations.warn_each_time(self.place, format!("{text} {:?}", self.metric));
     }
 
     /// Adds to or subtracts from `histogram`, and tells what is odd about it. `None` when they do not go together. That one
@@ -72,7 +71,7 @@ impl Notes<'_> {
             Ok(Combined { reconciled_bounds, .. }) => {
                 if reconciled_bounds {
                     let text = format!("mismatched custom buckets were reconciled during {what}");
-                    context.annotations.inform(self.position, text);
+                    context.annotations.inform(self.place, text);
                 }
                 Some(())
             }
@@ -84,6 +83,6 @@ impl Notes<'_> {
     }
 
     fn warn(&self, context: &mut Context<'_>, text: &str) {
-        context.annotations.warn(self.position, format!("{text} {:?}", self.metric));
+        context.annotations.warn(self.place, format!("{text} {:?}", self.metric));
     }
 }

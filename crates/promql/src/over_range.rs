@@ -1,15 +1,16 @@
 //! Functions over ranges of samples, from selectors or subqueries.
 
 use model::Labels;
-use promql_syntax::{ExtendedRange, PositionRange};
+use promql_syntax::ExtendedRange;
 use storage::Series;
 
 use crate::EvalError;
 use crate::aggregate::warn_about_quantile;
+use crate::annotation::Place;
 use crate::column::{Cell, Column, Run, StepSet, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector, evaluate_whole_series};
 use crate::extended_range::Reach;
-use crate::float_windows::{FloatSeries, Windowing};
+use crate::float_windows::{self, FloatSeries, Windowing};
 use crate::grid::Grid;
 use crate::histogram_windows;
 use crate::label_set::{ComputedLabels, LabelGuard};
@@ -17,12 +18,12 @@ use crate::notes::Notes;
 use crate::plan::{Look, OverRange, RangePlan, Subquery};
 use crate::range_function::RangeFunction;
 use crate::row::{Context, Row, Sink, hold_column};
-use crate::selected_rows::each_row;
+use crate::selected_rows::{SeriesState, each_row};
 use crate::window::{SampleSource, SubqueryPoints, Window, WindowBuffer};
 
 impl OverRange {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
-        let Self { function, range, arguments, position } = self;
+        let Self { function, range, arguments, place } = self;
         let extended = range.extended();
         let with_starts = context.use_start_timestamps && function.uses_start_timestamps();
         let held = arguments.len() * grid.steps;
@@ -30,7 +31,7 @@ impl OverRange {
             .into_iter()
             .map(|argument| evaluate_scalar(argument, grid, context))
             .collect::<Result<Vec<_>, _>>()?;
-        let each = EachSeries { function, position, extended, arguments: &arguments, grid };
+        let each = EachSeries { function, place, extended, arguments: &arguments, grid };
         let mut guard = LabelGuard::default();
         match range {
             RangePlan::Select { selection, look, range: length, one_metric, histogram_parts, .. } => {
@@ -87,17 +88,23 @@ struct State {
     computed: ComputedLabels,
 }
 
+impl SeriesState for State {
+    fn samples_read(&self) -> usize {
+        self.buffer.samples_read()
+    }
+}
+
 /// Memory to reuse.
 #[derive(Default)]
 struct Scratch {
     arguments: Vec<f64>,
-    values: Vec<f64>,
+    windows: float_windows::Scratch,
 }
 
 /// What is computed of each series.
 struct EachSeries<'a> {
     function: RangeFunction,
-    position: PositionRange,
+    place: Place,
     extended: Option<ExtendedRange>,
     /// At each step.
     arguments: &'a [Vec<f64>],
@@ -119,11 +126,11 @@ impl EachSeries<'_> {
             false => None,
         };
         let any = match whole {
-            Some((windowing, series)) => windowing.fill(self.function, series, &mut scratch.values, column),
+            Some((windowing, series)) => windowing.fill(self.function, series, &mut scratch.windows, column),
             None => self.step_by_step(context, labels, windows, scratch, column)?,
         };
         if any && self.function.expects_counter() && column.floats().iter().any(|value| !is_absent(*value)) {
-            expect_counter(labels, self.position, context);
+            expect_counter(labels, self.place, context);
         }
         Ok(any)
     }
@@ -136,8 +143,8 @@ impl EachSeries<'_> {
         scratch: &mut Scratch,
         column: &mut Column,
     ) -> Result<bool, EvalError> {
-        let Self { function, position, extended, arguments, grid } = *self;
-        let Scratch { arguments: step_arguments, values } = scratch;
+        let Self { function, place, extended, arguments, grid } = *self;
+        let Scratch { arguments: step_arguments, windows: float_windows::Scratch { values, .. } } = scratch;
         step_arguments.resize(arguments.len(), 0.0);
         let mut any = false;
         for step in 0..grid.steps {
@@ -146,9 +153,9 @@ impl EachSeries<'_> {
                 *argument = over_steps[step];
             }
             check_arguments(function, step_arguments)?;
-            let notes = Notes { metric: labels.metric_name(), position };
+            let notes = Notes { metric: labels.metric_name(), place };
             if function == RangeFunction::Quantile && !window.floats.is_empty() {
-                warn_about_quantile(context, position, step_arguments[0]);
+                warn_about_quantile(context, place, step_arguments[0]);
             }
             if window.overlaps && extended.is_none() && matches!(function, RangeFunction::Rate(_)) {
                 notes.overlap(context);
@@ -300,7 +307,7 @@ fn check_arguments(function: RangeFunction, arguments: &[f64]) -> Result<(), Eva
     Ok(())
 }
 
-fn expect_counter(labels: &Labels, position: PositionRange, context: &mut Context<'_>) {
+fn expect_counter(labels: &Labels, place: Place, context: &mut Context<'_>) {
     let metric = labels.metric_name();
     if metric.is_empty() {
         return;
@@ -309,7 +316,7 @@ fn expect_counter(labels: &Labels, position: PositionRange, context: &mut Contex
         let kind = labels.get("__type__").unwrap_or_default();
         if !matches!(kind, "counter" | "histogram") {
             context.annotations.inform(
-                position,
+                place,
                 format!(
                     "metric might not be a counter, __type__ label is not set to \"counter\" or \"histogram\", got {kind:?}: {metric:?}"
                 ),
@@ -317,7 +324,7 @@ fn expect_counter(labels: &Labels, position: PositionRange, context: &mut Contex
         }
     } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|suffix| metric.ends_with(suffix)) {
         context.annotations.inform(
-            position,
+            place,
             format!("metric might not be a counter, name does not end in _total/_sum/_count/_bucket: {metric:?}"),
         );
     }

@@ -9,6 +9,7 @@ use promql_syntax::{AggregateOp, BinaryOp, ExtendedRange, PositionRange};
 use storage::TimeRange;
 
 use crate::aggregate::Grouping;
+use crate::annotation::Place;
 use crate::function::ValueFunction;
 use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
@@ -227,8 +228,8 @@ pub(crate) struct OverRange {
     pub(crate) function: RangeFunction,
     pub(crate) range: RangePlan,
     pub(crate) arguments: Vec<ScalarPlan>,
-    /// Of the first argument.
-    pub(crate) position: PositionRange,
+    /// The first argument, of this call.
+    pub(crate) place: Place,
 }
 
 /// Several samples per series at each step.
@@ -324,14 +325,14 @@ pub(crate) struct Aggregate {
     pub(crate) input: Box<VectorPlan>,
     /// Of the aggregation.
     pub(crate) position: PositionRange,
-    /// Of what is aggregated.
-    pub(crate) input_position: PositionRange,
+    /// What is aggregated.
+    pub(crate) input_place: Place,
 }
 
 #[derive(Debug)]
 pub(crate) enum AggregateParameter {
     None,
-    Scalar { value: ScalarPlan, position: PositionRange },
+    Scalar { value: ScalarPlan, place: Place },
     Label(String),
 }
 

@@ -11,12 +11,13 @@ mod histogram;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp, Matcher};
 use promql_syntax::{
-    AggregateOp, Aggregation, At, Binary, BinaryOp, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp,
-    ValueType, VectorSelector,
+    Aggregation, At, Binary, Call, Duration, Expr, ExtendedRange, PositionRange, Unary, UnaryOp, ValueType,
+    VectorSelector,
 };
 
 use crate::EvalError;
 use crate::aggregate::Grouping;
+use crate::annotation::Place;
 use crate::binary::is_trim;
 use crate::extended_range::Reach;
 use crate::function::ValueFunction;
@@ -46,6 +47,7 @@ pub(crate) fn plan(
         subquery_step_ms,
         selections: Vec::new(),
         histogram_needs: histogram::HistogramNeeds::default(),
+        refusal: None,
     };
     let root = match expr.value_type() {
         ValueType::Scalar => Root::Scalar(planner.scalar_once(expr, grid)?),
@@ -53,7 +55,10 @@ pub(crate) fn plan(
         ValueType::Matrix => Root::Range(planner.range(expr, grid)?.plan),
         ValueType::String => Root::Text(text(expr)?.to_owned()),
     };
-    Ok(Plan { root, selections: planner.selections })
+    match planner.refusal {
+        Some(refusal) => Err(refusal),
+        None => Ok(Plan { root, selections: planner.selections }),
+    }
 }
 
 struct Planner {
@@ -62,6 +67,8 @@ struct Planner {
     subquery_step_ms: i64,
     selections: Vec<Selection>,
     histogram_needs: histogram::HistogramNeeds,
+    /// Why evaluation is bound to fail. All durations are looked at before that is said.
+    refusal: Option<EvalError>,
 }
 
 /// A part of the plan, and whether its value is the same at all steps.
@@ -99,6 +106,10 @@ impl Planned<VectorPlan> {
 }
 
 impl Planner {
+    fn refuse(&mut self, reason: String) {
+        self.refusal.get_or_insert(EvalError::Execution(reason));
+    }
+
     fn scalar_once(&mut self, expr: &Expr, grid: Grid) -> Result<ScalarPlan, EvalError> {
         Ok(self.scalar(expr, grid)?.once())
     }
@@ -124,7 +135,7 @@ impl Planner {
     fn scalar_binary(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<ScalarPlan>, EvalError> {
         if is_trim(binary.op) {
             let op = binary.op.as_str();
-            return Err(EvalError::InvalidQuery(format!("operator {op:?} not allowed for Scalar operations")));
+            self.refuse(format!("operator {op:?} not allowed for Scalar operations"));
         }
         let (lhs, rhs) = (self.scalar(&binary.lhs, grid)?, self.scalar(&binary.rhs, grid)?);
         let invariant = lhs.invariant && rhs.invariant;
@@ -257,7 +268,7 @@ impl Planner {
     }
 
     fn vector_binary(&mut self, binary: &Binary, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
-        match is_trim(binary.op) || matches!(binary.op, BinaryOp::Equal | BinaryOp::NotEqual) {
+        match is_trim(binary.op) {
             true => self.needing_buckets(|planner| planner.vector_operator(binary, grid)),
             false => self.vector_operator(binary, grid),
         }
@@ -320,10 +331,7 @@ impl Planner {
     }
 
     fn aggregation(&mut self, aggregation: &Aggregation, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
-        let input = match aggregation.op {
-            AggregateOp::CountValues => self.needing_buckets(|planner| planner.vector(&aggregation.expr, grid))?,
-            _ => self.vector(&aggregation.expr, grid)?,
-        };
+        let input = self.vector(&aggregation.expr, grid)?;
         // As upstream has it, the parameter has no say in this: over a fixed input it is taken at the first step.
         let invariant = input.invariant;
         let parameter = match (&aggregation.param, aggregation.op.param_type()) {
@@ -332,7 +340,7 @@ impl Planner {
                 let value = self.scalar(param, grid)?;
                 AggregateParameter::Scalar {
                     value: if invariant { value.plan } else { value.once() },
-                    position: param.position(),
+                    place: Place::of(param.without_parens().position(), aggregation.position),
                 }
             }
             (None, Some(_)) => {
@@ -346,7 +354,7 @@ impl Planner {
             parameter,
             input: Box::new(if invariant { input.plan } else { input.once() }),
             position: aggregation.position,
-            input_position: aggregation.expr.without_parens().position(),
+            input_place: Place::of(aggregation.expr.without_parens().position(), aggregation.position),
         };
         Ok(Planned::new(VectorPlan::Aggregate(aggregate), invariant))
     }
@@ -369,7 +377,7 @@ impl Planner {
             }
             ("absent_over_time", [range]) => {
                 let labels = absent_labels(range);
-                extended::check(name, range)?;
+                self.check_extended(name, range);
                 Ok(self.range(range, grid)?.map(|range| VectorPlan::AbsentOverTime { range, labels }))
             }
             ("sort" | "sort_desc", [input]) => {
@@ -391,11 +399,11 @@ impl Planner {
             ("histogram_stddev", [input]) => self.histogram_part(HistogramPart::StandardDeviation, input, grid),
             ("histogram_stdvar", [input]) => self.histogram_part(HistogramPart::Variance, input, grid),
             ("histogram_sum", [input]) => self.histogram_part(HistogramPart::Sum, input, grid),
-            ("histogram_quantile", [quantile, input]) => self.histogram_quantile(quantile, input, grid),
+            ("histogram_quantile", [quantile, input]) => self.histogram_quantile(call, quantile, input, grid),
             ("histogram_quantiles", [input, label, quantiles @ ..]) => {
-                self.histogram_quantiles(input, label, quantiles, grid)
+                self.histogram_quantiles(call, input, label, quantiles, grid)
             }
-            ("histogram_fraction", [lower, upper, input]) => self.histogram_fraction(lower, upper, input, grid),
+            ("histogram_fraction", [lower, upper, input]) => self.histogram_fraction(call, lower, upper, input, grid),
             ("label_replace", [input, target, replacement, source, pattern]) => {
                 let relabel = Relabel::replace(text(target)?, text(replacement)?, text(source)?, text(pattern)?)?;
                 self.relabel(relabel, input, grid)
@@ -443,11 +451,8 @@ impl Planner {
         let is_range = |expr: &&Expr| expr.value_type() == ValueType::Matrix;
         let range_argument =
             call.args.iter().find(is_range).ok_or_else(|| unexpected_call(call, "has no range argument"))?;
-        extended::check(call.function.name, range_argument)?;
-        let range = match function {
-            RangeFunction::Changes => self.needing_buckets(|planner| planner.range(range_argument, grid))?,
-            _ => self.range(range_argument, grid)?,
-        };
+        self.check_extended(call.function.name, range_argument);
+        let range = self.range(range_argument, grid)?;
         let others = call.args.iter().filter(|expr| !is_range(expr));
         let arguments = others.map(|argument| self.scalar(argument, grid)).collect::<Result<Vec<_>, _>>()?;
         let invariant =
@@ -459,7 +464,7 @@ impl Planner {
                 .into_iter()
                 .map(|argument| if invariant { argument.plan } else { argument.once() })
                 .collect(),
-            position: noted_position(&call.args[0]),
+            place: Place::of(noted_position(&call.args[0]), call.position),
         });
         Ok(Planned::new(plan, invariant))
     }

@@ -4,9 +4,10 @@ use model::Labels;
 use promql_syntax::AggregateOp;
 
 use crate::EvalError;
-use crate::aggregate::{Groups, go_float};
+use crate::aggregate::Groups;
 use crate::column::{Cell, is_absent};
 use crate::evaluate::{evaluate_scalar, evaluate_vector};
+use crate::float_text::go_float;
 use crate::grid::Grid;
 use crate::plan::{Aggregate, AggregateParameter};
 use crate::row::{Context, Row, Sink, hold_column};

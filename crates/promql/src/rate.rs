@@ -18,6 +18,18 @@ pub(crate) struct RateKind {
 /// The change over the window, extrapolated to its ends; `None` for too few samples.
 pub(crate) fn extrapolated(kind: RateKind, window: &Window<'_>) -> Option<f64> {
     let span = SampledSpan::of(kind, window, window.times, window.starts)?;
+    let mut change = seen(kind, window);
+    let first = window.floats[0];
+    if span.from_zero {
+        change += first;
+    }
+    let first_share = (kind.counter && change > 0.0 && first >= 0.0).then(|| first / change);
+    Some(change * span.factor(kind, window, first_share))
+}
+
+/// The change from the first sample to the last.
+#[inline]
+pub(crate) fn seen(kind: RateKind, window: &Window<'_>) -> f64 {
     let (first, last) = (window.floats[0], window.floats[window.floats.len() - 1]);
     let mut change = last - first;
     if kind.counter {
@@ -25,11 +37,7 @@ pub(crate) fn extrapolated(kind: RateKind, window: &Window<'_>) -> Option<f64> {
             change += window.floats[fall - 1];
         }
     }
-    if span.from_zero {
-        change += first;
-    }
-    let first_share = (kind.counter && change > 0.0 && first >= 0.0).then(|| first / change);
-    Some(change * span.factor(kind, window, first_share))
+    change
 }
 
 /// The part of a window over which a change was seen.
@@ -64,32 +72,59 @@ impl SampledSpan {
         Some(Self { start: zero.unwrap_or(first), end: last, distance, from_zero: zero.is_some() })
     }
 
-    /// What to multiply the change with.
-    ///
-    /// An end of the window is reached when the outermost sample lies within 1.1 average distances of it: then one more
-    /// sample would be expected there. Otherwise the series is taken to start (end) half a distance further. A counter never
-    /// reaches below 0, which is known from the share that the first sample has in the change.
+    /// What to multiply the change with. A counter never reaches below 0, which is known from the share that the first
+    /// sample has in the change.
     #[inline]
     pub(crate) fn factor(&self, kind: RateKind, window: &Window<'_>, first_share: Option<f64>) -> f64 {
+        let mut reach = self.reach(window);
+        if let Some(share) = first_share.filter(|_| !self.from_zero) {
+            reach.stay_above_zero(share);
+        }
+        reach.factor(kind)
+    }
+
+    /// How far the change is taken to reach.
+    ///
+    /// An end of the window is reached when the outermost sample lies within 1.1 average distances of it: then one more
+    /// sample would be expected there. Otherwise the series is taken to start (end) half a distance further.
+    #[inline]
+    pub(crate) fn reach(&self, window: &Window<'_>) -> Reach {
         let distance = self.distance;
         let reach = |to_end: f64| if to_end >= distance * REACH { distance / 2.0 } else { to_end };
-        let sampled = seconds(self.start, self.end);
-        let mut to_start = 0.0;
-        if !self.from_zero {
-            to_start = reach(seconds(window.start, self.start));
-            if let Some(share) = first_share {
-                let to_zero = sampled * share;
-                if to_zero < to_start {
-                    to_start = to_zero;
-                }
-            }
+        Reach {
+            sampled: seconds(self.start, self.end),
+            to_start: if self.from_zero { 0.0 } else { reach(seconds(window.start, self.start)) },
+            to_end: reach(seconds(self.end, window.end)),
+            range: seconds(window.start, window.end),
         }
-        let to_end = reach(seconds(self.end, window.end));
-        let mut factor = (sampled + to_start + to_end) / sampled;
-        if kind.per_second {
-            factor /= seconds(window.start, window.end);
+    }
+}
+
+/// A change's part of the window, and what is added to it at both ends; seconds.
+#[derive(Clone, Copy, PartialEq, Debug, Default)]
+pub(crate) struct Reach {
+    sampled: f64,
+    to_start: f64,
+    to_end: f64,
+    range: f64,
+}
+
+impl Reach {
+    /// No further to the start than to where a counter was 0, if it grew evenly: its first sample is `first_share` times the
+    /// change.
+    #[inline]
+    pub(crate) fn stay_above_zero(&mut self, first_share: f64) {
+        let to_zero = self.sampled * first_share;
+        if to_zero < self.to_start {
+            self.to_start = to_zero;
         }
-        factor
+    }
+
+    /// What to multiply the change with.
+    #[inline]
+    pub(crate) fn factor(&self, kind: RateKind) -> f64 {
+        let factor = (self.sampled + self.to_start + self.to_end) / self.sampled;
+        if kind.per_second { factor / self.range } else { factor }
     }
 }
 

@@ -97,6 +97,10 @@ impl Rows {
             }
             Some(index) => {
                 let stored = &mut self.rows[*index];
+                // What is the case at its first step is the case for a series.
+                if run.first_step() < stored.run.first_step() {
+                    stored.drop_name = row.drop_name;
+                }
                 let mut merged = Column::absent(row.column.steps());
                 if !stored.run.overlay(&mut merged) || !run.overlay(&mut merged) {
                     return Err(EvalError::same_labelset());

@@ -8,7 +8,7 @@ use crate::column::Column;
 use crate::grid::Grid;
 use crate::plan::SelectionId;
 use crate::row::{Context, Row, Sink};
-use crate::series_batches::{Sizes, in_order};
+use crate::series_batches::{Bounds, Computed, in_order};
 use crate::{Annotations, EvalError, NoWorkers, Stop};
 
 /// Computes the row of one series: fills a column that is all absent, and gives the labels and whether the name is to go;
@@ -16,8 +16,14 @@ use crate::{Annotations, EvalError, NoWorkers, Stop};
 pub(crate) type Compute<'f, S> =
     &'f (dyn Fn(&mut Context<'_>, &mut S, Series, &mut Column) -> Result<Option<(Labels, bool)>, EvalError> + Sync);
 
+/// What is kept from series to series.
+pub(crate) trait SeriesState {
+    /// Samples read so far.
+    fn samples_read(&self) -> usize;
+}
+
 /// Hands on a row of each series that gives one, in order. `state` makes what is kept from series to series.
-pub(crate) fn each_row<S>(
+pub(crate) fn each_row<S: SeriesState>(
     selection: SelectionId,
     grid: Grid,
     context: &mut Context<'_>,
@@ -26,40 +32,44 @@ pub(crate) fn each_row<S>(
     sink: Sink<'_>,
 ) -> Result<(), EvalError> {
     let set = context.take_selected(selection);
-    // One row; the few others that are on their way have a bound of their own.
-    context.budget.hold(grid.steps)?;
-    let sizes = sizes(grid, &context.budget);
+    let bounds = bounds(grid, &context.budget);
     let (workers, beside) = (context.workers, Beside::of(context));
     let compute_batch = |batch: Vec<Series>| {
         let mut context = beside.context();
         let mut state = state();
-        let mut rows = Vec::with_capacity(batch.len());
+        let (mut rows, mut samples) = (Vec::with_capacity(batch.len()), 0);
+        let slots = batch.len() * (grid.steps + SERIES_SLOTS);
         for series in batch {
             context.check_interrupt()?;
             let mut column = Column::absent(grid.steps);
             if let Some((labels, drop_name)) = compute(&mut context, &mut state, series, &mut column)? {
-                rows.push((labels, drop_name, column));
+                // Counted here for the bound, and again where it is handed on, together with all else that is held.
+                let held = column.samples();
+                context.budget.hold(held)?;
+                samples += held;
+                rows.push((labels, drop_name, column, held));
             }
         }
-        Ok::<_, EvalError>((rows, context.annotations))
+        let work = state.samples_read() + slots * SLOT_WORK;
+        Ok::<_, EvalError>(Computed { result: (rows, context.annotations, samples), work, samples })
     };
-    in_order(set, sizes, workers, &compute_batch, &mut |(rows, annotations)| {
+    in_order(set, bounds, workers, &compute_batch, &mut |(rows, annotations, samples)| {
         context.check_interrupt()?;
         context.annotations.absorb(annotations);
-        for (labels, drop_name, mut column) in rows {
+        context.budget.hold(samples)?;
+        for (labels, drop_name, mut column, held) in rows {
             sink(context, Row { labels, drop_name, column: &mut column })?;
+            context.budget.release(held);
         }
         Ok(())
-    })?;
-    context.budget.release(grid.steps);
-    Ok(())
+    })
 }
 
-fn sizes(grid: Grid, budget: &Budget) -> Sizes {
-    let batch = (BATCH_SLOTS / grid.steps).clamp(1, BATCH_SERIES);
+fn bounds(grid: Grid, budget: &Budget) -> Bounds {
     // Where there is little room, nobody helps.
-    let helpers = if budget.left() / 4 < HELPERS_MAX * BATCH_SLOTS { 0 } else { HELPERS_MAX };
-    Sizes { batch, alone: (ALONE_SLOTS / grid.steps).clamp(batch, ALONE_SERIES), helpers }
+    let room = budget.left() / 4;
+    let helpers = if room < HELPERS_MAX * BATCH_SLOTS { 0 } else { HELPERS_MAX };
+    Bounds { batch: (BATCH_SLOTS.min(room) / grid.steps).clamp(1, BATCH_SERIES), helpers, samples: room }
 }
 
 /// What a thread beside the one that evaluates has of the context.
@@ -103,9 +113,10 @@ impl<'i> Beside<'i> {
 const BATCH_SLOTS: usize = 1 << 15;
 const BATCH_SERIES: usize = 64;
 
-/// What is done before others help: about as much as it costs to have them.
-const ALONE_SLOTS: usize = 1 << 14;
-const ALONE_SERIES: usize = 1024;
+/// What a slot costs, in samples.
+const SLOT_WORK: usize = 4;
+/// What a series costs that has nothing, in slots.
+const SERIES_SLOTS: usize = 25;
 
 /// Threads beside the one that evaluates; more would wait for the selection's walk.
 const HELPERS_MAX: usize = 7;

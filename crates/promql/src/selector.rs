@@ -12,7 +12,7 @@ use crate::histogram::FloatHistogram;
 use crate::histogram_reader::{HistogramParts, HistogramReader};
 use crate::plan::InstantSelector;
 use crate::row::{Context, Sink};
-use crate::selected_rows::each_row;
+use crate::selected_rows::{SeriesState, each_row};
 
 /// What a selector gives of a sample.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -57,9 +57,12 @@ impl InstantSelector {
         cursor: &mut Cursor,
         column: &mut Column,
     ) -> Result<bool, QueryError> {
-        let mut any = false;
-        for (step, time) in grid.times().enumerate() {
-            let until = self.look.from(time);
+        let (done, mut any) = match gives {
+            Gives::Value => self.fill_floats(grid, lookback_ms, samples, cursor, column)?,
+            Gives::Time | Gives::StartTime | Gives::TimeOfFloat => (0, false),
+        };
+        for step in done..grid.steps {
+            let until = self.look.from(grid.time(step));
             cursor.seek(samples, until)?;
             let Some((taken, value)) = &cursor.newest else { continue };
             if *taken <= until.saturating_sub(lookback_ms) {
@@ -82,6 +85,68 @@ impl InstantSelector {
     }
 }
 
+impl InstantSelector {
+    /// Fills steps from a series' floats: the way of nearly all series, without a look at what histograms need. Says how
+    /// many steps are done, and whether any has a value; the cursor goes on from there.
+    fn fill_floats(
+        &self,
+        grid: Grid,
+        lookback_ms: i64,
+        samples: &mut dyn SampleIterator,
+        cursor: &mut Cursor,
+        column: &mut Column,
+    ) -> Result<(usize, bool), QueryError> {
+        let slots = column.floats_mut();
+        let (mut step, mut any) = (0, false);
+        let mut newest = None;
+        while cursor.read(samples)? && cursor.batch.histograms.is_empty() {
+            let Batch { timestamps: times, floats, .. } = &cursor.batch;
+            let mut next = 0;
+            while step < grid.steps {
+                let until = self.look.from(grid.time(step));
+                while next < times.len() && times[next].0 <= until {
+                    next += 1;
+                }
+                if next == times.len() {
+                    // The next batch may have a newer one.
+                    break;
+                }
+                if next > 0 {
+                    newest = Some((times[next - 1].0, floats[next - 1]));
+                }
+                any |= fill_slot(&mut slots[step], newest, until.saturating_sub(lookback_ms));
+                step += 1;
+            }
+            if step == grid.steps {
+                return Ok((step, any));
+            }
+            newest = Some((times[next - 1].0, floats[next - 1]));
+        }
+        if cursor.exhausted {
+            while step < grid.steps {
+                let until = self.look.from(grid.time(step));
+                any |= fill_slot(&mut slots[step], newest, until.saturating_sub(lookback_ms));
+                step += 1;
+            }
+        }
+        cursor.newest = newest.map(|(taken, value)| (taken, Newest::of_float(value)));
+        cursor.passed_until = if step > 0 { self.look.from(grid.time(step - 1)) } else { i64::MIN };
+        Ok((step, any))
+    }
+}
+
+/// The newest float, if it was taken after `too_old` and is no staleness marker.
+#[inline]
+fn fill_slot(slot: &mut f64, newest: Option<(i64, f64)>, too_old: i64) -> bool {
+    match newest {
+        Some((taken, value)) if taken > too_old && !is_stale_nan(value) => {
+            *slot = if value.is_nan() { f64::NAN } else { value };
+            true
+        }
+        _ => false,
+    }
+}
+
 /// Walks over the samples of one series; reused for the next.
 #[derive(Default)]
 pub(crate) struct Cursor {
@@ -96,12 +161,25 @@ pub(crate) struct Cursor {
     lookback_ms: i64,
     /// Up to where samples were passed.
     passed_until: i64,
+    samples_read: usize,
+}
+
+impl SeriesState for Cursor {
+    fn samples_read(&self) -> usize {
+        self.samples_read
+    }
 }
 
 enum Newest {
     Float(f64),
     Histogram(Arc<FloatHistogram>),
     Stale,
+}
+
+impl Newest {
+    fn of_float(value: f64) -> Self {
+        if is_stale_nan(value) { Self::Stale } else { Self::Float(value) }
+    }
 }
 
 impl Cursor {
@@ -116,6 +194,17 @@ impl Cursor {
         self.exhausted = false;
         self.reader.forget();
         self.passed_until = i64::MIN;
+    }
+
+    /// Reads the next batch; `false` at the end.
+    fn read(&mut self, samples: &mut dyn SampleIterator) -> Result<bool, QueryError> {
+        self.next = 0;
+        if !samples.next_batch(&mut self.batch)? {
+            self.exhausted = true;
+            self.batch.clear();
+        }
+        self.samples_read += self.batch.len();
+        Ok(!self.exhausted)
     }
 
     /// Passes all samples up to `until`, which rises from call to call.
@@ -138,11 +227,7 @@ impl Cursor {
                 self.passed_until = until;
                 return Ok(());
             }
-            self.next = 0;
-            if !samples.next_batch(&mut self.batch)? {
-                self.exhausted = true;
-                self.batch.clear();
-            }
+            self.read(samples)?;
         }
     }
 
@@ -167,8 +252,7 @@ impl Cursor {
         let value = match self.batch.histograms.get(index) {
             Some(histogram) if histogram.is_stale() => Newest::Stale,
             Some(histogram) => Newest::Histogram(self.reader.read(histogram)),
-            None if is_stale_nan(self.batch.floats[index]) => Newest::Stale,
-            None => Newest::Float(self.batch.floats[index]),
+            None => Newest::of_float(self.batch.floats[index]),
         };
         (self.batch.timestamps[index].0, value)
     }

@@ -6,16 +6,22 @@ use promql_syntax::BinaryOp;
 
 use crate::EvalError;
 use crate::column::{Column, StepSet};
-use crate::evaluate::evaluate_vector;
+use crate::evaluate::{evaluate_vector, hand_on};
 use crate::grid::Grid;
 use crate::matching::Pairing;
 use crate::plan::{SetOperation, VectorPlan};
-use crate::row::{Context, Sink};
+use crate::row::{Context, Rows, Sink};
 
 impl SetOperation {
     pub(crate) fn evaluate(self, grid: Grid, context: &mut Context<'_>, sink: Sink<'_>) -> Result<(), EvalError> {
         let Self { op, lhs, rhs, pairing } = self;
         match op {
+            // Names that stay until the end may go on the left only: what is one series then goes by its first sample.
+            BinaryOp::Or if context.delayed_name_removal && !grid.is_instant() => {
+                let mut rows = Rows::default();
+                union(*lhs, *rhs, &pairing, grid, context, &mut |context, row| rows.add(context, &row))?;
+                hand_on(rows, grid, context, sink)
+            }
             BinaryOp::Or => union(*lhs, *rhs, &pairing, grid, context, sink),
             _ => filter(op == BinaryOp::And, *lhs, *rhs, &pairing, grid, context, sink),
         }

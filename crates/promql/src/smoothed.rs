@@ -25,7 +25,7 @@ impl SmoothedSelector {
             context.check_interrupt()?;
             column.clear();
             buffer.reset();
-            let notes = Notes { metric: series.labels.metric_name(), position: self.position };
+            let notes = Notes { metric: series.labels.metric_name(), place: self.position.into() };
             let mut source = SampleSource::Stored(series.samples);
             self.fill(grid, &mut source, &mut buffer, &notes, context, &mut column)?;
             if column.any_present() {

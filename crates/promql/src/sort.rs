@@ -24,7 +24,7 @@ pub(crate) fn by_value(
     context: &mut Context<'_>,
     sink: Sink<'_>,
 ) -> Result<(), EvalError> {
-    if grid.steps > 1 {
+    if !grid.is_instant() {
         context.annotations.warn(position, IN_RANGE);
         return evaluate_vector(input, grid, context, &mut |context, row| {
             row.column.drop_histograms();
@@ -57,7 +57,7 @@ pub(crate) fn by_label(
     context: &mut Context<'_>,
     sink: Sink<'_>,
 ) -> Result<(), EvalError> {
-    if grid.steps > 1 {
+    if !grid.is_instant() {
         context.annotations.warn(position, IN_RANGE);
         return evaluate_vector(input, grid, context, sink);
     }

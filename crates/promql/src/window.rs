@@ -4,6 +4,8 @@
 //! rise from call to call. Staleness markers are left out on the way in: ranges skip them. Start timestamps are kept for
 //! those who ask for them, of series that have any.
 
+mod sought;
+
 use std::sync::Arc;
 
 use model::{ResetHint, TimestampMs, is_stale_nan};
@@ -15,6 +17,7 @@ use crate::grid::Grid;
 use crate::histogram::FloatHistogram;
 use crate::histogram_reader::{HistogramParts, HistogramReader};
 use crate::start_timestamp::{self, Times};
+use sought::Sought;
 
 /// Where the samples of one series come from.
 pub(crate) enum SampleSource {
@@ -180,6 +183,8 @@ pub(crate) struct WindowBuffer {
     floats: Lane<f64>,
     histograms: Lane<Arc<FloatHistogram>>,
     reader: HistogramReader,
+    /// Only where the reader reads all.
+    sought: Sought,
     /// What histograms take beyond a sample each.
     histogram_samples: usize,
     /// Floats that begin a counter anew.
@@ -190,6 +195,7 @@ pub(crate) struct WindowBuffer {
     loaded_until: Option<i64>,
     exhausted: bool,
     batch: Batch,
+    samples_read: usize,
 }
 
 /// Samples of one kind; the window is `first..end`, what follows was read ahead.
@@ -312,11 +318,17 @@ impl WindowBuffer {
         self.floats.clear();
         self.histograms.clear();
         self.reader.forget();
+        self.sought.clear();
         self.histogram_samples = 0;
         self.falls.clear();
         self.overlaps.clear();
         self.loaded_until = None;
         self.exhausted = false;
+    }
+
+    /// Samples read so far, of all series.
+    pub(crate) fn samples_read(&self) -> usize {
+        self.samples_read
     }
 
     /// Samples held now.
@@ -351,6 +363,9 @@ impl WindowBuffer {
         }
         self.floats.advance(start, end);
         self.histograms.advance(start, end);
+        if self.reader.reads_all() {
+            self.sought.advance(start, end, &self.floats, &mut self.histograms);
+        }
         if self.floats.first == self.floats.end && self.histograms.first == self.histograms.end {
             return Ok(None);
         }
@@ -377,6 +392,7 @@ impl WindowBuffer {
             self.exhausted = true;
             return Ok(());
         }
+        self.samples_read += self.batch.len();
         self.loaded_until = self.batch.timestamps.last().map(|time| time.0);
         let dropped = self.floats.compact();
         if dropped > 0 {
@@ -437,6 +453,9 @@ impl WindowBuffer {
             if !histogram.is_stale() {
                 self.histograms.times.push(*time);
                 self.histograms.values.push(self.reader.read(histogram));
+                if self.reader.found_out() {
+                    self.sought.add_found(time.0);
+                }
             }
         }
         let Self { histograms, batch, .. } = self;

@@ -90,6 +90,47 @@ fn own_scripts() {
     }
 }
 
+/// What is one series until the query ends goes by its first sample.
+#[test]
+fn names_of_unions() {
+    let script = "
+load 1m
+  a 1 2 3
+
+eval range from 0 to 2m step 1m (a < 2) * 1 or a
+  {} 1 2 3
+
+eval range from 0 to 2m step 1m (a > 2) * 1 or a
+  a 1 2 3
+
+eval instant at 0 (a > 2) * 1 or a
+  a 1
+";
+    let report = run(script, &Settings::default());
+    assert_eq!(report.failure_lines("unions"), "");
+}
+
+/// Equal label sets pass operators at an instant, and never an answer.
+#[test]
+fn label_sets_that_come_twice() {
+    let script = r#"
+load 1m
+  a{le="1"} 1 1
+  a{le="+Inf"} 2 2
+
+eval instant at 0 sum(-histogram_quantiles(a @ 0, "q", 0.5, 0.5) * 2)
+  {} -4
+
+eval instant at 0 histogram_quantiles(a, "q", 0.5, 0.5)
+  expect fail msg:vector cannot contain metrics with the same labelset
+
+eval range from 0 to 1m step 1m sum(histogram_quantiles(a, "q", 0.5, 0.5))
+  expect fail msg:vector cannot contain metrics with the same labelset
+"#;
+    let report = run(script, &Settings::default());
+    assert_eq!(report.failure_lines("twice"), "");
+}
+
 /// Scripts that say nothing about names of computed values.
 #[test]
 fn names_that_go_away_at_once() {

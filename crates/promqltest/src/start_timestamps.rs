@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
 use model::{Labels, Matcher, TimestampMs};
-use storage::{Batch, BoxFuture, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet};
+use storage::{Batch, BoxFuture, Querier, QueryError, SampleIterator, SelectHints, Selecting, Series, SeriesSet};
 
 /// Since when the samples of a series count, by their times.
 type OfSeries = BTreeMap<TimestampMs, TimestampMs>;
@@ -36,8 +36,12 @@ struct View {
     starts: StartTimestamps,
 }
 
-impl Querier for View {
-    fn select<'a>(
+impl Selecting for View {
+    fn inner(&self) -> &dyn Querier {
+        &*self.querier
+    }
+
+    fn select_changed<'a>(
         &'a self,
         matchers: &'a [Matcher],
         hints: SelectHints,
@@ -47,23 +51,6 @@ impl Querier for View {
             let set = self.querier.select(matchers, hints).await?;
             Ok(Box::new(StartedSet { set, starts }) as Box<dyn SeriesSet>)
         })
-    }
-
-    fn label_names<'a>(
-        &'a self,
-        matchers: &'a [Matcher],
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
-        self.querier.label_names(matchers, limit)
-    }
-
-    fn label_values<'a>(
-        &'a self,
-        name: &'a str,
-        matchers: &'a [Matcher],
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
-        self.querier.label_values(name, matchers, limit)
     }
 }
 

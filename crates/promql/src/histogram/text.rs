@@ -3,7 +3,7 @@
 use std::fmt;
 
 use super::{Bucket, FloatHistogram};
-use crate::aggregate::go_float;
+use crate::float_text::go_float;
 
 impl fmt::Display for FloatHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

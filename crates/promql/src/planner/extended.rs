@@ -8,28 +8,24 @@ use crate::extended_range::Reach;
 use crate::grid::Grid;
 use crate::plan::{InstantSelector, SmoothedSelector, VectorPlan, needed_range};
 
-/// Refuses ranges with samples beyond their ends to functions that would take those for samples inside.
-pub(super) fn check(function: &str, range: &Expr) -> Result<(), EvalError> {
-    let Expr::Matrix(MatrixSelector { selector: VectorSelector { extended: Some(extended), .. }, .. }) =
-        range.without_parens()
-    else {
-        return Ok(());
-    };
-    let allowed = match extended {
-        ExtendedRange::Anchored => ANCHORED,
-        ExtendedRange::Smoothed => SMOOTHED,
-    };
-    match allowed.contains(&function) {
-        true => Ok(()),
-        false => Err(EvalError::Execution(format!(
-            "{} modifier can only be used with: {} - not with {function}",
-            extended.as_str(),
-            allowed.join(", ")
-        ))),
-    }
-}
-
 impl Planner {
+    /// Refuses ranges with samples beyond their ends to functions that would take those for samples inside.
+    pub(super) fn check_extended(&mut self, function: &str, range: &Expr) {
+        let Expr::Matrix(MatrixSelector { selector: VectorSelector { extended: Some(extended), .. }, .. }) =
+            range.without_parens()
+        else {
+            return;
+        };
+        let allowed = match extended {
+            ExtendedRange::Anchored => ANCHORED,
+            ExtendedRange::Smoothed => SMOOTHED,
+        };
+        if !allowed.contains(&function) {
+            let (modifier, allowed) = (extended.as_str(), allowed.join(", "));
+            self.refuse(format!("{modifier} modifier can only be used with: {allowed} - not with {function}"));
+        }
+    }
+
     pub(super) fn smoothed(&mut self, selector: &VectorSelector, grid: Grid) -> Result<Planned<VectorPlan>, EvalError> {
         let look = self.selector_look(selector)?;
         let reach = Reach::of(selector.extended, self.lookback_ms);

@@ -1,9 +1,10 @@
 //! Estimates from histograms.
 
-use promql_syntax::Expr;
+use promql_syntax::{Call, Expr};
 
 use super::{Planned, Planner, value_label};
 use crate::EvalError;
+use crate::annotation::Place;
 use crate::grid::Grid;
 use crate::histogram_estimate::{Estimate, HistogramEstimate};
 use crate::histogram_reader::HistogramParts;
@@ -59,18 +60,20 @@ impl Planner {
 
     pub(super) fn histogram_quantile(
         &mut self,
+        call: &Call,
         quantile: &Expr,
         input: &Expr,
         grid: Grid,
     ) -> Result<Planned<VectorPlan>, EvalError> {
-        self.estimate(&[quantile], input, grid, |mut quantiles| Estimate::Quantiles {
+        self.estimate(call, &[quantile], input, grid, |mut quantiles| Estimate::Quantiles {
             label: None,
-            quantiles: quantiles.drain(..).map(|plan| (plan, quantile.position())).collect(),
+            quantiles: quantiles.drain(..).map(|plan| (plan, place_of(quantile, call))).collect(),
         })
     }
 
     pub(super) fn histogram_quantiles(
         &mut self,
+        call: &Call,
         input: &Expr,
         label: &Expr,
         quantiles: &[Expr],
@@ -78,20 +81,25 @@ impl Planner {
     ) -> Result<Planned<VectorPlan>, EvalError> {
         let label = value_label(label)?;
         let arguments: Vec<&Expr> = quantiles.iter().collect();
-        self.estimate(&arguments, input, grid, |plans| Estimate::Quantiles {
+        self.estimate(call, &arguments, input, grid, |plans| Estimate::Quantiles {
             label: Some(label),
-            quantiles: plans.into_iter().zip(quantiles).map(|(plan, quantile)| (plan, quantile.position())).collect(),
+            quantiles: plans
+                .into_iter()
+                .zip(quantiles)
+                .map(|(plan, quantile)| (plan, place_of(quantile, call)))
+                .collect(),
         })
     }
 
     pub(super) fn histogram_fraction(
         &mut self,
+        call: &Call,
         lower: &Expr,
         upper: &Expr,
         input: &Expr,
         grid: Grid,
     ) -> Result<Planned<VectorPlan>, EvalError> {
-        self.estimate(&[lower, upper], input, grid, |bounds| {
+        self.estimate(call, &[lower, upper], input, grid, |bounds| {
             let [lower, upper] = <[_; 2]>::try_from(bounds).expect("there are two arguments");
             Estimate::Fraction { lower, upper }
         })
@@ -99,20 +107,24 @@ impl Planner {
 
     fn estimate(
         &mut self,
+        call: &Call,
         arguments: &[&Expr],
         input: &Expr,
         grid: Grid,
         make: impl FnOnce(Vec<ScalarPlan>) -> Estimate<ScalarPlan>,
     ) -> Result<Planned<VectorPlan>, EvalError> {
         let arguments = arguments.iter().map(|argument| self.scalar(argument, grid)).collect::<Result<Vec<_>, _>>()?;
-        let input_position = input.position();
+        let input_place = place_of(input, call);
         let input = self.needing_buckets(|planner| planner.vector(input, grid))?;
         let invariant = input.invariant && arguments.iter().all(|argument| argument.invariant);
         let arguments =
             arguments.into_iter().map(|argument| if invariant { argument.plan } else { argument.once() }).collect();
         let input = Box::new(if invariant { input.plan } else { input.once() });
-        let plan =
-            VectorPlan::HistogramEstimate(HistogramEstimate { estimate: make(arguments), input, input_position });
+        let plan = VectorPlan::HistogramEstimate(HistogramEstimate { estimate: make(arguments), input, input_place });
         Ok(Planned::new(plan, invariant))
     }
+}
+
+fn place_of(argument: &Expr, call: &Call) -> Place {
+    Place::of(argument.without_parens().position(), call.position)
 }

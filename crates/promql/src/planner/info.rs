@@ -157,6 +157,7 @@ mod tests {
             subquery_step_ms: 60_000,
             selections: Vec::new(),
             histogram_needs: Default::default(),
+            refusal: None,
         };
         let fixed = |at, offset| Some(Look { at, offset });
         for (text, expected) in [
