@@ -49,6 +49,13 @@ impl Body {
         (BodySender(sender), Self(Inner::Channel(receiver)))
     }
 
+    /// These pieces, each made when the client has read what is in front of it. Making one is short work: it is done where
+    /// connections are served.
+    pub fn pieces<P: Into<Bytes>>(pieces: impl Iterator<Item = P> + Send + 'static) -> Self {
+        let pieces = pieces.map(|piece| Ok::<_, BodyError>(piece.into()));
+        Self::stream(futures_util::stream::iter(pieces))
+    }
+
     /// The pieces of `stream`, taken as the client reads.
     pub fn stream<E: Into<BodyError> + 'static>(stream: impl Stream<Item = Result<Bytes, E>> + Send + 'static) -> Self {
         use futures_util::TryStreamExt as _;

@@ -34,6 +34,17 @@ impl Remarks {
         self
     }
 
+    /// Adds that the value of the parameter `stats` will not be taken for ever, if it is none of those that will.
+    pub(crate) fn for_stats(mut self, value: &str) -> Self {
+        if !matches!(value, "" | "true" | "all") {
+            self.warnings.push(format!(
+                "value {value:?} for parameter \"stats\" is deprecated and will be rejected in the next major release, \
+                 use \"true\" or \"all\""
+            ));
+        }
+        self
+    }
+
     /// Adds what the storage had to leave out.
     pub(crate) fn left_out(mut self, left_out: &LeftOut) -> Self {
         match left_out.damaged_chunks() {
@@ -64,7 +75,7 @@ impl Remarks {
 
 /// A success whose data are written by `data`.
 pub(crate) fn success(remarks: &Remarks, data: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
-    let mut out = Vec::from(&b"{\"status\":\"success\",\"data\":"[..]);
+    let mut out = Vec::from(SUCCESS);
     data(&mut out);
     remarks.write(&mut out);
     out.push(b'}');
@@ -84,13 +95,38 @@ pub(crate) fn query_result(
     let mut written = Ok(());
     let body = success(remarks, |out| {
         written = write_value(out, value, bytes_max);
-        if let Some(stats) = stats {
-            out.extend_from_slice(b",\"stats\":");
-            stats.write(out);
-        }
-        out.push(b'}');
+        end_result(out, stats);
     });
     written.map(|()| body)
+}
+
+/// What stands in front of the series of a matrix.
+pub(crate) fn matrix_head() -> Vec<u8> {
+    let mut out = Vec::from(SUCCESS);
+    begin_result(&mut out, "matrix");
+    out.push(b'[');
+    out
+}
+
+/// What stands behind the series of a matrix.
+pub(crate) fn matrix_tail(remarks: &Remarks, stats: Option<&Stats>) -> Vec<u8> {
+    let mut out = vec![b']'];
+    end_result(&mut out, stats);
+    remarks.write(&mut out);
+    out.push(b'}');
+    out
+}
+
+fn begin_result(out: &mut Vec<u8>, kind: &str) {
+    let _infallible = write!(out, "{{\"resultType\":\"{kind}\",\"result\":");
+}
+
+fn end_result(out: &mut Vec<u8>, stats: Option<&Stats>) {
+    if let Some(stats) = stats {
+        out.extend_from_slice(b",\"stats\":");
+        stats.write(out);
+    }
+    out.push(b'}');
 }
 
 /// A success whose data are a list of texts, `truncated` when a limit cut it.
@@ -100,7 +136,12 @@ pub(crate) fn texts(texts: &[String], truncated: bool) -> Vec<u8> {
 
 /// A success whose data are a list of label sets, `truncated` when a limit cut it.
 pub(crate) fn label_sets(sets: &[Labels], truncated: bool) -> Vec<u8> {
-    success(&Remarks::default().truncated(truncated), |out| json::write_list(out, sets, json::write_labels))
+    success(&Remarks::default().truncated(truncated), |out| {
+        // About what will be needed, at once: lists of series are the longest of all that is listed.
+        let packed: usize = sets.iter().map(|labels| labels.as_packed().len()).sum();
+        out.reserve(packed + packed / 4);
+        json::write_list(out, sets, json::write_labels);
+    })
 }
 
 /// A success whose data are a text.
@@ -125,6 +166,9 @@ pub(crate) fn error(error_type: &str, text: &str) -> Vec<u8> {
     out
 }
 
+/// How every success begins.
+const SUCCESS: &[u8] = b"{\"status\":\"success\",\"data\":";
+
 /// Warnings, and infos, that an answer shows; of more it says how many.
 const REMARKS_SHOWN: usize = 10;
 
@@ -136,7 +180,7 @@ fn write_value(out: &mut Vec<u8>, value: &Value, bytes_max: usize) -> Result<(),
         Value::Vector(_) => "vector",
         Value::Matrix(_) => "matrix",
     };
-    let _infallible = write!(out, "{{\"resultType\":\"{kind}\",\"result\":");
+    begin_result(out, kind);
     match value {
         Value::Scalar(point) => {
             // Scalars and strings are written by other code in Prometheus: no exponents, times as short as they can be.
@@ -199,7 +243,8 @@ fn write_sample(out: &mut Vec<u8>, sample: &Sample) {
     out.push(b'}');
 }
 
-fn write_series(out: &mut Vec<u8>, series: &RangeSeries) {
+/// Writes one series of a matrix.
+pub(crate) fn write_series(out: &mut Vec<u8>, series: &RangeSeries) {
     out.extend_from_slice(b"{\"metric\":");
     json::write_labels(out, &series.labels);
     if !series.floats.is_empty() {

@@ -1,6 +1,7 @@
 //! How workspaces of Azure's profile differ (contract §6): what they refuse, and that they do not tell cases apart.
 
 mod any_case;
+mod spelling;
 
 use std::collections::HashSet;
 
@@ -13,6 +14,7 @@ use crate::listing::Listing;
 use crate::route::Endpoint;
 
 pub(crate) use any_case::AnyCase;
+pub(crate) use spelling::Spelled;
 
 /// What a workspace of this profile does not answer.
 #[derive(Clone, PartialEq, Eq, Debug, thiserror::Error)]

@@ -59,6 +59,44 @@ impl Encoding {
     }
 }
 
+/// A body that is written piece by piece.
+pub(crate) enum Encoder {
+    /// As it is.
+    Identity,
+    Gzip(GzEncoder<Vec<u8>>),
+    Deflate(ZlibEncoder<Vec<u8>>),
+}
+
+impl Encoder {
+    pub(crate) fn new(encoding: Encoding) -> Self {
+        match encoding {
+            Encoding::Identity => Self::Identity,
+            Encoding::Gzip => Self::Gzip(GzEncoder::new(Vec::new(), LEVEL)),
+            Encoding::Deflate => Self::Deflate(ZlibEncoder::new(Vec::new(), LEVEL)),
+        }
+    }
+
+    /// What is to be sent once this piece is written; the encoder may keep some for later.
+    pub(crate) fn push(&mut self, piece: Vec<u8>) -> Vec<u8> {
+        let written = match self {
+            Self::Identity => return piece,
+            Self::Gzip(encoder) => encoder.write_all(&piece).map(|()| std::mem::take(encoder.get_mut())),
+            Self::Deflate(encoder) => encoder.write_all(&piece).map(|()| std::mem::take(encoder.get_mut())),
+        };
+        written.expect("writing into memory cannot fail")
+    }
+
+    /// What is to be sent after the last piece.
+    pub(crate) fn finish(self) -> Vec<u8> {
+        let rest = match self {
+            Self::Identity => Ok(Vec::new()),
+            Self::Gzip(encoder) => encoder.finish(),
+            Self::Deflate(encoder) => encoder.finish(),
+        };
+        rest.expect("writing into memory cannot fail")
+    }
+}
+
 /// Shorter bodies fit one packet either way.
 const SHORT_BYTES: usize = 1024;
 

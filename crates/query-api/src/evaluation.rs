@@ -9,6 +9,7 @@ use storage::Queryable;
 use crate::answer::Remarks;
 use crate::call::Call;
 use crate::error::ApiError;
+use crate::large_matrix::{self, LargeMatrix};
 use crate::params::{ParamError, Params};
 use crate::reply::Reply;
 use crate::slots::Job;
@@ -16,7 +17,7 @@ use crate::statistics::{Observed, Stats};
 use crate::{QueryApi, answer, azure};
 
 /// What is to be done in a place of its own.
-type Work = Box<dyn FnOnce(&Job) -> Result<Reply, ApiError> + Send>;
+type Work = Box<dyn Fn(&Job) -> Result<Reply, ApiError> + Send>;
 
 /// A query that is understood and allowed.
 struct Query {
@@ -26,7 +27,8 @@ struct Query {
     time: EvalTime,
     /// At most this many series are answered; 0 for all.
     limit: usize,
-    with_stats: bool,
+    /// The parameter `stats`: anything but nothing wants them.
+    stats: String,
     azure: bool,
     bytes_max: usize,
 }
@@ -49,20 +51,24 @@ impl QueryApi {
     fn prepared(&self, params: &Params, call: Call, time: EvalTime, limit: usize) -> Result<Work, ApiError> {
         let lookback_delta_ms = params.lookback_ms()?.unwrap_or(self.engine.lookback_delta_ms);
         let (text, expr) = self.parse_query(params)?;
-        if call.azure {
-            azure::check_query(&expr, time)?;
-        }
+        let view = match call.azure {
+            true => {
+                azure::check_query(&expr, time)?;
+                azure::Spelled::as_in(&expr, call.view)
+            }
+            false => call.view,
+        };
         let query = Query {
             engine: Engine::new(EngineOptions { lookback_delta_ms, ..self.engine }),
             text,
             expr,
             time,
             limit,
-            with_stats: !params.get("stats").is_empty(),
+            stats: params.get("stats").to_owned(),
             azure: call.azure,
             bytes_max: self.settings.answer_bytes_max,
         };
-        Ok(Box::new(move |job| query.run(call.view, job)))
+        Ok(Box::new(move |job| query.run(&view, job)))
     }
 
     /// The parameter `query` and what it says.
@@ -76,11 +82,12 @@ impl QueryApi {
 }
 
 impl Query {
-    fn run(self, view: Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
-        let view = Observed::new(view, self.with_stats);
+    fn run(&self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
+        let with_stats = !self.stats.is_empty();
+        let view = Observed::new(Arc::clone(view), with_stats);
         let began = job.now();
         // Selecting waits for the store now and then, but mostly works through postings: nothing for a serving thread.
-        let prepared = job.wait(self.engine.prepare(&view, &self.expr, self.time)).map_err(|error| match error {
+        let prepared = job.wait(self.engine.prepare(&view, &self.expr, self.time))?.map_err(|error| match error {
             EvalError::InvalidQuery(reason) => ApiError::Query(reason),
             other => other.into(),
         })?;
@@ -91,15 +98,23 @@ impl Query {
             azure::refuse_duplicates(&result.value)?;
         }
         let truncated = truncate(&mut result.value, self.limit);
-        let remarks = Remarks::of(&result.annotations, &self.text).left_out(&view.left_out).truncated(truncated);
-        let stats = self.with_stats.then(|| Stats {
+        let remarks = Remarks::of(&result.annotations, &self.text)
+            .left_out(&view.left_out)
+            .truncated(truncated)
+            .for_stats(&self.stats);
+        let stats = with_stats.then(|| Stats {
             queued: job.queued,
             preparation: selected.since(began),
             evaluation: evaluated.since(selected),
             samples_read: view.samples_read(),
             samples_peak: result.samples_peak,
         });
-        answer::query_result(&result.value, &remarks, stats.as_ref(), self.bytes_max).map(Reply::Json)
+        match result.value {
+            Value::Matrix(series) if large_matrix::is_large(&series) => {
+                LargeMatrix::new(series, &remarks, stats.as_ref(), self.bytes_max, job).map(Reply::Matrix)
+            }
+            value => answer::query_result(&value, &remarks, stats.as_ref(), self.bytes_max).map(Reply::Json),
+        }
     }
 }
 

@@ -70,7 +70,7 @@ impl Federation {
         let querier = view.querier(range);
         let mut series: BTreeMap<Labels, Newest> = BTreeMap::new();
         for matchers in selectors {
-            let mut set = job.wait(querier.select(matchers, SelectHints::samples(range)))?;
+            let mut set = job.wait(querier.select(matchers, SelectHints::samples(range)))??;
             while let Some(mut one) = set.next()? {
                 job.check()?;
                 if series.contains_key(&one.labels) || one.labels.metric_name().is_empty() {

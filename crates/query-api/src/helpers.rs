@@ -1,17 +1,20 @@
 //! Threads that help with large evaluations: no more at a time, over all queries, than there are processors beside the one
 //! that evaluates.
 //!
-//! They live for one query. Starting one takes some ten microseconds, which the engine asks for only where there is work for
-//! many times that, and none rests beside the many queries that are small.
+//! They rest between queries: to start one for each takes longer than many a query's work, above all when it has to make room
+//! for its memory anew.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use promql::Workers;
+use rayon_core::{ThreadPool, ThreadPoolBuilder};
 
 /// See the module's text.
 #[derive(Debug)]
 pub(crate) struct Helpers {
+    /// `None` where there are none, or the machine gives no threads: queries are slower then.
+    pool: Option<ThreadPool>,
     free: AtomicUsize,
 }
 
@@ -21,9 +24,13 @@ impl Helpers {
         Self::new(thread::available_parallelism().map_or(0, |processors| processors.get() - 1))
     }
 
-    /// At most so many threads.
-    fn new(most: usize) -> Self {
-        Self { free: AtomicUsize::new(most) }
+    /// So many threads.
+    fn new(count: usize) -> Self {
+        let builder = ThreadPoolBuilder::new().num_threads(count).thread_name(|_| "query-helper".to_owned());
+        // Of no threads, the library makes as many as there are processors.
+        let pool = if count > 0 { builder.build().ok() } else { None };
+        let free = AtomicUsize::new(if pool.is_some() { count } else { 0 });
+        Self { pool, free }
     }
 
     /// Takes as many as are free, up to `wanted`.
@@ -40,10 +47,10 @@ impl Helpers {
 impl Workers for Helpers {
     fn run(&self, helpers: usize, help: &(dyn Fn() + Sync), work: &mut dyn FnMut()) {
         let taken = self.take(helpers);
-        thread::scope(|scope| {
+        let Some(pool) = self.pool.as_ref().filter(|_| taken.count > 0) else { return work() };
+        pool.in_place_scope(|scope| {
             for _ in 0..taken.count {
-                // A machine that gives no more threads only makes the query slower.
-                let _ = thread::Builder::new().name("query-helper".to_owned()).spawn_scoped(scope, help);
+                scope.spawn(|_| help());
             }
             work();
         });

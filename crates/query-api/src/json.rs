@@ -7,7 +7,14 @@ use model::{Labels, TimestampMs};
 /// Writes a JSON string as Prometheus writes labels: of the control characters only line ends and tabs have short forms, and
 /// nothing else but quote and backslash is escaped.
 pub(crate) fn write_string(out: &mut Vec<u8>, text: &str) {
-    write_escaped(out, text, |byte| byte < b' ' || matches!(byte, b'"' | b'\\'), |_| 0);
+    if is_plain(text.as_bytes()) {
+        out.reserve(text.len() + 2);
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        write_escaped(out, text, is_special_in_label, |_| 0);
+    }
 }
 
 /// Writes a JSON string as Prometheus writes every other text: safe inside of HTML and JavaScript, too.
@@ -52,6 +59,38 @@ fn write_escaped(out: &mut Vec<u8>, text: &str, is_special: impl Fn(u8) -> bool,
     }
     out.extend_from_slice(rest);
     out.push(b'"');
+}
+
+/// Whether a label's text stands in JSON as it is. Eight bytes at a time: nearly all texts do, and are looked at for that alone.
+fn is_plain(text: &[u8]) -> bool {
+    let Some((first, rest)) = text.split_first_chunk() else {
+        return !text.iter().copied().any(is_special_in_label);
+    };
+    let (eights, _) = rest.as_chunks();
+    // The last eight bytes overlap those before.
+    let last = text.last_chunk().unwrap_or(first);
+    let found =
+        eights.iter().chain([first, last]).fold(0, |found, eight| found | special_bytes(u64::from_le_bytes(*eight)));
+    found == 0
+}
+
+/// Not zero if any of eight bytes is special in a label's text.
+const fn special_bytes(eight: u64) -> u64 {
+    const EACH: u64 = u64::MAX / 255;
+    const HIGH: u64 = EACH << 7;
+    // Below `n`, of bytes below 128: subtracting borrows the high bit. A borrow from the byte beneath may only name one more
+    // when there is one already.
+    const fn below(eight: u64, n: u64) -> u64 {
+        eight.wrapping_sub(EACH * n) & !eight & HIGH
+    }
+    const fn equal(eight: u64, byte: u8) -> u64 {
+        below(eight ^ (EACH * byte as u64), 1)
+    }
+    below(eight, b' ' as u64) | equal(eight, b'"') | equal(eight, b'\\')
+}
+
+const fn is_special_in_label(byte: u8) -> bool {
+    byte < b' ' || matches!(byte, b'"' | b'\\')
 }
 
 /// Writes a label set as an object.
@@ -336,6 +375,21 @@ mod tests {
         assert_eq!(text(|out| write_text(out, odd)), other);
         for text in [label, other] {
             assert_eq!(serde_json::from_str::<String>(&text).unwrap(), odd);
+        }
+    }
+
+    #[test]
+    fn special_bytes_are_found_wherever_they_stand() {
+        for length in 0..40 {
+            let text = "Ä~ !#[]\u{7f}z".repeat(4).chars().take(length).collect::<String>().into_bytes();
+            assert!(is_plain(&text), "{text:?}");
+            for place in 0..text.len() {
+                for special in (0..b' ').chain([b'"', b'\\']) {
+                    let mut text = text.clone();
+                    text[place] = special;
+                    assert!(!is_plain(&text), "{text:?}");
+                }
+            }
         }
     }
 

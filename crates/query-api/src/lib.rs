@@ -19,13 +19,16 @@ mod call;
 mod compression;
 mod error;
 mod evaluation;
+mod features;
 mod federate;
 mod helpers;
 mod histogram;
 mod json;
+mod large_matrix;
 mod listing;
 mod metrics;
 mod params;
+mod quick;
 pub mod reading;
 mod remote_read;
 mod reply;
@@ -62,6 +65,7 @@ use crate::federate::Federation;
 use crate::listing::Listing;
 use crate::metrics::Metrics;
 use crate::params::{ParamError, Params};
+use crate::quick::Asked;
 use crate::reply::{Reply, respond};
 use crate::route::{Endpoint, Route, Status};
 use crate::scope::Scope;
@@ -291,30 +295,32 @@ impl QueryApi {
             return self.run(endpoint, timeout, encoding, move |job| work(job).ok_or(ApiError::NotAdministered)).await;
         }
         let Call { view, azure } = scope.call(&self.parts, params).await?;
+        let asked = self.slots.asked((endpoint, scope, params.but_when()));
         match endpoint {
             Endpoint::Query => {
                 let work = self.query(params, Call { view, azure })?;
-                self.run(endpoint, timeout, encoding, work).await
+                self.run_near(asked, endpoint, timeout, encoding, work).await
             }
             Endpoint::QueryRange => {
                 let work = self.query_range(params, Call { view, azure })?;
-                self.run(endpoint, timeout, encoding, work).await
+                self.run_near(asked, endpoint, timeout, encoding, work).await
             }
             Endpoint::Series => {
                 let mut listing = Listing::of_series(params)?;
                 if azure {
                     azure::narrow_series(&mut listing, self.now())?;
                 }
-                self.run(endpoint, timeout, encoding, move |job| listing.series(&view, job)).await
+                self.run_near(asked, endpoint, timeout, encoding, move |job| listing.series(&view, job)).await
             }
             Endpoint::Labels => {
                 let listing = Listing::of_labels(params)?.of_all_time(azure);
-                self.run(endpoint, timeout, encoding, move |job| listing.label_names(&view, job)).await
+                self.run_near(asked, endpoint, timeout, encoding, move |job| listing.label_names(&view, job)).await
             }
             Endpoint::LabelValues(name) => {
                 let name = label_name(name)?;
                 let listing = Listing::of_labels(params)?.of_all_time(azure);
-                self.run(endpoint, timeout, encoding, move |job| listing.label_values(&name, &view, job)).await
+                self.run_near(asked, endpoint, timeout, encoding, move |job| listing.label_values(&name, &view, job))
+                    .await
             }
             Endpoint::Metadata => {
                 let query = MetadataQuery::new(params)?;
@@ -352,6 +358,7 @@ impl QueryApi {
             Endpoint::Status(Status::RuntimeInfo) => self.runtime_info(scope.first()),
             Endpoint::Status(Status::Flags) => status::flags(&self.settings, self.engine),
             Endpoint::Status(Status::Config) => status::config(self.engine),
+            Endpoint::Status(Status::Features) => features::features(&self.settings, self.engine),
             Endpoint::Absent(what) => absent::absent(*what, params)?,
             _ => return Ok(None),
         }))
@@ -369,9 +376,21 @@ impl QueryApi {
         Ok(self.respond(endpoint, encoded))
     }
 
+    /// The same, but where it is if that was quick the last time.
+    async fn run_near(
+        &self,
+        asked: Asked,
+        endpoint: &Endpoint,
+        timeout: Duration,
+        encoding: Encoding,
+        work: impl Fn(&Job) -> Result<Reply, ApiError> + Send + 'static,
+    ) -> Result<Response, ApiError> {
+        let encoded = self.slots.run_near(asked, timeout, move |job| Ok(work(job)?.encoded(encoding))).await?;
+        Ok(self.respond(endpoint, encoded))
+    }
+
     fn respond(&self, endpoint: &Endpoint, encoded: Option<reply::Encoded>) -> Response {
-        self.metrics.answered(endpoint.name(), encoded.as_ref().map_or(0, reply::Encoded::len));
-        respond(encoded)
+        respond(encoded, endpoint.name(), &self.metrics)
     }
 
     fn now(&self) -> TimestampMs {

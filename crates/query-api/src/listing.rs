@@ -1,11 +1,10 @@
 //! Series, label names and label values.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use model::{Labels, Matcher, TimestampMs};
 use promql_syntax::parse_metric_selector;
-use storage::{Querier, QueryError, Queryable, SelectHints, TimeRange};
+use storage::{Querier, Queryable, SelectHints, TimeRange};
 
 use crate::answer;
 use crate::error::ApiError;
@@ -52,14 +51,14 @@ impl Listing {
     }
 
     /// Label sets of series that meet any of the selectors.
-    pub(crate) fn series(self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
+    pub(crate) fn series(&self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
         let querier = view.querier(self.range);
-        let mut found = BTreeSet::<Labels>::new();
+        let mut found: Vec<Labels> = Vec::new();
         for matchers in &self.selectors {
-            let mut series = job.wait(querier.select(matchers, SelectHints::series_only(self.range)))?;
+            let mut series = job.wait(querier.select(matchers, SelectHints::series_only(self.range)))??;
             let mut walked = 0usize;
             while let Some(one) = series.next()? {
-                found.insert(one.labels);
+                found.push(one.labels);
                 walked += 1;
                 if walked.is_multiple_of(CHECK_SERIES) {
                     job.check()?;
@@ -70,26 +69,31 @@ impl Listing {
                 }
             }
         }
-        let truncated = self.limit > 0 && found.len() > self.limit;
-        let sets: Vec<Labels> = found.into_iter().take(self.shown()).collect();
-        Ok(Reply::Json(answer::label_sets(&sets, truncated)))
+        // Those of one selector are in order, each once.
+        if self.selectors.len() > 1 {
+            found.sort_unstable();
+            found.dedup();
+        }
+        let truncated = found.len() > self.shown();
+        found.truncate(self.shown());
+        Ok(Reply::Json(answer::label_sets(&found, truncated)))
     }
 
     /// Names of labels.
-    pub(crate) fn label_names(self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
-        self.texts(view, job, |querier, matchers, limit| job.wait(querier.label_names(matchers, limit)))
+    pub(crate) fn label_names(&self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
+        self.texts(view, job, |querier, matchers, limit| Ok(job.wait(querier.label_names(matchers, limit))??))
     }
 
     /// Values of the label `name`.
-    pub(crate) fn label_values(self, name: &str, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
-        self.texts(view, job, |querier, matchers, limit| job.wait(querier.label_values(name, matchers, limit)))
+    pub(crate) fn label_values(&self, name: &str, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
+        self.texts(view, job, |querier, matchers, limit| Ok(job.wait(querier.label_values(name, matchers, limit))??))
     }
 
     fn texts(
         &self,
         view: &Arc<dyn Queryable>,
         job: &Job,
-        of: impl Fn(&dyn Querier, &[Matcher], usize) -> Result<Vec<String>, QueryError>,
+        of: impl Fn(&dyn Querier, &[Matcher], usize) -> Result<Vec<String>, ApiError>,
     ) -> Result<Reply, ApiError> {
         let querier = view.querier(self.range);
         let one_more = if self.limit == 0 { 0 } else { self.limit.saturating_add(1) };

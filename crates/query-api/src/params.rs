@@ -1,5 +1,6 @@
 //! Request parameters: from the query string and, for a POST, from the form in the body; what they say as values.
 
+use std::hash::Hash;
 use std::num::IntErrorKind;
 use std::time::Duration;
 
@@ -68,6 +69,14 @@ impl Params {
     /// All values of a parameter.
     pub(crate) fn all<'a>(&'a self, name: &'a str) -> impl Iterator<Item = &'a str> {
         self.pairs.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
+    /// All that is said but of when: neither when it begins nor when it ends, only how long it is.
+    pub(crate) fn but_when(&self) -> impl Hash {
+        let is_when = |name: &str| matches!(name, "start" | "end" | "time");
+        let pairs: Vec<&(String, String)> = self.pairs.iter().filter(|(name, _)| !is_when(name)).collect();
+        let [start, end] = ["start", "end"].map(|name| parse_time(self.get(name)));
+        (pairs, start.zip(end).map(|(start, end)| end.0.saturating_sub(start.0)))
     }
 
     /// A point in time, or `default` when the parameter is not there.

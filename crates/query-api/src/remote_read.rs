@@ -130,7 +130,7 @@ impl Stream {
                 if error.kind() != model::ErrorKind::Canceled {
                     tracing::warn!(%error, "a remote read is broken off");
                 }
-                job.wait(self.sender.abort(error.to_string()));
+                let _told = job.wait(self.sender.abort(error.to_string()));
             }
         }
     }

@@ -5,11 +5,15 @@ use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use http_serving::{Body, Response, empty};
 
 use crate::compression::Encoding;
+use crate::large_matrix::{LargeMatrix, Pieces};
+use crate::metrics::Metrics;
 
 /// An answer that is no error.
 pub(crate) enum Reply {
     /// JSON.
     Json(Vec<u8>),
+    /// JSON, written while the client reads.
+    Matrix(LargeMatrix),
     /// Something else, with its media type.
     Bytes(HeaderValue, Vec<u8>),
     /// Nothing to say.
@@ -20,33 +24,48 @@ pub(crate) enum Reply {
 pub(crate) struct Encoded {
     content_type: HeaderValue,
     encoding: Encoding,
-    body: Vec<u8>,
+    content: Content,
+}
+
+enum Content {
+    Whole(Vec<u8>),
+    Pieces(Box<Pieces>),
 }
 
 impl Reply {
     /// Compresses the body as the client wants it; CPU work that grows with the body.
     pub(crate) fn encoded(self, encoding: Encoding) -> Option<Encoded> {
         let (content_type, body) = match self {
-            Self::Json(body) => (HeaderValue::from_static("application/json"), body),
+            Self::Json(body) => (JSON, body),
             Self::Bytes(content_type, body) => (content_type, body),
+            Self::Matrix(matrix) => {
+                let content = Content::Pieces(Box::new(matrix.encoded(encoding)));
+                return Some(Encoded { content_type: JSON, encoding, content });
+            }
             Self::Empty => return None,
         };
         let (encoding, body) = encoding.encode(body);
-        Some(Encoded { content_type, encoding, body })
+        Some(Encoded { content_type, encoding, content: Content::Whole(body) })
     }
 }
 
-impl Encoded {
-    /// Bytes of the body.
-    pub(crate) fn len(&self) -> usize {
-        self.body.len()
-    }
-}
-
-/// As a response; without a body when there is nothing to say.
-pub(crate) fn respond(encoded: Option<Encoded>) -> Response {
-    let Some(Encoded { content_type, encoding, body }) = encoded else { return empty(StatusCode::NO_CONTENT) };
-    let mut response = Response::new(Body::full(body));
+/// As a response; without a body when there is nothing to say. Its bytes count as sent by the endpoint.
+pub(crate) fn respond(encoded: Option<Encoded>, endpoint: &'static str, metrics: &Metrics) -> Response {
+    let Some(Encoded { content_type, encoding, content }) = encoded else {
+        metrics.answered(endpoint, 0);
+        return empty(StatusCode::NO_CONTENT);
+    };
+    let body = match content {
+        Content::Whole(body) => {
+            metrics.answered(endpoint, body.len());
+            Body::full(body)
+        }
+        Content::Pieces(pieces) => {
+            let metrics = metrics.clone();
+            Body::pieces(pieces.inspect(move |piece| metrics.answered(endpoint, piece.len())))
+        }
+    };
+    let mut response = Response::new(body);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, content_type);
     headers.insert(VARY, HeaderValue::from_static("Accept-Encoding"));
@@ -55,3 +74,5 @@ pub(crate) fn respond(encoded: Option<Encoded>) -> Response {
     }
     response
 }
+
+const JSON: HeaderValue = HeaderValue::from_static("application/json");

@@ -12,7 +12,7 @@ pub(crate) struct Route {
 }
 
 /// An endpoint of the API.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Endpoint {
     Query,
     QueryRange,
@@ -38,17 +38,18 @@ pub(crate) enum Endpoint {
 }
 
 /// A page of status.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Status {
     BuildInfo,
     RuntimeInfo,
     Flags,
     Config,
     Tsdb,
+    Features,
 }
 
 /// What only a Prometheus that scrapes and alerts has: answered as one does that has none.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Absent {
     Targets,
     TargetMetadata,
@@ -102,6 +103,7 @@ impl Endpoint {
             ["api", "v1", "status", "flags"] => Self::Status(Status::Flags),
             ["api", "v1", "status", "config"] => Self::Status(Status::Config),
             ["api", "v1", "status", "tsdb"] => Self::Status(Status::Tsdb),
+            ["api", "v1", "features"] => Self::Status(Status::Features),
             ["api", "v1", "targets"] => Self::Absent(Absent::Targets),
             ["api", "v1", "targets", "metadata"] => Self::Absent(Absent::TargetMetadata),
             ["api", "v1", "scrape_pools"] => Self::Absent(Absent::ScrapePools),

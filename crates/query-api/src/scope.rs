@@ -1,5 +1,6 @@
 //! Which workspaces a call is about, whether the caller may read all of them, and the view over them.
 
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use access::{Action, Principal, Propagation, READ_METRICS};
@@ -16,6 +17,13 @@ use crate::params::{ParamError, Params};
 #[derive(Debug)]
 pub(crate) struct Scope {
     workspaces: Vec<Arc<Workspace>>,
+}
+
+/// Of the same workspaces.
+impl Hash for Scope {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.workspaces.iter().for_each(|workspace| workspace.account_id.hash(state));
+    }
 }
 
 impl Scope {

@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use model::{Matcher, Metadata};
 use storage::{
-    Batch, BoxFuture, LeftOut, Querier, QueryError, Queryable, SampleIterator, SelectHints, Series, SeriesExemplars,
-    SeriesSet, TimeRange,
+    Batch, BoxFuture, LeftOut, Querier, QueryError, Queryable, SampleIterator, SelectHints, Selecting, Series,
+    SeriesExemplars, SeriesSet, TimeRange,
 };
 
 /// Times and numbers of one evaluation.
@@ -84,8 +84,12 @@ struct CountingQuerier {
     samples: Arc<AtomicU64>,
 }
 
-impl Querier for CountingQuerier {
-    fn select<'a>(
+impl Selecting for CountingQuerier {
+    fn inner(&self) -> &dyn Querier {
+        &*self.inner
+    }
+
+    fn select_changed<'a>(
         &'a self,
         matchers: &'a [Matcher],
         hints: SelectHints,
@@ -94,23 +98,6 @@ impl Querier for CountingQuerier {
             let inner = self.inner.select(matchers, hints).await?;
             Ok(Box::new(CountingSet { inner, samples: Arc::clone(&self.samples) }) as Box<dyn SeriesSet>)
         })
-    }
-
-    fn label_names<'a>(
-        &'a self,
-        matchers: &'a [Matcher],
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
-        self.inner.label_names(matchers, limit)
-    }
-
-    fn label_values<'a>(
-        &'a self,
-        name: &'a str,
-        matchers: &'a [Matcher],
-        limit: usize,
-    ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
-        self.inner.label_values(name, matchers, limit)
     }
 }
 
@@ -124,6 +111,14 @@ impl SeriesSet for CountingSet {
         let Some(Series { labels, samples: inner }) = self.inner.next()? else { return Ok(None) };
         let samples = Box::new(CountingSamples { inner, samples: Arc::clone(&self.samples) });
         Ok(Some(Series { labels, samples }))
+    }
+
+    fn remaining(&self) -> Option<usize> {
+        self.inner.remaining()
+    }
+
+    fn may_have_label(&self, name: &str) -> bool {
+        self.inner.may_have_label(name)
     }
 }
 

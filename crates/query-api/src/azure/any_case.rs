@@ -61,8 +61,11 @@ impl AnyCaseQuerier {
     async fn series(&self, matchers: &[Matcher], hints: SelectHints) -> Result<Filtered, QueryError> {
         let Split { beneath, rest } = self.split(matchers).await?;
         let limit = hints.limit;
-        // What is taken away afterwards does not count.
-        let hints = SelectHints { limit: if rest.is_empty() { limit } else { 0 }, ..hints };
+        let hints = match rest.is_empty() {
+            true => hints,
+            // What is taken away afterwards does not count, and is known by labels that nobody else looks at.
+            false => SelectHints { limit: 0, labels: None, ..hints },
+        };
         let inner = self.inner.select(&beneath, hints).await?;
         Ok(Filtered { inner, rest, left: if limit == 0 { usize::MAX } else { limit } })
     }
@@ -242,6 +245,69 @@ mod tests {
         check(&[(Equal, "zone", "")], &[DOWN, WEB]);
         check(&[(Equal, "nothing", ""), (Equal, "__name__", "down")], &[DOWN]);
         check(&[(Equal, "nothing", "x")], &[]);
+    }
+
+    /// Shows of labels only those that are asked for, as a database may.
+    struct Narrow(SeriesStore);
+
+    struct NarrowSet(Box<dyn SeriesSet>, Option<Arc<[String]>>);
+
+    impl Queryable for Narrow {
+        fn querier(&self, _: TimeRange) -> Box<dyn Querier> {
+            Box::new(Self(self.0.clone()))
+        }
+    }
+
+    impl Querier for Narrow {
+        fn select<'a>(
+            &'a self,
+            matchers: &'a [Matcher],
+            hints: SelectHints,
+        ) -> BoxFuture<'a, Result<Box<dyn SeriesSet>, QueryError>> {
+            let wanted = hints.labels.clone();
+            let found = now(self.0.querier(TimeRange::ALL).select(matchers, hints));
+            Box::pin(async move { Ok(Box::new(NarrowSet(found?, wanted)) as Box<dyn SeriesSet>) })
+        }
+
+        fn label_names<'a>(
+            &'a self,
+            matchers: &'a [Matcher],
+            limit: usize,
+        ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
+            Box::pin(std::future::ready(now(self.0.querier(TimeRange::ALL).label_names(matchers, limit))))
+        }
+
+        fn label_values<'a>(
+            &'a self,
+            name: &'a str,
+            matchers: &'a [Matcher],
+            limit: usize,
+        ) -> BoxFuture<'a, Result<Vec<String>, QueryError>> {
+            Box::pin(std::future::ready(now(self.0.querier(TimeRange::ALL).label_values(name, matchers, limit))))
+        }
+    }
+
+    impl SeriesSet for NarrowSet {
+        fn next(&mut self) -> Result<Option<Series>, QueryError> {
+            let Some(series) = self.0.next()? else { return Ok(None) };
+            let wanted = |name: &str| self.1.as_ref().is_none_or(|names| names.iter().any(|wanted| wanted == name));
+            let labels = Labels::from_pairs(series.labels.iter().filter(|(name, _)| wanted(name))).unwrap();
+            Ok(Some(Series { labels, ..series }))
+        }
+    }
+
+    #[test]
+    fn labels_that_nobody_looks_at_are_matched_all_the_same() {
+        let store = SeriesStore::new();
+        store.load(1000, "up{job=\"a\",Zone=\"1\"} 1\nup{job=\"b\",zone=\"1\"} 1\nup{job=\"c\",zone=\"2\"} 1").unwrap();
+        let view = AnyCase::new(Arc::new(Narrow(store)));
+        let querier = view.querier(TimeRange::ALL);
+        let hints = SelectHints { labels: Some(["job".to_owned()].into()), ..SelectHints::samples(TimeRange::ALL) };
+        let zone = [Matcher::equal("zone", "1")];
+        let mut set = now(querier.select(&zone, hints)).unwrap();
+        let jobs: Vec<String> =
+            std::iter::from_fn(|| set.next().unwrap()).map(|series| series.labels.get("job").unwrap().into()).collect();
+        assert_eq!(jobs, ["a", "b"]);
     }
 
     #[test]

@@ -29,7 +29,7 @@ pub(super) fn stream(
 ) -> Result<(), ApiError> {
     for (index, query) in read.queries.iter().enumerate() {
         let querier = view.querier(query.range);
-        let mut series = job.wait(querier.select(&query.matchers, SelectHints::samples(query.range)))?;
+        let mut series = job.wait(querier.select(&query.matchers, SelectHints::samples(query.range)))??;
         let mut batch = Batch::default();
         while let Some(mut one) = series.next()? {
             let mut message = Message::new(&one.labels, index as u64);

@@ -25,7 +25,7 @@ pub(super) fn response(
         // A result is a list of series, as a write request of version 1 is.
         let mut result = Encoder::new(Version::V1);
         let querier = view.querier(query.range);
-        let mut series = job.wait(querier.select(&query.matchers, SelectHints::samples(query.range)))?;
+        let mut series = job.wait(querier.select(&query.matchers, SelectHints::samples(query.range)))??;
         let mut batch = Batch::default();
         while let Some(mut one) = series.next()? {
             job.check()?;

@@ -4,8 +4,12 @@ use std::io::Read as _;
 use std::sync::Arc;
 
 use model::{Exemplar, Labels, Metadata, MetricType, TimestampMs};
+use promql::EngineOptions;
+use query_api::Settings;
 use storage::Storage as _;
 use testkit::series_store::SeriesStore;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
 
 use crate::support::{Administered, Api, READER, account};
 
@@ -60,6 +64,12 @@ async fn exactly_as_prometheus() {
         ("query?query=up&time=60&lookback_delta=30s", r#"{"resultType":"vector","result":[]}"#),
         ("query?query=up&time=60&lookback_delta=60s", r#""value":[60,"1"]"#),
         ("query?query=up&time=20&stats=true", r#""samples":{"totalQueryableSamples":"#),
+        (
+            "query?query=up&time=20&stats=x",
+            r#""warnings":["value \"x\" for parameter \"stats\" is deprecated and will be rejected in the next major release, use \"true\" or \"all\""]"#,
+        ),
+        ("features", r#""promql":{"anchored":false,"at_modifier":true"#),
+        ("features", r#""limitk":false"#),
         (
             "query?query=rate(up%5B30s%5D)&time=20",
             r#""infos":["PromQL info: metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"up\" (1:6)"]"#,
@@ -201,4 +211,56 @@ async fn remote_read() {
         assert!(answer.status().as_u16() == status && found.contains(text), "{status}: {found}");
     }
     assert_eq!(api.get(READER, None, path).await.0, 405);
+}
+
+#[tokio::test]
+async fn what_is_large_comes_in_pieces_and_is_the_same() {
+    let api = Api::start();
+    // Time itself, so that no data are needed: 30 series of 10,001 points.
+    let one = |number: usize| format!("label_replace(vector(time()),\"n\",\"{number:02}\",\"\",\"\")");
+    let query = (0..30).map(one).collect::<Vec<_>>().join(" or ");
+    let query = percent_encoding::utf8_percent_encode(&query, percent_encoding::NON_ALPHANUMERIC);
+    let form = format!("query={query}&start=0&end=10000&step=1");
+    let (head, plain) = large(&api, &form, "").await;
+    assert!(head.contains(" 200 "), "{head}");
+    assert!(head.contains("content-type: application/json") && !head.contains("content-length"), "{head}");
+    let answer: serde_json::Value = serde_json::from_slice(&plain).unwrap();
+    assert_eq!((&answer["status"], &answer["data"]["resultType"]), (&"success".into(), &"matrix".into()));
+    let result = answer["data"]["result"].as_array().unwrap();
+    assert_eq!(result.len(), 30);
+    for (number, series) in result.iter().enumerate() {
+        assert_eq!(series["metric"]["n"], format!("{number:02}"));
+        assert_eq!(series["values"].as_array().unwrap().len(), 10_001);
+        assert_eq!(series["values"][7], serde_json::json!([7, "7"]));
+    }
+    let (head, zipped) = large(&api, &form, "accept-encoding: gzip\r\n").await;
+    assert!(head.contains("content-encoding: gzip"), "{head}");
+    let mut text = Vec::new();
+    flate2::read::GzDecoder::new(&zipped[..]).read_to_end(&mut text).unwrap();
+    assert!(text == plain);
+    let sent: usize = api.metric("query_answer_bytes_total{endpoint=\"query_range\"}").unwrap().parse().unwrap();
+    assert_eq!(sent, plain.len() + zipped.len());
+
+    // The bound holds for them, too, before anything is sent.
+    let settings = Settings { answer_bytes_max: plain.len() - 1000, ..Settings::default() };
+    let api = Api::with(settings, EngineOptions::default());
+    let (head, body) = large(&api, &form, "").await;
+    assert!(head.contains(" 422 ") && body.starts_with(b"{\"status\":\"error\",\"errorType\":\"execution\""), "{head}");
+}
+
+/// Head and body of an answer that ends with its connection, as HTTP/1.0 has it.
+async fn large(api: &Api, form: &str, header: &str) -> (String, Vec<u8>) {
+    let mut stream = TcpStream::connect(api.address).await.unwrap();
+    let request = format!(
+        "POST /workspaces/eu/api/v1/query_range HTTP/1.0\r\nhost: x\r\nauthorization: Bearer {}\r\n{header}\
+         content-type: application/x-www-form-urlencoded\r\ncontent-length: {}\r\n\r\n{form}",
+        api.token(READER),
+        form.len()
+    );
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = Vec::new();
+    stream.read_to_end(&mut answer).await.unwrap();
+    let end = answer.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
+    let body = answer.split_off(end + 4);
+    (String::from_utf8(answer).unwrap().to_ascii_lowercase(), body)
 }

@@ -11,6 +11,10 @@ async fn what_is_refused_and_how() {
         // Cases are not told apart; health checks select nothing.
         ("query?query=UP&time=20", 200, r#""value":[20,"1"]"#),
         ("query?query=up%7BJOB%3D%22LATE%22%7D&time=20", 200, r#""value":[20,"1"]"#),
+        // Neither where they name labels.
+        ("query?query=sum%20by(JOB)(up)&time=20", 200, r#"{"metric":{"JOB":"late"},"value":[20,"1"]}"#),
+        ("query?query=up%20*%20on(Job)%20up&time=20", 200, r#"{"metric":{"Job":"late"},"value":[20,"1"]}"#),
+        ("query?query=count(sum%20without(JOB)(up))&time=20", 200, r#""value":[20,"1"]"#),
         ("query?query=1%2B1", 200, r#""2""#),
         ("labels?start=1e9&end=2e9", 200, r#"["__name__","job"]"#),
         ("label/__name__/values", 200, r#"["up"]"#),

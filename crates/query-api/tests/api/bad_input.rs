@@ -274,3 +274,33 @@ async fn slow_readers_hold_no_places() {
     }
     assert_eq!(api.get(READER, None, "/workspaces/us/api/v1/query?query=1").await.0, 200);
 }
+
+#[tokio::test]
+async fn hundreds_of_heavy_queries_at_once() {
+    const CLIENTS: usize = 400;
+    let settings = Settings { concurrency: 4, waiting_max: 100, ..Settings::default() };
+    let api = Api::with(settings, EngineOptions::default());
+    let store = Endless::default();
+    api.open.0.lock().unwrap().insert(account(1), Arc::new(store.clone()));
+    let clock = HostClock::new();
+    let began = clock.monotonic();
+    let path = "/workspaces/us/api/v1/query?query=count(up)&time=0&timeout=300ms";
+    let request = format!("GET {path} HTTP/1.0\r\nhost: x\r\nauthorization: Bearer {}\r\n\r\n", api.token(READER));
+    let mut clients = Vec::new();
+    for _ in 0..CLIENTS {
+        let mut stream = TcpStream::connect(api.address).await.unwrap();
+        stream.write_all(request.as_bytes()).await.unwrap();
+        clients.push(stream);
+    }
+    for mut stream in clients {
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        // Whether it ran, waited or was turned away: it is told to come again.
+        assert!(answer.contains(" 503 ") && answer.contains("\"status\":\"error\""), "{answer}");
+    }
+    let took = clock.monotonic().since(began);
+    assert!(took < Duration::from_secs(20), "{took:?}");
+    assert!(refused(&api, "time") >= 4 && refused(&api, "time") + refused(&api, "queue") == CLIENTS as u64);
+    until(|| store.walked.load(Ordering::SeqCst) == 0).await;
+    assert_eq!(api.get(READER, None, "/workspaces/us/api/v1/query?query=1").await.0, 200);
+}

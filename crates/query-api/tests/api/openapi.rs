@@ -7,7 +7,7 @@ use crate::support::{Api, OWNER, READER};
 
 /// Calls, each with the path that describes it. With a form they are POSTs, otherwise GETs.
 /// Texts as results are left out: the description has their time as a text, where Prometheus writes a number.
-const CALLS: [(&str, &str, Option<&str>); 43] = [
+const CALLS: [(&str, &str, Option<&str>); 44] = [
     ("/query", "query?query=up&time=20", None),
     ("/query", "query?query=up&time=20&stats=all", None),
     ("/query", "query?query=1", None),
@@ -51,10 +51,11 @@ const CALLS: [(&str, &str, Option<&str>); 43] = [
     ("/status/buildinfo", "status/buildinfo", None),
     ("/status/flags", "status/flags", None),
     ("/status/tsdb", "status/tsdb", None),
+    ("/features", "features", None),
 ];
 
 /// Described, and not served: what belongs to the scraping Prometheus, what is written elsewhere, and what is its own.
-const NOT_SERVED: [&str; 13] = [
+const NOT_SERVED: [&str; 12] = [
     "/search/metric_names",
     "/search/label_names",
     "/search/label_values",
@@ -66,7 +67,6 @@ const NOT_SERVED: [&str; 13] = [
     "/write",
     "/otlp/v1/metrics",
     "/notifications/live",
-    "/features",
     "/openapi.yaml",
 ];
 
