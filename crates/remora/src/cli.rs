@@ -18,6 +18,7 @@ use clap_complete::Shell;
 
 use crate::duration;
 use crate::propagation::Span;
+use crate::settings::WalSync;
 
 /// Prometheus remote write, authenticated end to end.
 #[derive(Debug, Parser)]
@@ -108,9 +109,9 @@ pub(crate) struct Up {
     /// Address of the sidecar, which Prometheus writes to. Port 0 picks a free one.
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8081")]
     pub(crate) sidecar_address: SocketAddr,
-    /// Force written samples to the disk before every answer, not once a second.
-    #[arg(long)]
-    pub(crate) sync_every_commit: bool,
+    /// When the write-ahead log is forced to the disk; a killed process loses nothing either way.
+    #[arg(long, value_enum, default_value_t)]
+    pub(crate) wal_sync: WalSync,
     /// What new workspaces do with what they cannot take: say so (strict), or drop it and count it (azure).
     #[arg(long, value_enum, default_value_t)]
     pub(crate) profile: Profile,
@@ -199,6 +200,18 @@ mod tests {
     #[test]
     fn arguments_are_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn the_log_is_synced_as_it_is_said() {
+        let parsed = |arguments: &[&str]| match Cli::try_parse_from(["remora", "up"].iter().chain(arguments)) {
+            Ok(Cli { command: Command::Up(up) }) => Some(up.wal_sync),
+            _ => None,
+        };
+        assert_eq!(parsed(&[]), Some(WalSync::Interval));
+        assert_eq!(parsed(&["--wal-sync=interval"]), Some(WalSync::Interval));
+        assert_eq!(parsed(&["--wal-sync", "every-commit"]), Some(WalSync::EveryCommit));
+        assert_eq!(parsed(&["--wal-sync=never"]), None);
     }
 
     #[test]

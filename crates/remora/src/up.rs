@@ -33,7 +33,7 @@ use crate::managed::{Managed, ManagedSettings, Published};
 use crate::private_file;
 use crate::self_scrape::{self, Target};
 use crate::service;
-use crate::settings::{Audiences, DEFAULT_REGION, QuerySettings, StorageSettings, WalSync};
+use crate::settings::{Audiences, DEFAULT_REGION, QuerySettings, StorageSettings};
 use crate::shutdown::Shutdown;
 use crate::up_declared::{self, FEDERATION_AUDIENCE, WORKLOAD_SUBJECT};
 use crate::up_facts::Facts;
@@ -63,10 +63,7 @@ pub(crate) async fn run(arguments: cli::Up) -> anyhow::Result<()> {
     let settings = ManagedSettings {
         directory: Arc::clone(&directory),
         backup_directory: None,
-        storage: StorageSettings {
-            wal_sync: if arguments.sync_every_commit { WalSync::EveryCommit } else { WalSync::Interval },
-            ..StorageSettings::default()
-        },
+        storage: StorageSettings { wal_sync: arguments.wal_sync, ..StorageSettings::default() },
         resting: Resting::default(),
         store: StoreSettings { profile: arguments.profile.into(), ..StoreSettings::default() },
         limits: quota::Limits::default(),

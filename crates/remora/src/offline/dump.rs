@@ -1,12 +1,14 @@
 //! `remora tsdb dump`
 
 use std::fmt::Write as _;
-use std::io::Write;
+use std::io::{self, IsTerminal as _, Write};
 use std::process::ExitCode;
 
 use model::{Labels, METRIC_NAME, NativeHistogram, TimestampMs};
 use storage::Batch;
+use tsdb::offline::Progress as _;
 
+use super::bars::Bars;
 use super::place::directory;
 use super::text::{go_float, write_labels, write_quoted};
 use super::{World, note, open, selection, tell_damage};
@@ -17,6 +19,11 @@ pub(super) fn run(world: &World, arguments: &Dump, out: &mut dyn Write) -> anyho
     let offline = open(world, &directory(&arguments.place)?, &arguments.selection)?;
     let mut series = offline.select(&matchers, range)?;
     let (mut batch, mut line, mut name) = (Batch::default(), String::new(), String::new());
+    // Samples on a terminal show by themselves how far it is.
+    let bars = (!io::stdout().is_terminal()).then(Bars::default);
+    if let Some(bars) = &bars {
+        bars.begin("series", series.remaining().map_or(0, |left| left as u64));
+    }
     let mut left_out = 0;
     while let Some(mut one) = series.next()? {
         name.clear();
@@ -43,7 +50,11 @@ pub(super) fn run(world: &World, arguments: &Dump, out: &mut dyn Write) -> anyho
             }
             out.write_all(line.as_bytes())?;
         }
+        if let Some(bars) = &bars {
+            bars.advance(1);
+        }
     }
+    drop(bars);
     if arguments.format == DumpFormat::Openmetrics {
         writeln!(out, "# EOF")?;
     }

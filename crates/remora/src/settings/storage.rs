@@ -8,11 +8,12 @@ use super::file::{File, StorageEntry};
 use super::resolver::Resolver;
 
 /// When written samples are forced to the disk (design: an acknowledged sample survives a crash).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum WalSync {
-    /// Regularly: a power cut may cost the last second.
+    /// Once a second: a power cut may cost the last one.
+    #[default]
     Interval,
-    /// Before every answer.
+    /// Before every answer: a power cut loses nothing answered.
     EveryCommit,
 }
 
@@ -31,7 +32,7 @@ pub(crate) struct StorageSettings {
 impl Default for StorageSettings {
     fn default() -> Self {
         let tsdb::Settings { retention, retention_bytes, out_of_order_window, .. } = tsdb::Settings::default();
-        Self { wal_sync: WalSync::Interval, retention, retention_bytes, out_of_order_window }
+        Self { wal_sync: WalSync::default(), retention, retention_bytes, out_of_order_window }
     }
 }
 
