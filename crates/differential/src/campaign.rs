@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::Path;
 
 use promql::EvalTime;
+use promql_syntax::parse_expr;
 
 use crate::answer::Answer;
 use crate::comparison::{Difference, Rules};
@@ -12,9 +13,9 @@ use crate::dataset::{Contents, Dataset};
 use crate::dialect::Dialect;
 use crate::generator::Generator;
 use crate::known;
-use crate::own::{Database, Own};
+use crate::own::{Backwards, Database, Own};
 use crate::peer::Peer;
-use crate::shrink::shrink;
+use crate::shrink::{parts, shrink};
 
 /// What one round does; everything else follows from the seed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -27,6 +28,8 @@ pub struct Round {
     pub queries: usize,
     /// Without native histograms, even where the peer has them.
     pub floats: bool,
+    /// The peer is started on a copy of our directory, of blocks and a log, instead of being sent the data.
+    pub carried: bool,
 }
 
 /// What was found.
@@ -53,6 +56,8 @@ pub struct Found {
     pub seed: u64,
     /// What the peer understands.
     pub dialect: Dialect,
+    /// Whether the peer has our directory.
+    pub carried: bool,
     /// The query as it was made.
     pub query: String,
     /// When it was evaluated.
@@ -69,26 +74,32 @@ pub struct Found {
 pub struct Sides {
     dialect: Dialect,
     own: Own,
-    /// Ours over data that differ in the last digits.
+    /// Ours over data that differ in the last digits, and in the opposite order.
     nudged: Own,
     peer: Peer,
 }
 
 impl Sides {
-    /// Makes the data set of `seed` and gives it to both.
+    /// Makes the data set of a round and gives it to both.
     ///
     /// # Errors
     /// A peer that does not start.
-    pub fn start(program: &Path, dialect: Dialect, seed: u64, floats: bool) -> anyhow::Result<Self> {
+    pub fn start(program: &Path, round: Round) -> anyhow::Result<Self> {
+        let Round { seed, dialect, floats, carried, .. } = round;
         let contents = Contents {
             histograms: dialect.has_histograms() && !floats,
             on_grid: dialect != Dialect::Old,
             tame: dialect == Dialect::Old,
         };
         let data = Dataset::generate(seed, contents);
-        let peer = Peer::start(program, dialect, &data)?;
-        let own = Own::new(Box::new(Database::holding(&data)?), dialect);
-        let nudged = Own::new(Box::new(data.nudged().store()), dialect);
+        let (peer, database) = if carried {
+            let database = Database::holding_in_blocks(&data)?;
+            (Peer::start_on(&database, program, dialect)?, database)
+        } else {
+            (Peer::start(program, dialect, &data)?, Database::holding(&data)?)
+        };
+        let own = Own::new(Box::new(database), dialect);
+        let nudged = Own::new(Box::new(Backwards(data.nudged().store())), dialect);
         Ok(Self { dialect, own, nudged, peer })
     }
 
@@ -107,15 +118,36 @@ impl Sides {
 
     /// Why the answers may differ, if that is known.
     fn reason(&self, query: &str, time: EvalTime, theirs: &Answer, ours: &Answer) -> Option<&'static str> {
-        known::reason(self.dialect, query, theirs, ours).or_else(|| {
-            let nudged = self.nudged.ask(query, time);
-            self.rules(query).compare(ours, &nudged).is_err().then_some(known::ROUNDING)
-        })
+        known::reason(self.dialect, self.peer.version(), query, theirs, ours)
+            .or_else(|| self.fails_in_part(query, time, theirs, ours).then_some(known::TWO_REASONS))
+            .or_else(|| {
+                let nudged = self.nudged.ask(query, time);
+                self.rules(query).compare(ours, &nudged).is_err().then_some(known::ROUNDING)
+            })
+    }
+
+    /// Whether both refuse the query, and a part of it for the peer's reason.
+    fn fails_in_part(&self, query: &str, time: EvalTime, theirs: &Answer, ours: &Answer) -> bool {
+        let both_fail = matches!((theirs, ours), (Answer::Error { .. }, Answer::Error { kind, .. }) if kind != "panic");
+        let Some(expr) = both_fail.then(|| parse_expr(query, self.dialect.grammar()).ok()).flatten() else {
+            return false;
+        };
+        let mut rest = parts(&expr);
+        while let Some(part) = rest.pop() {
+            let text = part.to_string();
+            if self.rules(&text).compare(theirs, &self.own.ask(&text, time)).is_ok() {
+                return true;
+            }
+            rest.extend(parts(part));
+        }
+        false
     }
 
     fn rules(&self, query: &str) -> Rules {
         Rules {
-            fraction: 1e-6,
+            // These make much of the last digit of what they are of, wherever that comes from: a tangent near its pole, a
+            // power.
+            fraction: if ["tan(", "^"].iter().any(|word| query.contains(word)) { 1e-4 } else { 1e-6 },
             margin: 1e-12,
             texts: self.dialect != Dialect::Old,
             ordered: query.starts_with("sort(") || query.starts_with("sort_desc("),
@@ -129,7 +161,7 @@ impl Round {
     /// # Errors
     /// A peer that does not start or does not answer.
     pub fn run(&self, program: &Path) -> anyhow::Result<Report> {
-        let mut sides = Sides::start(program, self.dialect, self.seed, self.floats)?;
+        let mut sides = Sides::start(program, *self)?;
         let mut generator = Generator::new(self.seed, self.dialect, self.floats);
         let mut report = Report { queries: self.queries, ..Report::default() };
         let mut kinds = BTreeSet::new();
@@ -168,7 +200,8 @@ impl Round {
             difference = found;
             Some(difference.at)
         });
-        Found { seed: self.seed, dialect: self.dialect, query, time, smallest, smallest_time, difference }
+        let Self { seed, dialect, carried, .. } = *self;
+        Found { seed, dialect, carried, query, time, smallest, smallest_time, difference }
     }
 }
 
@@ -212,14 +245,15 @@ impl fmt::Display for Report {
 
 impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { seed, query, smallest, smallest_time, difference, .. } = self;
+        let Self { seed, carried, query, smallest, smallest_time, difference, .. } = self;
         writeln!(f, "DIFFERS  {query}")?;
         writeln!(f, "  small  {smallest}")?;
         writeln!(f, "  how    {}", difference.what)?;
         write!(
             f,
-            "  repeat --seed {seed} --peer {} --query '{}' {}",
+            "  repeat --seed {seed} --peer {}{} --query '{}' {}",
             self.dialect,
+            if *carried { " --carried" } else { "" },
             smallest.replace('\'', "'\\''"),
             Times(*smallest_time)
         )

@@ -33,6 +33,9 @@ struct Arguments {
     /// Data and queries without native histograms.
     #[arg(long)]
     floats: bool,
+    /// The peer is started on a copy of our directory, of blocks and a log, instead of being sent the data.
+    #[arg(long)]
+    carried: bool,
     /// The compliance list instead of random queries.
     #[arg(long)]
     compliance: bool,
@@ -48,6 +51,13 @@ struct Arguments {
     /// The step of a range query.
     #[arg(long)]
     step: Option<i64>,
+}
+
+impl Arguments {
+    fn round(&self, seed: u64) -> Round {
+        let Self { peer: dialect, queries, floats, carried, .. } = *self;
+        Round { seed, dialect, queries, floats, carried }
+    }
 }
 
 fn main() -> anyhow::Result<ExitCode> {
@@ -79,7 +89,7 @@ fn run_query(arguments: &Arguments, program: &std::path::Path, query: &str) -> a
         (Some(end), Some(step_ms)) => EvalTime::Range { start, end: TimestampMs(end), step_ms },
         _ => EvalTime::Instant(start),
     };
-    let mut sides = Sides::start(program, arguments.peer, arguments.seed.unwrap_or_default(), arguments.floats)?;
+    let mut sides = Sides::start(program, arguments.round(arguments.seed.unwrap_or_default()))?;
     let (theirs, ours) = sides.ask(query, time)?;
     println!("peer: {theirs:#?}\nours: {ours:#?}");
     let difference = sides.difference(query, &theirs, &ours);
@@ -97,8 +107,7 @@ fn run_rounds(arguments: &Arguments, program: &std::path::Path) -> anyhow::Resul
     let until = Instant::now() + Duration::from_secs(arguments.seconds.unwrap_or(0));
     let mut report = Report::default();
     for seed in first.. {
-        let round = Round { seed, dialect: arguments.peer, queries: arguments.queries, floats: arguments.floats };
-        let round = round.run(program)?;
+        let round = arguments.round(seed).run(program)?;
         println!("seed {seed}: {round}");
         report.add(round);
         if Instant::now() >= until {

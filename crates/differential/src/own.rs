@@ -1,5 +1,6 @@
 //! Our side: the engine in this process, over a database in memory.
 
+mod backwards;
 mod database;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -13,6 +14,7 @@ use storage::Queryable;
 use crate::answer::Answer;
 use crate::dialect::Dialect;
 
+pub use backwards::Backwards;
 pub use database::Database;
 
 /// The engine and what it evaluates over.

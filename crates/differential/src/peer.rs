@@ -18,6 +18,7 @@ use tempfile::TempDir;
 use crate::answer::Answer;
 use crate::dataset::Dataset;
 use crate::dialect::Dialect;
+use crate::own::Database;
 use http::Connection;
 
 /// A running Prometheus that holds a data set.
@@ -26,7 +27,29 @@ pub struct Peer {
     address: SocketAddr,
     connection: Option<Connection>,
     dialect: Dialect,
+    version: Version,
     directory: TempDir,
+}
+
+/// A release of Prometheus, as far as it matters.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub struct Version {
+    /// The number before the first point.
+    pub major: u32,
+    /// The number after it.
+    pub minor: u32,
+}
+
+impl Version {
+    /// Of a text as `3.14.0`, with or without the module's leading zero (`0.314.0`).
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split('.').map(str::parse);
+        let (major, minor) = (numbers.next()?.ok()?, numbers.next()?.ok()?);
+        Some(match major {
+            0 => Self { major: minor / 100, minor: minor % 100 },
+            _ => Self { major, minor },
+        })
+    }
 }
 
 /// Where the programs are, below the root of the repository.
@@ -44,35 +67,69 @@ impl Peer {
     /// # Errors
     /// A program that is not there or does not start; data that it refuses.
     pub fn start(program: &Path, dialect: Dialect, data: &Dataset) -> anyhow::Result<Self> {
+        // The whole data set stays in the head: what blocks and their merging do to it is not what is compared here.
+        let in_head = ["--storage.tsdb.min-block-duration=1d", "--storage.tsdb.max-block-duration=1d"];
+        let mut peer = Self::start_in(TempDir::new()?, program, dialect, &in_head)?;
+        for body in load::requests(data, dialect) {
+            peer.write(&body)?;
+        }
+        Ok(peer)
+    }
+
+    /// Starts `program` with the switches of `dialect` on a copy of the directory of our `database`.
+    ///
+    /// # Errors
+    /// A program that is not there or does not start, or finds fault with what it is given.
+    pub fn start_on(database: &Database, program: &Path, dialect: Dialect) -> anyhow::Result<Self> {
+        let directory = TempDir::new()?;
+        database.carry_out(&directory.path().join(DATA))?;
+        let peer = Self::start_in(directory, program, dialect, &[])?;
+        let log = peer.log()?.to_ascii_lowercase();
+        match ["level=error", "corrupt", "unknown series"].iter().any(|complaint| log.contains(complaint)) {
+            true => bail!("the peer says of our directory: {log}"),
+            false => Ok(peer),
+        }
+    }
+
+    fn start_in(directory: TempDir, program: &Path, dialect: Dialect, more: &[&str]) -> anyhow::Result<Self> {
         let script = if dialect == Dialect::Old { "scripts/peers" } else { "scripts/reference-prometheus" };
         if !program.exists() {
             bail!("{} does not exist: run {script}", program.display());
         }
-        let directory = TempDir::new()?;
         let configuration = directory.path().join("prometheus.yml");
         fs::write(&configuration, "global: {}\n")?;
         let address = free_address()?;
-        let log = File::create(directory.path().join("log"))?;
+        let log = File::create(directory.path().join(LOG))?;
         let child = Command::new(program)
             .arg(format!("--config.file={}", configuration.display()))
-            .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
+            .arg(format!("--storage.tsdb.path={}", directory.path().join(DATA).display()))
             .arg(format!("--web.listen-address={address}"))
-            // The whole data set stays in the head: what blocks and their merging do to it is not what is compared here.
-            .args(["--storage.tsdb.retention.time=100y", "--storage.tsdb.min-block-duration=1d"])
-            .args(["--storage.tsdb.max-block-duration=1d", "--web.enable-remote-write-receiver"])
+            .args(["--storage.tsdb.retention.time=100y", "--web.enable-remote-write-receiver"])
             .args(["--log.level=warn", "--query.timeout=20s"])
+            .args(more)
             .arg(format!("--enable-feature={}", dialect.features()))
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
             .spawn()
             .with_context(|| format!("{} does not start", program.display()))?;
-        let mut peer = Self { child, address, connection: None, dialect, directory };
+        let unknown = Version { major: 0, minor: 0 };
+        let mut peer = Self { child, address, connection: None, dialect, version: unknown, directory };
         peer.wait_until_ready()?;
-        for body in load::requests(data, dialect) {
-            peer.write(&body)?;
-        }
+        peer.version = peer.read_version()?;
         Ok(peer)
+    }
+
+    /// Which release it is.
+    pub fn version(&self) -> Version {
+        self.version
+    }
+
+    fn read_version(&self) -> anyhow::Result<Version> {
+        let response = Connection::open(self.address)?.get("/api/v1/status/buildinfo")?;
+        let body: serde_json::Value = serde_json::from_slice(&response.body)?;
+        let text = body["data"]["version"].as_str().unwrap_or_default();
+        Version::parse(text).with_context(|| format!("the peer's version is {text:?}"))
     }
 
     /// What it answers.
@@ -139,8 +196,13 @@ impl Peer {
         }
     }
 
+    /// Warnings and errors that it has logged.
+    fn log(&self) -> std::io::Result<String> {
+        fs::read_to_string(self.directory.path().join(LOG))
+    }
+
     fn log_tail(&self) -> String {
-        let log = fs::read_to_string(self.directory.path().join("log")).unwrap_or_default();
+        let log = self.log().unwrap_or_default();
         let lines: Vec<&str> = log.lines().collect();
         format!("the end of its log: {}", lines[lines.len().saturating_sub(5)..].join("\n"))
     }
@@ -159,5 +221,24 @@ fn free_address() -> std::io::Result<SocketAddr> {
     TcpListener::bind("127.0.0.1:0")?.local_addr()
 }
 
+/// What its directory has.
+const DATA: &str = "data";
+const LOG: &str = "log";
+
 /// A machine with other work takes its time.
 const START_WAIT: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn versions() {
+        let version = |major, minor| Some(Version { major, minor });
+        assert_eq!(Version::parse("2.42.0+ds"), version(2, 42));
+        assert_eq!(Version::parse("0.314.0"), version(3, 14));
+        assert_eq!(Version::parse("3.15.0-rc.1"), version(3, 15));
+        assert_eq!(Version::parse("?"), None);
+        assert!(Version::parse("2.42.0") < Version::parse("3.9.0"));
+    }
+}

@@ -81,7 +81,8 @@ fn stands_for(part: ValueType, whole: ValueType) -> bool {
     part == whole || part == ValueType::Scalar && whole == ValueType::Vector
 }
 
-fn parts(expr: &Expr) -> Vec<&Expr> {
+/// The expressions that an expression is made of.
+pub(crate) fn parts(expr: &Expr) -> Vec<&Expr> {
     match expr {
         Expr::Number(_) | Expr::String(_) | Expr::Vector(_) | Expr::Matrix(_) => Vec::new(),
         Expr::Subquery(Subquery { expr, .. }) | Expr::Unary(Unary { expr, .. }) => vec![expr],

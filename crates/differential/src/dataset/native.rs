@@ -109,7 +109,10 @@ impl Buckets {
             }
             Kind::Integer | Kind::Float | Kind::Gauge => {
                 self.schema = chance.between(-1, 3) as i32;
-                self.zero_threshold = *chance.one_of(&[0.001, 0.001, 0.125, 1e-128]);
+                let thresholds = [0.001, 0.001, 0.125, 1e-128];
+                // No bucket lies inside of the zero bucket: what the sum of such is hangs on the order of adding.
+                let lowest = NativeHistogram::exponential_bound(LOWEST - 1, self.schema);
+                self.zero_threshold = f64::min(*chance.one_of(&thresholds), lowest);
             }
         }
     }

@@ -1,8 +1,10 @@
-//! A data set in our database: `tsdb` on a disk in memory, everything on the calling thread.
+//! A data set in our database: `tsdb` on a disk in memory, everything on the calling thread, in the head alone or in blocks
+//! too.
 //!
 //! Chunks say whether a counter of histograms was reset between two of them; the engine warns by that. So histograms have to
 //! go through a database, as they do on the other side.
 
+use std::fs;
 use std::path::Path;
 use std::pin::pin;
 use std::sync::Arc;
@@ -10,7 +12,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use anyhow::bail;
-use environment::UnixTime;
+use environment::{Disk as _, UnixTime};
 use model::TimestampMs;
 use storage::{Querier, Queryable, Storage, TimeRange};
 use testkit::series_store::StoredValue;
@@ -23,25 +25,66 @@ use crate::dataset::Dataset;
 pub struct Database {
     engine: Arc<Engine>,
     db: Arc<Db>,
+    disk: MemoryDisk,
 }
 
 impl Database {
-    /// One with these data.
+    /// One with these data, all in its head.
     ///
     /// # Errors
     /// Samples that it refuses.
     pub fn holding(data: &Dataset) -> anyhow::Result<Self> {
-        let engine = Engine::manual(Arc::new(MemoryDisk::new()), Arc::new(ManualClock::new(UnixTime::EPOCH)));
-        let db = Db::open(&engine, Path::new("differential"), settings())?;
+        let database = Self::open(ALL_IN_HEAD_MS)?;
+        database.fill(data, |_| Ok(()))?;
+        Ok(database)
+    }
+
+    /// One with these data in blocks, some of them merged, and in the head.
+    ///
+    /// # Errors
+    /// Samples that it refuses, and maintenance that fails.
+    pub fn holding_in_blocks(data: &Dataset) -> anyhow::Result<Self> {
+        let database = Self::open(SHORT_BLOCKS_MS)?;
+        database.fill(data, |until| Ok(database.db.maintain(UnixTime::from_millis(u64::try_from(until.0)?))?))?;
+        let stats = database.db.stats();
+        if stats.blocks < 2 || stats.compactions == 0 || stats.maintenance_failures > 0 {
+            bail!("blocks or merges are missing: {stats:?}");
+        }
+        Ok(database)
+    }
+
+    /// Copies the directory to `to` as it would be found if the process died now.
+    ///
+    /// # Errors
+    /// What the disk says.
+    pub fn carry_out(&self, to: &Path) -> anyhow::Result<()> {
+        let disk = self.disk.after_process_crash();
+        for path in disk.paths() {
+            let to = to.join(path.strip_prefix(DIRECTORY)?);
+            fs::create_dir_all(to.parent().unwrap_or(&to))?;
+            fs::write(&to, disk.read(&path)?)?;
+        }
+        Ok(())
+    }
+
+    fn open(block_range_ms: i64) -> anyhow::Result<Self> {
+        let disk = MemoryDisk::new();
+        let engine = Engine::manual(Arc::new(disk.clone()), Arc::new(ManualClock::new(UnixTime::EPOCH)));
+        let db = Db::open(&engine, Path::new(DIRECTORY), settings(block_range_ms))?;
         db.wait_ready()?;
-        let database = Self { engine, db };
+        Ok(Self { engine, db, disk })
+    }
+
+    /// Adds all data in slices of time; `after` each, something else can be done.
+    fn fill(&self, data: &Dataset, after: impl Fn(TimestampMs) -> anyhow::Result<()>) -> anyhow::Result<()> {
         let mut next = vec![0; data.series.len()];
         let mut until = data.start;
         while until <= data.end {
             until = until.plus(SLICE_MS);
-            database.append(data, &mut next, until)?;
+            self.append(data, &mut next, until)?;
+            after(until)?;
         }
-        Ok(database)
+        Ok(())
     }
 
     /// Adds samples before `until`, from those that are `next`.
@@ -88,16 +131,25 @@ impl Queryable for Database {
     }
 }
 
-/// Any time is taken, in order of time only, and stays in the head.
-fn settings() -> Settings {
+/// Any time is taken, in order of time only.
+fn settings(block_range_ms: i64) -> Settings {
     Settings {
         future_max: ALL_TIME,
         retention: ALL_TIME,
-        block_range_ms: 24 * 3600 * 1000,
+        block_range_ms,
         out_of_order_window: Some(Duration::ZERO),
         ..Settings::default()
     }
 }
+
+/// Where it is on its disk.
+const DIRECTORY: &str = "differential";
+
+/// No data set lasts as long.
+const ALL_IN_HEAD_MS: i64 = 24 * 3600 * 1000;
+
+/// Several are written of each data set.
+const SHORT_BLOCKS_MS: i64 = 10 * 60 * 1000;
 
 /// Longer than any data set lasts.
 const ALL_TIME: Duration = Duration::from_secs(1_000_000 * 365 * 24 * 3600);
