@@ -78,6 +78,11 @@ impl Process {
         self.memory_mb("VmHWM:")
     }
 
+    /// From now on, [`rss_max_mb`](Self::rss_max_mb) tells of what comes.
+    pub(crate) fn forget_rss_max(&self) -> anyhow::Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.0.id()), "5")?)
+    }
+
     /// The resident memory now, in megabytes of 10^6 bytes.
     pub(crate) fn rss_mb(&self) -> anyhow::Result<f64> {
         self.memory_mb("VmRSS:")

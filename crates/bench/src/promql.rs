@@ -6,6 +6,7 @@
 //! Answers of the three are compared by their numbers of series before anything is measured.
 
 mod client;
+mod memory;
 mod queries;
 mod rounds;
 mod shape;
@@ -83,15 +84,18 @@ enum Set {
     Wide,
     /// 6,000 series, 24 hours, a sample every 60 s
     Long,
+    /// 10,000 series, 24 hours, a sample every 60 s: for what queries take of memory
+    Memory,
 }
 
 impl Set {
-    const ALL: [Self; 2] = [Self::Wide, Self::Long];
+    const ALL: [Self; 3] = [Self::Wide, Self::Long, Self::Memory];
 
     fn shape(self, divide: u32) -> Shape {
         let (series, scrapes, seconds) = match self {
             Self::Wide => (60_000, 75 * 2 + 1, 30),
             Self::Long => (6000, 24 * 60 + 1, 60),
+            Self::Memory => return memory::shape(divide as usize),
         };
         let (series, interval) = (series / divide as usize, Duration::from_secs(seconds));
         Shape { series, scrapes, interval, age: YOUNG, seed: 1 }
@@ -139,6 +143,7 @@ impl Set {
             Self::Long => {
                 vec![("12 day-long queries, long, geometric mean", promise(1.7, 3.3, 11.9), queries::days(day))]
             }
+            Self::Memory => Vec::new(),
         }
     }
 }
@@ -172,6 +177,12 @@ fn measure(set: Set, arguments: &Arguments, table: &mut Table) -> anyhow::Result
     let directory = arguments.keep.as_deref().unwrap_or_else(|| temporary.path()).join(format!("{set:?}"));
     let shape = set.shape(arguments.divide);
     let newest_ms = newest(&directory, shape)?;
+    if set == Set::Memory {
+        let wanted = |query: &str| arguments.matching.as_ref().is_none_or(|part| query.contains(part));
+        let figures = memory::measure(&programs, &issuer, &directory, shape, newest_ms, wanted)?;
+        figures.iter().for_each(|figure| table.add_memory(figure.to_string()));
+        return Ok(());
+    }
     let mut receivers = Vec::new();
     for &kind in &arguments.peers {
         receivers.push(loaded(kind, &programs, &issuer, &directory, shape, newest_ms)?);

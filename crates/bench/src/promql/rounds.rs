@@ -14,7 +14,7 @@ use crate::statistics::median;
 /// A server that holds the data.
 pub(super) struct Server {
     pub(super) receiver: Receiver,
-    client: Client,
+    pub(super) client: Client,
 }
 
 impl Server {
