@@ -10,7 +10,7 @@ use remote_write::Version;
 use spool::{Settings, WhenFull};
 use testkit::{Fault, MemoryDisk};
 
-use crate::kept::{Keeping, Kept, eventually, message, post, write_series};
+use crate::kept::{Keeping, Kept, eventually, message, post, soon, write_series};
 use crate::support::{Answer, Step, Upstream, get};
 
 fn small(when_full: WhenFull) -> Settings {
@@ -64,7 +64,8 @@ async fn a_full_queue_pushes_back_and_takes_requests_again_once_there_is_room() 
     let tokens = crate::support::tokens(crate::support::Issuer::Renews, "https://monitor.azure.com", &clock);
     let url = format!("http://{}/new", upstream.address).parse().unwrap();
     keeping.proxy.handle.set_ingestion(&url, tokens, crate::support::connector()).unwrap();
-    eventually("room", async || keeping.ask(write_series(0, 100)).await.status == 204).await;
+    let room = soon(async || keeping.ask(write_series(0, 100)).await.status == 204).await;
+    assert!(room, "no room: {:?} {:#}", keeping.spool.stats(), keeping.status().await);
     eventually("ready", async || get(keeping.proxy.address, "/ready").await.status == 200).await;
     assert_eq!(keeping.metrics().await.value("queue_writable"), 1.0);
     assert!(upstream.requests().iter().all(|request| request.head.starts_with("POST /new HTTP/1.1")));

@@ -13,7 +13,7 @@ use remote_write::{Encoder, Sample, Version, framing};
 use spool::Spool;
 use tempfile::TempDir;
 
-use crate::support::{Answer, Issuer, Running, Setup, Step, Upstream, ask, get};
+use crate::support::{Answer, Issuer, PATIENCE, Running, Setup, Step, Upstream, ask, get};
 
 /// How to set a proxy with a queue up.
 pub struct Kept {
@@ -97,19 +97,14 @@ impl Keeping {
 
     /// Waits until nothing is queued any more.
     pub async fn settled(&self) {
-        for _ in 0..1000 {
-            if self.spool.stats().entries == 0 {
-                return;
-            }
-            tokio::time::sleep(Duration::from_millis(10)).await;
-        }
-        panic!("not settled within 10 s: {:#}", self.status().await);
+        let settled = soon(async || self.spool.stats().entries == 0).await;
+        assert!(settled, "not settled: {:#}", self.status().await);
     }
 
     /// Ends it as a shutdown does.
     pub async fn stop(self) {
         self.proxy.stop.send(()).unwrap();
-        tokio::time::timeout(Duration::from_secs(10), self.proxy.served).await.unwrap().unwrap();
+        tokio::time::timeout(PATIENCE, self.proxy.served).await.unwrap().unwrap();
         tokio::task::spawn_blocking(move || self.spool.close()).await.unwrap().unwrap();
     }
 }
@@ -192,12 +187,16 @@ pub fn written(counts: [u64; 3]) -> Step {
 }
 
 /// Waits for what comes soon, or fails.
-pub async fn eventually(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    for _ in 0..1000 {
-        if holds().await {
-            return;
+pub async fn eventually(what: &str, holds: impl AsyncFnMut() -> bool) {
+    assert!(soon(holds).await, "{what}: not within {PATIENCE:?}");
+}
+
+/// Waits for what comes soon, and answers whether it did.
+pub async fn soon(mut holds: impl AsyncFnMut() -> bool) -> bool {
+    let looks = async {
+        while !holds().await {
+            tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    panic!("{what}: not within 10 s");
+    };
+    tokio::time::timeout(PATIENCE, looks).await.is_ok()
 }

@@ -15,6 +15,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 
+/// How long a test waits for what is to come: longer than a disk that takes seconds to sync, as it does beside a build. Room
+/// in a full queue, for one, is there only after what was settled has been synced.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What asking for a token comes to.
 #[derive(Clone, Copy, Debug)]
 pub enum Issuer {
@@ -340,7 +344,7 @@ impl Client {
     }
 
     pub async fn answer(&mut self) -> Answer {
-        tokio::time::timeout(Duration::from_secs(10), self.try_answer()).await.unwrap().unwrap()
+        tokio::time::timeout(PATIENCE, self.try_answer()).await.unwrap().unwrap()
     }
 
     /// Whether the other side has closed, as far as a short wait shows.
