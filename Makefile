@@ -14,9 +14,9 @@ test: peers      ## every test: units, properties, conformance, end to end with 
 test-az:         ## the real az, other Azure clients and bad input against a real `remora up` (installs az into target/az once)
 	@scripts/test-az $(CASES)
 
-differential:    ## random queries against a Prometheus of the version that ours follows, built from its sources once, for SECONDS (600) from SEED
+differential:    ## random queries against a Prometheus of the version that ours follows, built from its sources once, for SECONDS (600) from SEED; CARRIED=1: over a copy of our directory
 	@scripts/reference-prometheus
-	cargo run --quiet -p differential -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED))
+	cargo run --quiet -p differential -- --seconds $(or $(SECONDS),600) $(if $(SEED),--seed $(SEED)) $(if $(CARRIED),--carried) $(if $(PROGRAM),--program $(PROGRAM))
 
 simulate:        ## databases on a faulty disk, new seeds on all processors for SECONDS (600); what fails prints the seed that repeats it
 	cargo run --quiet -p simulator -- --seconds $(or $(SECONDS),600)
