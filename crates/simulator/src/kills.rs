@@ -245,7 +245,7 @@ fn open(directory: &Path) -> Result<(Arc<Engine>, Arc<Db>), String> {
         wal_sync: WalSync::Interval(Duration::from_millis(200)),
         ..Settings::default()
     };
-    let threads = EngineSettings { commit_threads: 2, background_threads: 2 };
+    let threads = EngineSettings { commit_threads: 2, background_threads: 2, ..EngineSettings::default() };
     let engine = Engine::start(Arc::new(HostDisk), Arc::new(HostClock::new()), threads);
     let engine = engine.map_err(|error| error.to_string())?;
     let db = Db::open(&engine, directory, settings).map_err(|error| format!("does not open: {error}"))?;

@@ -14,6 +14,7 @@
 mod counters;
 mod delete;
 mod error;
+mod joined;
 mod loaded;
 mod local;
 mod prefetch;
@@ -40,9 +41,11 @@ use crate::part::{Part, SeriesSource, Want};
 
 pub(crate) use counters::BlockCounters;
 pub(crate) use error::BlockError;
+pub use joined::SelectionCacheStats;
+pub(crate) use joined::{JoinCache, select_joined};
 use loaded::Loaded;
 pub(crate) use local::LocalBlock;
-use series::BlockSeries;
+use series::{BlockSeries, BlockWalk};
 pub(crate) use set::Blocks;
 pub(crate) use source::{BlockPart, BlockSource};
 pub(crate) use tombstones::Deletions;
@@ -235,7 +238,7 @@ impl Part for Block {
     fn select(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Box<dyn SeriesSource>, QueryError> {
         let series = self.reading(None, |loaded| {
             let selection = select::matching(loaded, matchers)?;
-            Ok(Some(BlockSeries::new(Arc::clone(loaded), selection, self.deletions(), range, want)))
+            Ok(Some(BlockSeries::new(BlockWalk::new(loaded, self.deletions(), range, want), selection)))
         })?;
         Ok(Box::new(series))
     }

@@ -26,6 +26,7 @@ use self::commits::Commits;
 pub(crate) use self::timers::Task;
 use self::timers::Timers;
 use crate::batch::BatchPool;
+use crate::block::{JoinCache, SelectionCacheStats};
 use crate::db::OpenError;
 
 /// How many threads an [`Engine`] has, whatever the number of databases.
@@ -36,13 +37,15 @@ pub struct EngineSettings {
     /// Threads for replay and maintenance, at least 1. One of them is kept from maintenance while there are others, so that opening
     /// a database never waits for a compaction of another.
     pub background_threads: usize,
+    /// Bytes that may be taken by selections of blocks which are kept for queries that ask the same again.
+    pub selection_cache_bytes_max: usize,
 }
 
 impl Default for EngineSettings {
     /// By the number of processors.
     fn default() -> Self {
         let processors = thread::available_parallelism().map_or(2, NonZero::get);
-        Self { commit_threads: processors.clamp(2, 8), background_threads: processors.clamp(2, 4) }
+        Self { commit_threads: processors.clamp(2, 8), background_threads: processors.clamp(2, 4), selection_cache_bytes_max: SELECTION_CACHE_BYTES }
     }
 }
 
@@ -60,6 +63,8 @@ pub(crate) struct Work {
     pub(crate) commits: Commits,
     pub(crate) timers: Timers,
     pub(crate) background: Background,
+    /// Selections of blocks of all databases.
+    pub(crate) joined: JoinCache,
     /// Threads that help the one that reads a log.
     pub(crate) replay_threads: usize,
     /// Whether nobody but the callers of [`Engine::run_pending`] does it.
@@ -76,7 +81,8 @@ impl Engine {
     /// When a thread cannot be started.
     pub fn start(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, settings: EngineSettings) -> Result<Arc<Self>, OpenError> {
         let background_threads = settings.background_threads.max(1);
-        let engine = Self::new(disk, clock, background_threads, false);
+        let joined = JoinCache::new(settings.selection_cache_bytes_max);
+        let engine = Self::new(disk, clock, background_threads, joined, false);
         let bodies: [(&str, usize, Body); 3] = [
             ("tsdb-commit", settings.commit_threads.max(1), |work| work.commits.run()),
             ("tsdb-sync", SYNC_THREADS, |work| work.timers.run(work)),
@@ -95,15 +101,20 @@ impl Engine {
     /// An engine without threads: nothing happens but in [`Engine::run_pending`] (and in closing a database), in an order that
     /// depends on nothing but what was asked for and the clock.
     pub fn manual(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>) -> Arc<Self> {
-        Arc::new(Self::new(disk, clock, 1, true))
+        Arc::new(Self::new(disk, clock, 1, JoinCache::new(SELECTION_CACHE_BYTES), true))
     }
 
-    fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, background_threads: usize, manual: bool) -> Self {
+    fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, background_threads: usize, joined: JoinCache, manual: bool) -> Self {
         let (pool, commits, timers) = (BatchPool::default(), Commits::default(), Timers::default());
         let background = Background::new(background_threads);
         let replay_threads = if manual { 0 } else { background_threads };
-        let work = Work { disk, clock, pool, commits, timers, background, replay_threads, manual };
+        let work = Work { disk, clock, pool, commits, timers, background, joined, replay_threads, manual };
         Self { work: Arc::new(work), threads: Mutex::default() }
+    }
+
+    /// What became of the cache of selections, for all databases.
+    pub fn selection_cache(&self) -> SelectionCacheStats {
+        self.work.joined.stats()
     }
 
     /// Does the next piece of work that is due, on this thread: a group of one database's batches, a sync, a replay, a round
@@ -150,6 +161,9 @@ pub(crate) fn contained(what: &'static str, work: impl FnOnce()) -> bool {
     }
     outcome.is_ok()
 }
+
+/// Some 80,000 label sets of 15 labels.
+const SELECTION_CACHE_BYTES: usize = 32 << 20;
 
 /// Syncing waits for the disk: several at a time keep many databases' intervals.
 const SYNC_THREADS: usize = 4;

@@ -44,6 +44,7 @@ mod snapshot;
 mod stats;
 mod ticket;
 
+pub use block::SelectionCacheStats;
 pub use compaction::{BlockChunk, BlockWriter, ChunkCutter, FROM_OUT_OF_ORDER, Origin, WriteBlockError};
 pub use db::{Db, OpenError};
 pub use deletion::Deleted;

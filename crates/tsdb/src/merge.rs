@@ -15,28 +15,28 @@ use storage::QueryError;
 pub(crate) use decode::decode;
 pub(crate) use samples::{Witness, samples};
 
-use crate::part::{PartSeries, SeriesSource};
+use crate::part::{Chunk, PartSeries, SeriesSource};
 
 /// Series of several sources, in order of labels, each once: its chunks are those of all sources that have it, in the
 /// sources' order. Holds one series of each source.
-pub(crate) struct SeriesMerge {
-    members: Vec<Member>,
+pub(crate) struct SeriesMerge<C = Chunk> {
+    members: Vec<Member<C>>,
     /// Members that have the series which comes next.
     least: Vec<usize>,
 }
 
-struct Member {
-    source: Box<dyn SeriesSource>,
+struct Member<C> {
+    source: Box<dyn SeriesSource<C>>,
     /// Its next series; `None` once it has ended.
-    next: Option<PartSeries>,
+    next: Option<PartSeries<C>>,
 }
 
-impl SeriesMerge {
+impl<C> SeriesMerge<C> {
     /// A merge of `sources`, the first of which counts where their samples differ.
     ///
     /// # Errors
     /// When the first series of a source cannot be read.
-    pub(crate) fn new(sources: Vec<Box<dyn SeriesSource>>) -> Result<Self, QueryError> {
+    pub(crate) fn new(sources: Vec<Box<dyn SeriesSource<C>>>) -> Result<Self, QueryError> {
         let mut members = Vec::with_capacity(sources.len());
         for mut source in sources {
             let next = source.next()?;
@@ -68,10 +68,10 @@ impl SeriesMerge {
     }
 }
 
-impl SeriesSource for SeriesMerge {
-    fn next(&mut self) -> Result<Option<PartSeries>, QueryError> {
+impl<C: Send> SeriesSource<C> for SeriesMerge<C> {
+    fn next(&mut self) -> Result<Option<PartSeries<C>>, QueryError> {
         self.find_least();
-        let mut merged: Option<PartSeries> = None;
+        let mut merged: Option<PartSeries<C>> = None;
         for index in &self.least {
             let member = &mut self.members[*index];
             let following = member.source.next()?;
@@ -92,7 +92,7 @@ impl SeriesSource for SeriesMerge {
 
     fn remaining(&self) -> Option<usize> {
         // In most merges most parts have most series.
-        let of_member = |member: &Member| usize::from(member.next.is_some()) + member.source.remaining().unwrap_or(0);
+        let of_member = |member: &Member<C>| usize::from(member.next.is_some()) + member.source.remaining().unwrap_or(0);
         self.members.iter().map(of_member).max()
     }
 }

@@ -65,10 +65,10 @@ pub(crate) enum Want {
     Labels,
 }
 
-/// Series of one part, in order of labels.
-pub(crate) trait SeriesSource: Send {
+/// Series of one part, in order of labels, with their chunks (or where those are to be found).
+pub(crate) trait SeriesSource<C = Chunk>: Send {
     /// The next one.
-    fn next(&mut self) -> Result<Option<PartSeries>, QueryError>;
+    fn next(&mut self) -> Result<Option<PartSeries<C>>, QueryError>;
 
     /// About how many are left, where something is known of it.
     fn remaining(&self) -> Option<usize> {
@@ -77,10 +77,10 @@ pub(crate) trait SeriesSource: Send {
 }
 
 /// One series as one part (or several merged) has it.
-pub(crate) struct PartSeries {
+pub(crate) struct PartSeries<C = Chunk> {
     pub(crate) labels: Labels,
     /// Chunks that overlap the range asked for, whole. They may overlap each other; see the module's text.
-    pub(crate) chunks: Vec<Chunk>,
+    pub(crate) chunks: Vec<C>,
 }
 
 /// Samples that do not change any more. Cheap to clone.

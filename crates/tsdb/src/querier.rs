@@ -14,6 +14,7 @@ use storage::{
     Batch, BoxFuture, LeftOut, Querier, QueryError, SampleIterator, SelectHints, Series, SeriesSet, TimeRange,
 };
 
+use crate::block::{Block, select_joined};
 use crate::committer::Shared;
 use crate::head::HeadPart;
 use crate::merge::{SeriesMerge, Witness, samples};
@@ -37,15 +38,10 @@ impl DbQuerier {
         Self { left_out: Some(left_out), ..self }
     }
 
-    /// Parts that may have samples in a range, in order of precedence, near enough to be read without waiting.
-    async fn parts(
-        &self,
-        matchers: &[Matcher],
-        range: TimeRange,
-        want: Want,
-    ) -> Result<Vec<Arc<dyn Part>>, QueryError> {
+    /// Parts that may have samples in a range, near enough to be read without waiting.
+    async fn parts(&self, matchers: &[Matcher], range: TimeRange, want: Want) -> Result<Parts, QueryError> {
         if range.start > range.end {
-            return Ok(Vec::new());
+            return Ok(Parts { blocks: Vec::new(), head: None });
         }
         // What is older than all the log holds is in blocks, and need not wait for the log to be read.
         let has_been_read = self.shared.readiness.outcome().is_some();
@@ -57,14 +53,10 @@ impl DbQuerier {
         // Before the list of blocks: samples move from memory to blocks, so this way none are missed.
         let head = HeadPart::new(&self.shared);
         let blocks = self.shared.blocks.in_range(range);
-        let mut parts: Vec<Arc<dyn Part>> = blocks.into_iter().map(|block| block as Arc<dyn Part>).collect();
-        if in_memory && head.overlaps(range) {
-            parts.push(Arc::new(head));
+        for block in &blocks {
+            block.prefetch(matchers, range, want).await;
         }
-        for part in &parts {
-            part.prefetch(matchers, range, want).await;
-        }
-        Ok(parts)
+        Ok(Parts { blocks, head: (in_memory && head.overlaps(range)).then_some(head) })
     }
 
     /// Texts of all parts, sorted, each once.
@@ -75,8 +67,8 @@ impl DbQuerier {
         of: impl Fn(&dyn Part) -> Result<Vec<String>, QueryError>,
     ) -> Result<Vec<String>, QueryError> {
         let mut texts = Vec::new();
-        for part in self.parts(matchers, self.range, Want::Labels).await? {
-            let more = of(&*part)?;
+        for part in self.parts(matchers, self.range, Want::Labels).await?.iter() {
+            let more = of(part)?;
             texts = if texts.is_empty() { more } else { union(texts, more) };
         }
         if limit > 0 {
@@ -101,13 +93,12 @@ impl Querier for DbQuerier {
                 (false, false) => Want::Samples,
             };
             let parts = self.parts(matchers, range, want).await?;
-            let source = match parts.as_slice() {
-                [only] => only.select_only(matchers, range, want, &hints)?,
+            let joined = || select_joined(&parts.blocks, matchers, range, want, &self.shared.work.joined);
+            let source = match &parts.head {
+                Some(head) if parts.blocks.is_empty() => head.select_only(matchers, range, want, &hints)?,
                 // Series of several parts are put together by all their labels.
-                _ => {
-                    let sources = parts.iter().map(|part| part.select(matchers, range, want));
-                    Box::new(SeriesMerge::new(sources.collect::<Result<_, _>>()?)?)
-                }
+                Some(head) => Box::new(SeriesMerge::new(vec![joined()?, head.select(matchers, range, want)?])?),
+                None => joined()?,
             };
             let set = SelectedSeries {
                 parts,
@@ -138,6 +129,19 @@ impl Querier for DbQuerier {
     }
 }
 
+/// Parts of a database: blocks in order of precedence, then what is in memory.
+struct Parts {
+    blocks: Vec<Arc<Block>>,
+    head: Option<HeadPart>,
+}
+
+impl Parts {
+    fn iter(&self) -> impl Iterator<Item = &dyn Part> {
+        let blocks = self.blocks.iter().map(|block| &**block as &dyn Part);
+        blocks.chain(self.head.as_ref().map(|head| head as &dyn Part))
+    }
+}
+
 /// All texts of two sorted lists, sorted, each once.
 fn union(left: Vec<String>, right: Vec<String>) -> Vec<String> {
     let mut all = Vec::with_capacity(left.len().max(right.len()));
@@ -153,7 +157,7 @@ fn union(left: Vec<String>, right: Vec<String>) -> Vec<String> {
 }
 
 struct SelectedSeries {
-    parts: Vec<Arc<dyn Part>>,
+    parts: Parts,
     source: Box<dyn SeriesSource>,
     range: TimeRange,
     left: usize,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use parking_lot::Mutex;
@@ -19,6 +20,8 @@ use crate::part::{ChunkBytes, ChunkStore};
 
 /// What reading needs. Lives as long as somebody reads, also when the block rests or is replaced.
 pub(crate) struct Loaded {
+    /// None other in this process has or had this number.
+    pub(super) number: u64,
     pub(super) index: Index<Bytes>,
     segments: Box<[Segment]>,
     source: Arc<dyn BlockSource>,
@@ -60,6 +63,7 @@ impl Loaded {
         let file = source.len(part).and_then(|length| source.read(part, 0..length)).map_err(reading(part))?;
         let index = Index::open_as(file, index_version).map_err(|error| BlockError::corrupt(&**source, error))?;
         Ok(Self {
+            number: OPENED.fetch_add(1, Ordering::Relaxed),
             index,
             segments: segments.into(),
             source: Arc::clone(source),
@@ -201,6 +205,9 @@ impl ChunkStore for Loaded {
         self.tell_chunk(ChunkRef(reference), &error.to_string());
     }
 }
+
+/// How many were opened in this process.
+static OPENED: AtomicU64 = AtomicU64::new(0);
 
 /// Few chunks are longer: floats have at most 1 KiB, histograms mostly so.
 pub(super) const CHUNK_BYTES_EXPECTED: u64 = 16_000;

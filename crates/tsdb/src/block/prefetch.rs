@@ -1,13 +1,12 @@
 //! Finding out what a selection will read of a block that lies behind a network, and asking for all of it at once.
 
 use std::ops::Range;
-use std::sync::Arc;
 
 use model::Matcher;
 use storage::TimeRange;
 
 use super::loaded::CHUNK_BYTES_EXPECTED;
-use super::series::BlockSeries;
+use super::series::{BlockSeries, BlockWalk};
 use super::source::BlockPart;
 use super::{Block, select};
 use crate::part::{ChunkData, SeriesSource as _, Want};
@@ -34,7 +33,8 @@ impl Block {
     fn chunk_ranges(&self, matchers: &[Matcher], range: TimeRange) -> Option<Vec<(u32, Vec<Range<u64>>)>> {
         let loaded = self.usable().ok()??;
         let selection = select::matching(&loaded, matchers).ok()?;
-        let mut series = BlockSeries::new(Arc::clone(&loaded), selection, self.deletions(), range, Want::Samples);
+        let walk = BlockWalk::new(&loaded, self.deletions(), range, Want::Samples);
+        let mut series = BlockSeries::new(walk, selection);
         let mut ranges = Ranges::default();
         while let Some(found) = series.next().ok()? {
             for chunk in found.chunks {

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use model::Matcher;
 use storage::{QueryError, TimeRange};
 use tsdb_format::block::index::{BlockSeriesRef, SeriesReader};
 use tsdb_format::block::{ChunkMeta, CorruptBlock};
@@ -11,58 +12,82 @@ use super::select::{Selection, meets_rest};
 use super::tombstones::{Deletions, covers, touches};
 use crate::part::{Chunk, ChunkData, ChunkStore, PartSeries, SeriesSource, Want};
 
-/// Series of a selection with their chunks in a range of time, one by one.
-pub(super) struct BlockSeries {
-    loaded: Arc<Loaded>,
+/// One block, open for a walk over series in a range of time.
+pub(super) struct BlockWalk {
+    pub(super) loaded: Arc<Loaded>,
     store: Arc<dyn ChunkStore>,
-    selection: Selection,
-    next: usize,
     deletions: Arc<Deletions>,
     range: TimeRange,
     want: Want,
     reader: SeriesReader,
 }
 
-impl BlockSeries {
-    pub(super) fn new(
-        loaded: Arc<Loaded>,
-        selection: Selection,
-        deletions: Arc<Deletions>,
-        range: TimeRange,
-        want: Want,
-    ) -> Self {
-        let store = Arc::clone(&loaded) as Arc<dyn ChunkStore>;
-        Self { loaded, store, selection, next: 0, deletions, range, want, reader: SeriesReader::default() }
+impl BlockWalk {
+    pub(super) fn new(loaded: &Arc<Loaded>, deletions: Arc<Deletions>, range: TimeRange, want: Want) -> Self {
+        let store = Arc::clone(loaded) as Arc<dyn ChunkStore>;
+        Self { loaded: Arc::clone(loaded), store, deletions, range, want, reader: SeriesReader::default() }
     }
-}
 
-impl BlockSeries {
-    /// The next series of the selection, whether it has chunks in the range or not; `None` for one to pass over.
-    fn look(&mut self, series: BlockSeriesRef) -> Result<Option<PartSeries>, CorruptBlock> {
+    /// Adds the chunks of a series that are in the range, if they are wanted; says whether there are any. What is damaged is told and
+    /// left out.
+    pub(super) fn add_chunks(&mut self, series: BlockSeriesRef, chunks: &mut Vec<Chunk>) -> bool {
+        self.look(series, &[], chunks).unwrap_or_else(|error| {
+            self.loaded.tell_series(series, &error);
+            false
+        })
+    }
+
+    /// The same for a series that has to meet `rest`.
+    fn look(
+        &mut self,
+        series: BlockSeriesRef,
+        rest: &[Matcher],
+        chunks: &mut Vec<Chunk>,
+    ) -> Result<bool, CorruptBlock> {
         let (index, TimeRange { start, end }) = (&self.loaded.index, self.range);
         if self.reader.read(index, series, start, end)?.is_empty() {
-            return Ok(None);
+            return Ok(false);
         }
         let deleted = self.deletions.of(series);
         let is_left =
-            |chunk: &ChunkMeta| !deleted.is_some_and(|deleted| covers(deleted, chunk.min_time, chunk.max_time));
-        if !self.reader.chunks().iter().any(is_left) || !meets_rest(&mut self.reader, index, &self.selection.rest)? {
-            return Ok(None);
+            |chunk: &&ChunkMeta| !deleted.is_some_and(|deleted| covers(deleted, chunk.min_time, chunk.max_time));
+        if !self.reader.chunks().iter().any(|chunk| is_left(&chunk)) || !meets_rest(&mut self.reader, index, rest)? {
+            return Ok(false);
         }
-        let chunks = match self.want {
-            Want::Labels => Vec::new(),
+        match self.want {
+            Want::Labels => {}
             Want::Samples | Want::Newest => {
-                let left = self.reader.chunks().iter().filter(|chunk| is_left(chunk));
-                let chunks = left.map(|chunk| Chunk {
+                chunks.extend(self.reader.chunks().iter().filter(is_left).map(|chunk| Chunk {
                     start: chunk.min_time,
                     end: chunk.max_time,
                     data: ChunkData::Stored { store: Arc::clone(&self.store), reference: chunk.reference.0 },
                     deleted: deleted.filter(|deleted| touches(deleted, chunk.min_time, chunk.max_time)).cloned(),
-                });
-                chunks.collect()
+                }));
             }
-        };
-        Ok(Some(PartSeries { labels: self.reader.labels(index)?, chunks }))
+        }
+        Ok(true)
+    }
+}
+
+/// Series of a selection with their chunks in a range of time, one by one.
+pub(super) struct BlockSeries {
+    walk: BlockWalk,
+    selection: Selection,
+    next: usize,
+}
+
+impl BlockSeries {
+    pub(super) fn new(walk: BlockWalk, selection: Selection) -> Self {
+        Self { walk, selection, next: 0 }
+    }
+
+    /// The next series of the selection; `None` for one to pass over.
+    fn look(&mut self, series: BlockSeriesRef) -> Result<Option<PartSeries>, CorruptBlock> {
+        let mut chunks = Vec::new();
+        if !self.walk.look(series, &self.selection.rest, &mut chunks)? {
+            return Ok(None);
+        }
+        Ok(Some(PartSeries { labels: self.walk.reader.labels(&self.walk.loaded.index)?, chunks }))
     }
 }
 
@@ -73,7 +98,7 @@ impl SeriesSource for BlockSeries {
             match self.look(series) {
                 Ok(None) => {}
                 Ok(found) => return Ok(found),
-                Err(error) => self.loaded.tell_series(series, &error),
+                Err(error) => self.walk.loaded.tell_series(series, &error),
             }
         }
         Ok(None)

@@ -241,7 +241,7 @@ fn a_directory_is_open_once() {
 #[test]
 fn slow_work_leaves_a_thread_to_what_is_urgent() {
     let (disk, clock) = (MemoryDisk::new(), ManualClock::new(UnixTime::EPOCH));
-    let settings = EngineSettings { commit_threads: 1, background_threads: 3 };
+    let settings = EngineSettings { commit_threads: 1, background_threads: 3, ..EngineSettings::default() };
     let engine = Engine::start(Arc::new(disk), Arc::new(clock), settings).unwrap();
     let (running, most) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
     let (told, done) = std::sync::mpsc::channel();

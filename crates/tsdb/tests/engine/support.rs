@@ -34,7 +34,7 @@ pub(crate) fn open_with(disk: &MemoryDisk, settings: Settings) -> Arc<Db> {
 
 /// Opens the database on an engine of its own, and waits until its log has been read.
 pub(crate) fn try_open(disk: &MemoryDisk, settings: Settings) -> Result<Arc<Db>, Arc<OpenError>> {
-    let threads = EngineSettings { commit_threads: 1, background_threads: 1 };
+    let threads = EngineSettings { commit_threads: 1, background_threads: 1, ..EngineSettings::default() };
     let engine = Engine::start(Arc::new(disk.clone()), Arc::new(RunningClock::new()), threads)?;
     let db = Db::open(&engine, Path::new(DIRECTORY), settings)?;
     db.wait_ready()?;
