@@ -73,14 +73,19 @@ impl<'a> BitReader<'a> {
         self.position
     }
 
+    /// In bits.
+    pub(crate) fn end(&self) -> usize {
+        self.bytes.len() * 8
+    }
+
     pub(crate) fn remaining(&self) -> usize {
-        self.bytes.len() * 8 - self.position
+        self.end() - self.position
     }
 
     /// Goes to a place, in bits from the start.
     #[inline]
     pub(crate) fn go_to(&mut self, position: usize) -> Result<(), OutOfBits> {
-        if position > self.bytes.len() * 8 {
+        if position > self.end() {
             return Err(OutOfBits);
         }
         self.position = position;
@@ -104,8 +109,11 @@ impl<'a> BitReader<'a> {
     }
 
     /// The bytes from `start` on, which are fewer than eight, and zeroes.
-    #[cold]
     fn last_word(&self, start: usize) -> u64 {
+        if let Some(last) = self.bytes.last_chunk::<8>() {
+            let passed = start - (self.bytes.len() - 8);
+            return if passed < 8 { u64::from_be_bytes(*last) << (passed * 8) } else { 0 };
+        }
         let tail = self.bytes.get(start..).unwrap_or_default();
         let mut word = [0; 8];
         word[..tail.len()].copy_from_slice(tail);

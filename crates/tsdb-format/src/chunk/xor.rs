@@ -138,20 +138,16 @@ impl<'a> XorDecoder<'a> {
         let count = limit.min(self.remaining() as usize);
         // No sample takes less than two bits, so what a wrong count asks for is bounded by the data.
         let likely = count.min(self.reader.remaining() / 2 + 1);
-        timestamps.reserve(likely);
-        values.reserve(likely);
+        let (times_before, values_before) = (timestamps.len(), values.len());
+        timestamps.resize(times_before + likely, TimestampMs(0));
+        values.resize(values_before + likely, 0.0);
         let mut read = 0;
-        while read < count {
-            if self.read >= 2 {
-                read += self.read_run(timestamps, values, count - read);
-                if read == count {
-                    break;
-                }
-            }
-            let (timestamp, value) = self.sample()?;
-            timestamps.push(timestamp);
-            values.push(value);
-            read += 1;
+        let outcome = self.fill(&mut timestamps[times_before..], &mut values[values_before..], &mut read);
+        timestamps.truncate(times_before + read);
+        values.truncate(values_before + read);
+        outcome?;
+        if likely < count {
+            return Err(self.corrupt(CUT));
         }
         if count > 0 && self.read == self.count {
             self.check_rest()?;
@@ -159,15 +155,30 @@ impl<'a> XorDecoder<'a> {
         Ok(count)
     }
 
-    /// Reads samples as long as nothing is wrong with them, and no time is of the longest kind; returns how many. The state stands in local
-    /// variables meanwhile, and the end of the data is looked for once a sample.
-    #[inline]
-    fn read_run(&mut self, timestamps: &mut Vec<TimestampMs>, values: &mut Vec<f64>, limit: usize) -> usize {
-        let (mut timestamp, mut delta, mut value) = (self.timestamp, self.delta, self.value);
+    /// Reads as many samples as there are places, or up to a bad one; `read` counts them.
+    fn fill(&mut self, times: &mut [TimestampMs], floats: &mut [f64], read: &mut usize) -> Result<(), CorruptChunk> {
+        while *read < times.len() {
+            if self.read >= 2 {
+                *read += self.fill_run(&mut times[*read..], &mut floats[*read..]);
+                if *read == times.len() {
+                    break;
+                }
+            }
+            (times[*read], floats[*read]) = self.sample()?;
+            *read += 1;
+        }
+        Ok(())
+    }
+
+    /// Reads samples as long as nothing is wrong with them, no time is of the longest kind, and no value has all of its bits
+    /// changed; returns how many. The state stands in local variables meanwhile, and the end of the data is looked for once a
+    /// sample.
+    fn fill_run(&mut self, times: &mut [TimestampMs], floats: &mut [f64]) -> usize {
+        let (mut timestamp, mut delta, mut value) = (self.timestamp, self.delta, self.value.window());
+        let (mut position, end) = (self.reader.position(), self.reader.end());
         let mut read = 0;
-        while read < limit {
-            let start = self.reader.position();
-            let word = self.reader.peek_at(start);
+        for (time_slot, float_slot) in times.iter_mut().zip(floats) {
+            let word = self.reader.peek_at(position);
             let mut used = 1;
             if word >> 63 != 0 {
                 let count = match word.leading_ones() {
@@ -180,29 +191,31 @@ impl<'a> XorDecoder<'a> {
                 delta = delta.wrapping_add(shifted_field((word << prefix) >> (64 - count), count));
                 used = prefix + count;
             }
-            let next = timestamp.wrapping_add(delta);
-            let mut place = start + used as usize;
-            let taken = value.read_word(word << used, WORD_BITS - used);
-            match taken.or_else(|| value.read_word(self.reader.peek_at(place), WORD_BITS)) {
-                Some(taken) => place += taken as usize,
-                // The rare long one.
-                None => {
-                    let mut rest = self.reader.clone();
-                    if rest.go_to(place).is_err() || !matches!(value.read(&mut rest), Ok(true)) {
-                        break;
-                    }
-                    place = rest.position();
-                }
+            let field = word << used;
+            let mut next = position + used as usize + 1;
+            if field >> 63 != 0 {
+                let Some(prefix) = value.follow(field) else { break };
+                next += prefix as usize - 1;
+                let known = if used + prefix + value.significant <= WORD_BITS {
+                    field << prefix
+                } else if value.significant <= WORD_BITS {
+                    self.reader.peek_at(next)
+                } else {
+                    self.reader.peek_at(next) >> 32 << 32 | self.reader.peek_at(next + 32) >> 32
+                };
+                value.change(known);
+                next += value.significant as usize;
             }
-            if self.reader.go_to(place).is_err() {
+            if next > end {
                 break;
             }
-            timestamp = next;
-            timestamps.push(TimestampMs(next));
-            values.push(value.value());
-            (self.timestamp, self.delta, self.value) = (timestamp, delta, value);
+            position = next;
+            timestamp = timestamp.wrapping_add(delta);
+            (*time_slot, *float_slot) = (TimestampMs(timestamp), f64::from_bits(value.bits));
+            (self.timestamp, self.delta, self.value) = (timestamp, delta, value.into());
             read += 1;
         }
+        self.reader.go_to(position).expect("it is not behind the end");
         self.read += read as u16;
         read
     }

@@ -10,6 +10,50 @@ pub(super) struct XorValue {
     trailing: u8,
 }
 
+/// The previous value and the window of bits that changed last, as whole registers.
+#[derive(Clone, Copy)]
+pub(super) struct ValueWindow {
+    pub(super) bits: u64,
+    leading: u32,
+    /// Bits in the window; 0 as long as there is none.
+    pub(super) significant: u32,
+}
+
+impl ValueWindow {
+    /// Reads which bits change from the start of `field`, whose first bit says that there are some. Returns after how many bits
+    /// those stand; `None` for all 64 bits, and for a window that is impossible or not there: [`XorValue::read`] tells those apart.
+    /// Then nothing has changed.
+    #[inline]
+    pub(super) fn follow(&mut self, field: u64) -> Option<u32> {
+        if field >> 62 == 0b10 {
+            return (self.significant != 0).then_some(2);
+        }
+        let (leading, significant) = ((field >> 57) as u32 & 31, (field >> 51) as u32 & 63);
+        if significant == 0 || leading + significant > 64 {
+            return None;
+        }
+        (self.leading, self.significant) = (leading, significant);
+        Some(13)
+    }
+
+    /// Changes the bits in the window by the first ones of `word`.
+    #[inline]
+    pub(super) fn change(&mut self, word: u64) {
+        self.bits ^= word >> (64 - self.significant) << (64 - self.leading - self.significant);
+    }
+}
+
+impl From<ValueWindow> for XorValue {
+    #[inline]
+    fn from(window: ValueWindow) -> Self {
+        let ValueWindow { bits, leading, significant } = window;
+        match significant {
+            0 => Self { bits, leading: NO_WINDOW, trailing: 0 },
+            _ => Self { bits, leading: leading as u8, trailing: (64 - leading - significant) as u8 },
+        }
+    }
+}
+
 impl XorValue {
     pub(super) fn new(value: f64) -> Self {
         Self { bits: value.to_bits(), leading: NO_WINDOW, trailing: 0 }
@@ -65,33 +109,13 @@ impl XorValue {
         self.read_with_window(reader)
     }
 
-    /// The next value from `word`, bits that were peeked at, of which `known` are to be had (the others may be wrong).
-    /// Returns how many were used; `None` when they are too few, or the window is impossible: [`read`](Self::read) tells.
+    /// The same for reading many values from words.
     #[inline]
-    pub(super) fn read_word(&mut self, word: u64, known: u32) -> Option<u32> {
-        if word >> 63 == 0 {
-            return Some(1);
-        }
-        let (leading, trailing, prefix) = if word >> 62 == 0b10 {
-            if self.leading == NO_WINDOW {
-                return None;
-            }
-            (u32::from(self.leading), u32::from(self.trailing), 2)
-        } else {
-            let (leading, significant) = ((word >> 57) as u32 & 31, (word >> 51) as u32 & 63);
-            // 64 significant bits, written as 0, are too many for a word anyway.
-            if significant == 0 || leading + significant > 64 {
-                return None;
-            }
-            (leading, 64 - leading - significant, 13)
-        };
-        let significant = 64 - leading - trailing;
-        if prefix + significant > known {
-            return None;
-        }
-        (self.leading, self.trailing) = (leading as u8, trailing as u8);
-        self.bits ^= (word << prefix) >> (64 - significant) << trailing;
-        Some(prefix + significant)
+    pub(super) fn window(self) -> ValueWindow {
+        let is_known = self.leading != NO_WINDOW;
+        let significant = if is_known { 64 - self.leading - self.trailing } else { 0 };
+        let leading = if is_known { self.leading } else { 0 };
+        ValueWindow { bits: self.bits, leading: leading.into(), significant: significant.into() }
     }
 
     /// The bits of a value that changed where the one before did; `Ok(false)` when none has changed yet.
