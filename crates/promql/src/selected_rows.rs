@@ -34,15 +34,14 @@ pub(crate) fn each_row<S: SeriesState>(
     let set = context.take_selected(selection);
     let bounds = bounds(grid, &context.budget);
     let (workers, beside) = (context.workers, Beside::of(context));
-    let compute_batch = |batch: Vec<Series>| {
+    let compute_batch = |state: &mut S, batch: Vec<Series>| {
         let mut context = beside.context();
-        let mut state = state();
-        let (mut rows, mut samples) = (Vec::with_capacity(batch.len()), 0);
+        let (mut rows, mut samples, read_before) = (Vec::with_capacity(batch.len()), 0, state.samples_read());
         let slots = batch.len() * (grid.steps + SERIES_SLOTS);
         for series in batch {
             context.check_interrupt()?;
             let mut column = Column::absent(grid.steps);
-            if let Some((labels, drop_name)) = compute(&mut context, &mut state, series, &mut column)? {
+            if let Some((labels, drop_name)) = compute(&mut context, state, series, &mut column)? {
                 // Counted here for the bound, and again where it is handed on, together with all else that is held.
                 let held = column.samples();
                 context.budget.hold(held)?;
@@ -50,10 +49,10 @@ pub(crate) fn each_row<S: SeriesState>(
                 rows.push((labels, drop_name, column, held));
             }
         }
-        let work = state.samples_read() + slots * SLOT_WORK;
+        let work = state.samples_read() - read_before + slots * SLOT_WORK;
         Ok::<_, EvalError>(Computed { result: (rows, context.annotations, samples), work, samples })
     };
-    in_order(set, bounds, workers, &compute_batch, &mut |(rows, annotations, samples)| {
+    in_order(set, bounds, workers, state, &compute_batch, &mut |(rows, annotations, samples)| {
         context.check_interrupt()?;
         context.annotations.absorb(annotations);
         context.budget.hold(samples)?;

@@ -40,18 +40,20 @@ pub(crate) struct Computed<T> {
 ///
 /// # Errors
 /// The first of `set`, `compute` or `consume`, in order.
-pub(crate) fn in_order<T: Send, E: From<QueryError> + Send>(
+pub(crate) fn in_order<S, T: Send, E: From<QueryError> + Send>(
     mut set: Box<dyn SeriesSet>,
     mut bounds: Bounds,
     workers: &dyn Workers,
-    compute: Compute<'_, T, E>,
+    state: &(dyn Fn() -> S + Sync),
+    compute: Compute<'_, S, T, E>,
     consume: &mut dyn FnMut(T) -> Result<(), E>,
 ) -> Result<(), E> {
+    let mut own = state();
     let (mut size, mut series, mut work) = (1, 0, 0);
     loop {
         let Some(batch) = take(&mut *set, size)? else { return Ok(()) };
         series += batch.len();
-        let computed = compute(batch)?;
+        let computed = compute(&mut own, batch)?;
         work += computed.work;
         consume(computed.result)?;
         let of_one = (work / series).max(1);
@@ -74,8 +76,8 @@ pub(crate) fn in_order<T: Send, E: From<QueryError> + Send>(
         compute,
     };
     let mut outcome = Ok(());
-    workers.run(bounds.helpers, &|| shared.help(), &mut || {
-        outcome = shared.consume_all(consume);
+    workers.run(bounds.helpers, &|| shared.help(&mut state()), &mut || {
+        outcome = shared.consume_all(&mut own, consume);
         shared.stop.store(true, Ordering::Relaxed);
         // Under the lock, so that nobody misses it between his look and his wait.
         shared.tell(shared.results());
@@ -95,10 +97,10 @@ fn take(set: &mut dyn SeriesSet, most: usize) -> Result<Option<Vec<Series>>, Que
     Ok((!batch.is_empty()).then_some(batch))
 }
 
-/// Computes a batch, on any thread.
-type Compute<'a, T, E> = &'a (dyn Fn(Vec<Series>) -> Result<Computed<T>, E> + Sync);
+/// Computes a batch, on any thread, with what that one keeps from batch to batch.
+type Compute<'a, S, T, E> = &'a (dyn Fn(&mut S, Vec<Series>) -> Result<Computed<T>, E> + Sync);
 
-struct Shared<'a, T, E> {
+struct Shared<'a, S, T, E> {
     walk: Mutex<Walk>,
     results: Mutex<Results<T, E>>,
     /// Results came, or were consumed, or it is over.
@@ -107,7 +109,7 @@ struct Shared<'a, T, E> {
     /// The most batches between the walk and the consumer.
     window: usize,
     bounds: Bounds,
-    compute: Compute<'a, T, E>,
+    compute: Compute<'a, S, T, E>,
 }
 
 /// What became of an attempt to compute a batch.
@@ -138,7 +140,7 @@ struct Results<T, E> {
     waiting: usize,
 }
 
-impl<T: Send, E: From<QueryError> + Send> Shared<'_, T, E> {
+impl<S, T: Send, E: From<QueryError> + Send> Shared<'_, S, T, E> {
     fn results(&self) -> MutexGuard<'_, Results<T, E>> {
         // A thread that panicked has left nothing half done: each change is one assignment.
         self.results.lock().unwrap_or_else(PoisonError::into_inner)
@@ -174,11 +176,11 @@ impl<T: Send, E: From<QueryError> + Send> Shared<'_, T, E> {
         }
     }
 
-    fn help(&self) {
+    fn help(&self, state: &mut S) {
         // Ends the consumer's waiting also when this thread panics.
         let _ends = StopOnPanic(self);
         loop {
-            match self.compute_one() {
+            match self.compute_one(state) {
                 Turn::Computed => {}
                 Turn::Over => return,
                 Turn::Full => {
@@ -196,7 +198,7 @@ impl<T: Send, E: From<QueryError> + Send> Shared<'_, T, E> {
     }
 
     /// Computes the next batch, if there is one and room for it.
-    fn compute_one(&self) -> Turn {
+    fn compute_one(&self, state: &mut S) -> Turn {
         let mut walk = self.walk();
         if walk.ended || self.stop.load(Ordering::Relaxed) {
             return Turn::Over;
@@ -209,12 +211,15 @@ impl<T: Send, E: From<QueryError> + Send> Shared<'_, T, E> {
             results.ready.push_back(None);
         }
         let number = walk.given;
-        let taken = take(&mut *walk.set, self.bounds.batch);
+        // Smaller ones towards the end, so that all threads end at about the same time.
+        let left = walk.set.remaining().unwrap_or(usize::MAX);
+        let size = (left / (2 * (self.bounds.helpers + 1))).clamp(1, self.bounds.batch);
+        let taken = take(&mut *walk.set, size);
         walk.given += 1;
         walk.ended = !matches!(taken, Ok(Some(_)));
         drop(walk);
         let computed = match taken {
-            Ok(Some(batch)) => (self.compute)(batch),
+            Ok(Some(batch)) => (self.compute)(state, batch),
             Ok(None) => {
                 let mut results = self.results();
                 results.ready.pop_back();
@@ -232,7 +237,7 @@ impl<T: Send, E: From<QueryError> + Send> Shared<'_, T, E> {
         Turn::Computed
     }
 
-    fn consume_all(&self, consume: &mut dyn FnMut(T) -> Result<(), E>) -> Result<(), E> {
+    fn consume_all(&self, state: &mut S, consume: &mut dyn FnMut(T) -> Result<(), E>) -> Result<(), E> {
         loop {
             let mut results = self.results();
             if let Some(Some(_)) = results.ready.front() {
@@ -247,7 +252,7 @@ impl<T: Send, E: From<QueryError> + Send> Shared<'_, T, E> {
                 return Ok(());
             }
             drop(results);
-            if let Turn::Computed = self.compute_one() {
+            if let Turn::Computed = self.compute_one(state) {
                 continue;
             }
             let mut results = self.results();
@@ -265,9 +270,9 @@ impl<T: Send, E: From<QueryError> + Send> Shared<'_, T, E> {
     }
 }
 
-struct StopOnPanic<'s, 'a, T: Send, E: From<QueryError> + Send>(&'s Shared<'a, T, E>);
+struct StopOnPanic<'s, 'a, S, T: Send, E: From<QueryError> + Send>(&'s Shared<'a, S, T, E>);
 
-impl<T: Send, E: From<QueryError> + Send> Drop for StopOnPanic<'_, '_, T, E> {
+impl<S, T: Send, E: From<QueryError> + Send> Drop for StopOnPanic<'_, '_, S, T, E> {
     fn drop(&mut self) {
         if std::thread::panicking() {
             self.0.stop.store(true, Ordering::Relaxed);
@@ -373,7 +378,8 @@ mod tests {
             Box::new(set),
             bounds,
             workers,
-            &|batch| {
+            &|| (),
+            &|(), batch| {
                 let ahead = under_way.fetch_add(1, Ordering::Relaxed);
                 assert!(ahead <= ahead_max + 1, "{ahead} batches are ahead");
                 assert!(batch.len() <= bounds.batch);

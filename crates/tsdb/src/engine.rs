@@ -45,7 +45,11 @@ impl Default for EngineSettings {
     /// By the number of processors.
     fn default() -> Self {
         let processors = thread::available_parallelism().map_or(2, NonZero::get);
-        Self { commit_threads: processors.clamp(2, 8), background_threads: processors.clamp(2, 4), selection_cache_bytes_max: SELECTION_CACHE_BYTES }
+        Self {
+            commit_threads: processors.clamp(2, 8),
+            background_threads: processors.clamp(2, 4),
+            selection_cache_bytes_max: SELECTION_CACHE_BYTES,
+        }
     }
 }
 
@@ -104,7 +108,13 @@ impl Engine {
         Arc::new(Self::new(disk, clock, 1, JoinCache::new(SELECTION_CACHE_BYTES), true))
     }
 
-    fn new(disk: Arc<dyn Disk>, clock: Arc<dyn Clock>, background_threads: usize, joined: JoinCache, manual: bool) -> Self {
+    fn new(
+        disk: Arc<dyn Disk>,
+        clock: Arc<dyn Clock>,
+        background_threads: usize,
+        joined: JoinCache,
+        manual: bool,
+    ) -> Self {
         let (pool, commits, timers) = (BatchPool::default(), Commits::default(), Timers::default());
         let background = Background::new(background_threads);
         let replay_threads = if manual { 0 } else { background_threads };

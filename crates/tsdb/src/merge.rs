@@ -92,7 +92,8 @@ impl<C: Send> SeriesSource<C> for SeriesMerge<C> {
 
     fn remaining(&self) -> Option<usize> {
         // In most merges most parts have most series.
-        let of_member = |member: &Member<C>| usize::from(member.next.is_some()) + member.source.remaining().unwrap_or(0);
+        let of_member =
+            |member: &Member<C>| usize::from(member.next.is_some()) + member.source.remaining().unwrap_or(0);
         self.members.iter().map(of_member).max()
     }
 }
