@@ -37,7 +37,10 @@ impl OverRange {
             RangePlan::Select { selection, look, range: length, one_metric, histogram_parts, .. } => {
                 let distinct = function.keeps_name() || one_metric && context.has_only_names(selection);
                 let reach = Reach::of(extended, context.lookback_ms);
-                let buffer = || WindowBuffer::with_starts(with_starts).with_histogram_parts(histogram_parts);
+                let buffer = || {
+                    let buffer = WindowBuffer::with_starts(with_starts).with_histogram_parts(histogram_parts);
+                    buffer.with_falls(function.looks_at_falls())
+                };
                 let state = || State { buffer: buffer(), ..State::default() };
                 let compute = |context: &mut Context<'_>, state: &mut State, series: Series, column: &mut Column| {
                     let State { buffer, scratch, computed } = state;

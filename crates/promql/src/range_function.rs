@@ -57,6 +57,11 @@ pub(crate) enum HistogramUse {
 }
 
 impl RangeFunction {
+    /// Whether it asks where a counter begins anew ([`Window::falls`]).
+    pub(crate) fn looks_at_falls(self) -> bool {
+        matches!(self, Self::Rate(RateKind { counter: true, .. }) | Self::InstantRate | Self::Resets)
+    }
+
     /// The function of that name; `None` for one that is not of this kind or not known here.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let rate = |counter, per_second| Self::Rate(RateKind { counter, per_second });

@@ -192,6 +192,8 @@ pub(crate) struct WindowBuffer {
     /// Floats whose start lies before the float before.
     overlaps: Places,
     with_starts: bool,
+    /// Nobody looks at `falls`.
+    without_falls: bool,
     loaded_until: Option<i64>,
     exhausted: bool,
     batch: Batch,
@@ -313,6 +315,11 @@ impl WindowBuffer {
         Self { reader: HistogramReader::new(parts), ..self }
     }
 
+    /// The same buffer, which tells of falls of floats or, as that takes time, does not.
+    pub(crate) fn with_falls(self, with_falls: bool) -> Self {
+        Self { without_falls: !with_falls, ..self }
+    }
+
     /// Starts with a new series.
     pub(crate) fn reset(&mut self) {
         self.floats.clear();
@@ -412,12 +419,16 @@ impl WindowBuffer {
 
     fn append_floats(&mut self) {
         let added_from = self.floats.values.len();
-        if self.batch.floats.iter().any(|value| is_stale_nan(*value)) {
+        // All are looked at, so that the compiler compares several at once.
+        if self.batch.floats.iter().fold(false, |any, value| any | is_stale_nan(*value)) {
             let live = self.batch.timestamps.iter().zip(&self.batch.floats).filter(|(_, value)| !is_stale_nan(**value));
             for (time, value) in live {
                 self.floats.times.push(*time);
                 self.floats.values.push(*value);
             }
+        } else if added_from == 0 && self.batch.start_timestamps.is_empty() {
+            std::mem::swap(&mut self.floats.times, &mut self.batch.timestamps);
+            std::mem::swap(&mut self.floats.values, &mut self.batch.floats);
         } else {
             self.floats.times.extend_from_slice(&self.batch.timestamps);
             self.floats.values.extend_from_slice(&self.batch.floats);
@@ -426,8 +437,16 @@ impl WindowBuffer {
         if self.with_starts && starts_known {
             return self.append_float_starts(added_from);
         }
-        let values = &self.floats.values;
-        self.falls.all.extend((added_from.max(1)..values.len()).filter(|index| values[*index] < values[index - 1]));
+        let from = added_from.max(1);
+        if self.without_falls || from >= self.floats.values.len() {
+            return;
+        }
+        let pairs = self.floats.values[from - 1..].windows(2);
+        // Most have none, which is soon seen.
+        if pairs.clone().fold(false, |any, pair| any | (pair[1] < pair[0])) {
+            let falls = pairs.enumerate().filter(|(_, pair)| pair[1] < pair[0]);
+            self.falls.all.extend(falls.map(|(index, _)| from + index));
+        }
     }
 
     /// Resets that values show, and those that start timestamps tell.

@@ -13,6 +13,7 @@ use std::cmp::Ordering;
 use storage::QueryError;
 
 pub(crate) use decode::decode;
+use decode::decode_onto;
 pub(crate) use samples::{Witness, samples};
 
 use crate::part::{Chunk, PartSeries, SeriesSource};

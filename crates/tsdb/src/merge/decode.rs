@@ -1,4 +1,4 @@
-//! One chunk → its samples, without those outside a range and those deleted.
+//! Chunks → their samples, without those outside a range and those deleted.
 
 use model::{NativeHistogram, TimestampMs};
 use std::sync::Arc;
@@ -13,29 +13,62 @@ use crate::part::{Chunk, ChunkData};
 /// When the chunk cannot be read, or does not hold what it is said to; then `batch` is empty: a chunk counts whole or not at
 /// all.
 pub(crate) fn decode(chunk: &Chunk, range: TimeRange, batch: &mut Batch) -> Result<(), QueryError> {
-    let (encoding, bytes) = chunk.data.load()?;
     batch.clear();
+    let (encoding, bytes) = chunk.data.load()?;
     batch.start_timestamps.extend_from_slice(bytes.start_timestamps());
-    decode_all(encoding, &bytes, batch)
-        .and_then(|()| match &chunk.data {
-            ChunkData::Memory(..) | ChunkData::Sample(..) => Ok(()),
-            ChunkData::Stored { .. } => check_times(chunk, &batch.timestamps),
-        })
-        .map_err(|corrupt| {
-            batch.clear();
-            let error = QueryError::Corrupt(format!("chunk of {} to {}: {corrupt}", chunk.start, chunk.end).into());
-            if let ChunkData::Stored { store, reference } = &chunk.data {
-                store.damaged(*reference, &error);
-            }
-            error
-        })?;
-    if chunk.start < range.start || range.end < chunk.end {
+    decode_all(encoding, &bytes, batch).and_then(|()| check(chunk, &batch.timestamps)).map_err(|corrupt| {
+        batch.clear();
+        damaged(chunk, &corrupt)
+    })?;
+    if is_clipped(chunk, range) {
         clip(batch, range);
     }
     if let Some(deleted) = &chunk.deleted {
         take_out(batch, deleted);
     }
     Ok(())
+}
+
+/// Adds the samples of a chunk to those of a batch of floats, if it is one of floats that is taken as it is: all of it in the range, nothing
+/// deleted, no start timestamps. Says whether it is.
+///
+/// # Errors
+/// As for [`decode`]; then the batch is as it was.
+pub(crate) fn decode_onto(chunk: &Chunk, range: TimeRange, batch: &mut Batch) -> Result<bool, QueryError> {
+    if is_clipped(chunk, range) || chunk.deleted.is_some() || !batch.start_timestamps.is_empty() {
+        return Ok(false);
+    }
+    let (encoding, bytes) = chunk.data.load()?;
+    if encoding != ChunkEncoding::Xor || !bytes.start_timestamps().is_empty() {
+        return Ok(false);
+    }
+    let before = batch.timestamps.len();
+    let decoded = decode_all(encoding, &bytes, batch);
+    decoded.and_then(|()| check(chunk, &batch.timestamps[before..])).map_err(|corrupt| {
+        batch.timestamps.truncate(before);
+        batch.floats.truncate(before);
+        damaged(chunk, &corrupt)
+    })?;
+    Ok(true)
+}
+
+fn is_clipped(chunk: &Chunk, range: TimeRange) -> bool {
+    chunk.start < range.start || range.end < chunk.end
+}
+
+fn check(chunk: &Chunk, timestamps: &[TimestampMs]) -> Result<(), CorruptChunk> {
+    match &chunk.data {
+        ChunkData::Memory(..) | ChunkData::Sample(..) => Ok(()),
+        ChunkData::Stored { .. } => check_times(chunk, timestamps),
+    }
+}
+
+fn damaged(chunk: &Chunk, corrupt: &CorruptChunk) -> QueryError {
+    let error = QueryError::Corrupt(format!("chunk of {} to {}: {corrupt}", chunk.start, chunk.end).into());
+    if let ChunkData::Stored { store, reference } = &chunk.data {
+        store.damaged(*reference, &error);
+    }
+    error
 }
 
 fn decode_all(encoding: ChunkEncoding, data: &[u8], batch: &mut Batch) -> Result<(), CorruptChunk> {

@@ -12,7 +12,7 @@ use model::{ResetHint, TimestampMs};
 use storage::{Batch, QueryError, SampleIterator, TimeRange};
 use tsdb_format::chunk::same_observations;
 
-use super::decode;
+use super::{decode, decode_onto};
 use crate::part::Chunk;
 use crate::stats::Counter;
 
@@ -82,12 +82,13 @@ impl<W: Witness> SampleIterator for Samples<W> {
                 continue;
             }
             let Some(next) = self.next_chunk() else { return Ok(false) };
-            let end = self.chunks[next].end;
-            self.begun += 1;
-            if self.next_start().is_none_or(|start| end < start) {
+            if self.begin(next) {
                 self.decode(next, batch)?;
                 if !batch.is_empty() {
                     self.came_from(next, true, batch, 0);
+                    if batch.histograms.is_empty() {
+                        self.add_floats(batch)?;
+                    }
                 }
             } else {
                 self.open(next)?;
@@ -112,6 +113,38 @@ impl<W: Witness> Samples<W> {
 
     fn next_start(&mut self) -> Option<TimestampMs> {
         self.next_chunk().map(|next| self.chunks[next].start)
+    }
+
+    /// Passes to a chunk; says whether it overlaps none after it.
+    fn begin(&mut self, next: usize) -> bool {
+        let end = self.chunks[next].end;
+        self.begun += 1;
+        self.next_start().is_none_or(|start| end < start)
+    }
+
+    /// Adds the floats of the chunks that follow to those of one, as far as each stands alone, so that what is done for each batch is
+    /// done seldom, and nothing is copied.
+    fn add_floats(&mut self, batch: &mut Batch) -> Result<(), QueryError> {
+        while batch.len() < JOINED_SAMPLES
+            && let Some(next) = self.next_chunk()
+        {
+            let begun = self.begun;
+            let is_added = self.begin(next)
+                && match decode_onto(&self.chunks[next], self.range, batch) {
+                    Ok(is_added) => is_added,
+                    Err(error) => {
+                        self.witness.unreadable(error)?;
+                        continue;
+                    }
+                };
+            if !is_added {
+                // It is begun again, as the next batch.
+                self.begun = begun;
+                return Ok(());
+            }
+            self.last = Some(next);
+        }
+        Ok(())
     }
 
     /// Reads a chunk; one that is unreadable is an empty one, if the witness lets it pass.
@@ -224,3 +257,6 @@ impl OpenChunk {
 
 /// Few enough to stay in the processor's caches.
 const BATCH_SAMPLES: usize = 256;
+
+/// Floats of several chunks that are given together, to some more: a day of one series at a minute, 32 KB.
+const JOINED_SAMPLES: usize = 2048 - 120;

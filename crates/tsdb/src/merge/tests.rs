@@ -108,16 +108,29 @@ proptest! {
 }
 
 #[test]
-fn chunks_one_after_the_other_come_a_batch_each() {
-    let chunks = [0, 1000, 2000].map(|start| float_chunk(&[(start, 1.0), (start + 999, 2.0)]));
-    let conflicts = Counter::default();
-    let mut walk = samples(chunks.into(), TimeRange::ALL, &conflicts);
-    let mut batch = Batch::default();
-    for start in [0, 1000, 2000] {
-        assert!(walk.next_batch(&mut batch).unwrap());
-        assert_eq!(batch.timestamps, [TimestampMs(start), TimestampMs(start + 999)]);
+fn floats_of_chunks_one_after_the_other_come_together() {
+    let chunk = |start: i64, count: i64| {
+        float_chunk(&(0..count).map(|index| (start + index, index as f64)).collect::<Vec<_>>())
+    };
+    let deleted = |chunk: Chunk, start, end| Chunk { deleted: Some([time_range(start, end)].into()), ..chunk };
+    let twenty = || (0..20).map(|number| chunk(number * 1000, 120)).collect::<Vec<_>>();
+    let (three, all) = ([chunk(0, 3), chunk(10, 3), chunk(20, 3)], TimeRange::ALL);
+    for (chunks, range, batches) in [
+        (three.to_vec(), all, &[9][..]),
+        (three.to_vec(), time_range(1, 21), &[5, 2]),
+        (vec![chunk(0, 3), deleted(chunk(10, 3), 11, 11), chunk(20, 3)], all, &[3, 5]),
+        (vec![chunk(0, 3), chunk(10, 3), chunk(12, 3)], all, &[3, 5]),
+        (vec![chunk(0, 3), histogram_chunk(&[(10, 5)], false), chunk(20, 3)], all, &[3, 1, 3]),
+        // A day at a minute is one batch; there is a bound.
+        (twenty(), all, &[17 * 120, 3 * 120]),
+    ] {
+        let conflicts = Counter::default();
+        let (mut walk, mut batch, mut counts) = (samples(chunks, range, &conflicts), Batch::default(), Vec::new());
+        while walk.next_batch(&mut batch).unwrap() {
+            counts.push(batch.len());
+        }
+        assert_eq!(counts, batches);
     }
-    assert!(!walk.next_batch(&mut batch).unwrap());
 }
 
 #[test]
