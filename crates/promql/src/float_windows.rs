@@ -73,19 +73,16 @@ impl Windowing {
         mut compute: impl FnMut(&Window<'_>) -> Option<f64>,
     ) -> bool {
         let FloatSeries { times, floats, falls } = series;
-        let (mut first, mut until) = (0, 0);
+        let (mut first, mut until) = (Edge::default(), Edge::default());
         let (mut fall_first, mut fall_until) = (0, 0);
         let mut any = false;
         for (step, slot) in slots.iter_mut().enumerate() {
             let at = self.grid.time(step);
             let end = self.look.from(at);
             let start = end.saturating_sub(self.length);
-            while until < times.len() && times[until].0 <= end {
-                until += 1;
-            }
-            while first < until && times[first].0 <= start {
-                first += 1;
-            }
+            until.pass(times, end);
+            first.pass(&times[..until.place], start);
+            let (first, until) = (first.place, until.place);
             *slot = ABSENT;
             if first == until {
                 continue;
@@ -111,5 +108,31 @@ impl Windowing {
             }
         }
         any
+    }
+}
+
+/// One end of the window: the first sample after it. Most series are scraped in a rhythm, so from step to step it passes as many samples
+/// as it did the step before.
+#[derive(Default)]
+struct Edge {
+    place: usize,
+    passed: usize,
+}
+
+impl Edge {
+    /// Passes the samples up to `at`, which rises from call to call.
+    #[inline(always)]
+    fn pass(&mut self, times: &[TimestampMs], at: i64) {
+        let guess = self.place + self.passed;
+        let is_passed = |place: usize| times.get(place).is_some_and(|time| time.0 <= at);
+        if guess <= times.len() && !is_passed(guess) && (self.passed == 0 || is_passed(guess - 1)) {
+            self.place = guess;
+            return;
+        }
+        let before = self.place;
+        while is_passed(self.place) {
+            self.place += 1;
+        }
+        self.passed = self.place - before;
     }
 }
