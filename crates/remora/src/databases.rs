@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use storage::{BoxFuture, NoStorage, Purpose, Storage, Workspaces};
 use tokio::sync::Semaphore;
 use tokio::task::spawn_blocking;
+use tsdb::SelectionCacheStats;
 
 pub(crate) use open::Open;
 pub(crate) use opener::Opener;
@@ -88,6 +89,11 @@ impl Databases {
     /// How many workspaces there are, open or not.
     pub(crate) fn count(&self) -> usize {
         self.places.lock().by_account.len()
+    }
+
+    /// What became of the selections of blocks that are kept, for all databases.
+    pub(crate) fn selection_cache(&self) -> SelectionCacheStats {
+        self.opener.engine.selection_cache()
     }
 
     /// Workspaces that take no samples though they should, with the reason.

@@ -67,7 +67,7 @@ impl Gathered {
     /// Databases of all workspaces together, open or not.
     fn databases(&self, encoder: &mut DescriptorEncoder<'_>, open: usize) -> Result<(), std::fmt::Error> {
         let (databases, count) = (&self.source.databases, |count: &AtomicU64| count.load(Ordering::Relaxed) as f64);
-        let counts = &databases.counts;
+        let (counts, selections) = (&databases.counts, databases.selection_cache());
         for (name, help, metric_type, value) in [
             ("databases", "Databases, one of each workspace", MetricType::Gauge, databases.count() as f64),
             ("databases_open", "Databases that are open", MetricType::Gauge, open as f64),
@@ -80,6 +80,24 @@ impl Gathered {
                 "Time from asking for a database to its taking samples",
                 MetricType::Counter,
                 count(&counts.opening_nanoseconds) / 1e9,
+            ),
+            (
+                "tsdb_selection_cache_hits",
+                "Selections of blocks that were found ready",
+                MetricType::Counter,
+                selections.hits as f64,
+            ),
+            (
+                "tsdb_selection_cache_misses",
+                "Selections of blocks that were worked out",
+                MetricType::Counter,
+                selections.misses as f64,
+            ),
+            (
+                "tsdb_selection_cache_bytes",
+                "Memory of the selections that are kept",
+                MetricType::Gauge,
+                selections.bytes as f64,
             ),
         ] {
             encode(&mut encoder.encode_descriptor(name, help, None, metric_type)?, metric_type, value)?;

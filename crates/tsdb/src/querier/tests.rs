@@ -293,3 +293,34 @@ fn conflicts_are_counted() {
     assert_eq!(select(&engine, &db, &[], TimeRange::ALL), expected);
     assert_eq!(db.stats().query_conflicts, 2);
 }
+
+#[test]
+fn selections_of_blocks_are_worked_out_once_unless_they_are_large() {
+    let disk = empty_disk();
+    let of = |numbers: std::ops::Range<usize>, at: i64| -> Content {
+        numbers.map(|number| (labels(number), BTreeMap::from([(at, 1)]))).collect()
+    };
+    write_block(&disk, 1, &of(0..4, 10));
+    write_block(&disk, 2, &of(2..6, 20));
+    let (engine, db) = opened(&disk);
+    let named = |name: &str| [Matcher::new(model::MatchOp::Equal, "__name__", name).unwrap()];
+    let ask = |matchers: &[Matcher], start: i64, end: i64| {
+        let range = TimeRange { start: TimestampMs(start), end: TimestampMs(end) };
+        let found = select(&engine, &db, matchers, range).len();
+        let stats = engine.selection_cache();
+        (found, stats.hits, stats.misses)
+    };
+    assert_eq!(engine.selection_cache().bytes, 0);
+    assert_eq!(ask(&named("a"), 0, 99), (3, 0, 1));
+    assert_eq!(ask(&named("a"), 0, 99), (3, 1, 1));
+    assert_eq!(ask(&named("a"), 5, 25), (3, 2, 1), "of other times in the same blocks");
+    assert_eq!(ask(&named("a"), 11, 25), (2, 3, 1), "series without samples there are left out");
+    assert_eq!(ask(&named("b"), 0, 99), (3, 3, 2));
+    let bytes = engine.selection_cache().bytes;
+    assert!(bytes > 6 * 10);
+    // Of four series in a block.
+    for round in [3, 4] {
+        assert_eq!(ask(&[], 0, 99), (6, 3, round));
+    }
+    assert_eq!(engine.selection_cache().bytes, bytes);
+}
