@@ -50,6 +50,7 @@ pub(crate) fn in_order<S, T: Send, E: From<QueryError> + Send>(
 ) -> Result<(), E> {
     let mut own = state();
     let (mut size, mut series, mut work) = (1, 0, 0);
+    let batch_least;
     loop {
         let Some(batch) = take(&mut *set, size)? else { return Ok(()) };
         series += batch.len();
@@ -61,7 +62,7 @@ pub(crate) fn in_order<S, T: Send, E: From<QueryError> + Send>(
         // Where nothing is known, as many again as there were.
         let left = set.remaining().unwrap_or(series).saturating_mul(of_one);
         if bounds.helpers > 0 && left >= HELP_WORK {
-            bounds.batch = series_for((left / BATCHES_LEAST).clamp(BATCH_WORK.start, BATCH_WORK.end));
+            (batch_least, bounds.batch) = (series_for(BATCH_WORK.start), series_for(BATCH_WORK.end));
             break;
         }
         size = (size * 2).min(series_for(BATCH_WORK.end));
@@ -73,6 +74,7 @@ pub(crate) fn in_order<S, T: Send, E: From<QueryError> + Send>(
         stop: AtomicBool::new(false),
         window: WINDOW * (bounds.helpers + 1),
         bounds,
+        batch_least,
         compute,
     };
     let mut outcome = Ok(());
@@ -109,6 +111,8 @@ struct Shared<'a, S, T, E> {
     /// The most batches between the walk and the consumer.
     window: usize,
     bounds: Bounds,
+    /// The fewest series that go together while there are as many.
+    batch_least: usize,
     compute: Compute<'a, S, T, E>,
 }
 
@@ -213,7 +217,7 @@ impl<S, T: Send, E: From<QueryError> + Send> Shared<'_, S, T, E> {
         let number = walk.given;
         // Smaller ones towards the end, so that all threads end at about the same time.
         let left = walk.set.remaining().unwrap_or(usize::MAX);
-        let size = (left / (2 * (self.bounds.helpers + 1))).clamp(1, self.bounds.batch);
+        let size = (left / SHARES).clamp(self.batch_least, self.bounds.batch);
         let taken = take(&mut *walk.set, size);
         walk.given += 1;
         walk.ended = !matches!(taken, Ok(Some(_)));
@@ -289,11 +293,11 @@ const PAUSES: usize = 64;
 const WINDOW: usize = 4;
 
 /// What a batch is to cost: enough that threads seldom meet at the walk's lock, since who waits there wakes late and finds it
-/// taken again.
-const BATCH_WORK: Range<usize> = 4_000..25_000;
+/// taken again, and that a result is seldom waited for.
+const BATCH_WORK: Range<usize> = 2_500..25_000;
 
-/// So many batches where there is little to do, so that all threads end at about the same time.
-const BATCHES_LEAST: usize = 8;
+/// A batch is such a part of what is left: two threads then end at about the same time, and so do several.
+const SHARES: usize = 6;
 
 /// From how much on others help: several times what it takes to start a thread.
 const HELP_WORK: usize = 12_000;

@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::sync::Arc;
 
-use model::{Labels, NativeHistogram, TimestampMs};
+use model::{NativeHistogram, TimestampMs};
 use promql::{Annotations, RangeSeries, Sample, SampleValue, Severity, Value};
 use serde::Serialize;
 use storage::LeftOut;
@@ -134,16 +134,6 @@ pub(crate) fn texts(texts: &[String], truncated: bool) -> Vec<u8> {
     success(&Remarks::default().truncated(truncated), |out| json::write_texts(out, texts.iter().map(String::as_str)))
 }
 
-/// A success whose data are a list of label sets, `truncated` when a limit cut it.
-pub(crate) fn label_sets(sets: &[Labels], truncated: bool) -> Vec<u8> {
-    success(&Remarks::default().truncated(truncated), |out| {
-        // About what will be needed, at once: lists of series are the longest of all that is listed.
-        let packed: usize = sets.iter().map(|labels| labels.as_packed().len()).sum();
-        out.reserve(packed + packed / 4);
-        json::write_list(out, sets, json::write_labels);
-    })
-}
-
 /// A success whose data are a text.
 pub(crate) fn text(text: &str) -> Vec<u8> {
     success(&Remarks::default(), |out| json::write_text(out, text))
@@ -272,6 +262,8 @@ fn write_histogram_point(out: &mut Vec<u8>, at: TimestampMs, histogram: &Arc<Nat
 mod tests {
     use promql::FloatPoint;
 
+    use model::Labels;
+
     use super::*;
 
     fn text(value: Value) -> String {
@@ -318,7 +310,7 @@ mod tests {
             r#"{"status":"success","data":[],"warnings":["results truncated due to limit"]}"#
         );
         let labels = Labels::from_pairs([("a", "b")]).unwrap();
-        assert_eq!(string(label_sets(&[labels], false)), r#"{"status":"success","data":[{"a":"b"}]}"#);
+        assert_eq!(string(crate::label_sets::of_list(&[labels], false)), r#"{"status":"success","data":[{"a":"b"}]}"#);
         assert_eq!(
             string(error("bad_data", "no \"x\"")),
             r#"{"status":"error","errorType":"bad_data","error":"no \"x\""}"#

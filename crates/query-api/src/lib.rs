@@ -24,6 +24,7 @@ mod federate;
 mod helpers;
 mod histogram;
 mod json;
+mod label_sets;
 mod large_matrix;
 mod listing;
 mod metrics;

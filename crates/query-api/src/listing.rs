@@ -9,6 +9,7 @@ use storage::{Querier, Queryable, SelectHints, TimeRange};
 use crate::answer;
 use crate::error::ApiError;
 use crate::evaluation::times;
+use crate::label_sets;
 use crate::params::{ParamError, Params};
 use crate::reply::Reply;
 use crate::slots::Job;
@@ -53,30 +54,22 @@ impl Listing {
     /// Label sets of series that meet any of the selectors.
     pub(crate) fn series(&self, view: &Arc<dyn Queryable>, job: &Job) -> Result<Reply, ApiError> {
         let querier = view.querier(self.range);
+        let select = |matchers| job.wait(querier.select(matchers, SelectHints::series_only(self.range)));
+        // Those of one selector are in order, each once.
+        if let [matchers] = self.selectors.as_slice() {
+            return Ok(Reply::Json(label_sets::of_selection(select(matchers)??, self.shown(), job)?));
+        }
         let mut found: Vec<Labels> = Vec::new();
         for matchers in &self.selectors {
-            let mut series = job.wait(querier.select(matchers, SelectHints::series_only(self.range)))??;
-            let mut walked = 0usize;
-            while let Some(one) = series.next()? {
-                found.push(one.labels);
-                walked += 1;
-                if walked.is_multiple_of(CHECK_SERIES) {
-                    job.check()?;
-                }
-                // One more than asked for tells that there are more. Later ones of this selector stand behind it.
-                if self.limit > 0 && walked > self.limit {
-                    break;
-                }
-            }
+            // One more than is shown tells that there are more. Later ones of this selector stand behind it.
+            let most = self.shown().saturating_add(1);
+            label_sets::walk(&mut *select(matchers)??, most, job, &mut |labels| found.push(labels))?;
         }
-        // Those of one selector are in order, each once.
-        if self.selectors.len() > 1 {
-            found.sort_unstable();
-            found.dedup();
-        }
+        found.sort_unstable();
+        found.dedup();
         let truncated = found.len() > self.shown();
         found.truncate(self.shown());
-        Ok(Reply::Json(answer::label_sets(&found, truncated)))
+        Ok(Reply::Json(label_sets::of_list(&found, truncated)))
     }
 
     /// Names of labels.
@@ -144,6 +137,3 @@ pub(crate) fn time_range(params: &Params) -> Result<TimeRange, ApiError> {
     }
     Ok(TimeRange { start, end })
 }
-
-/// Series between two looks at whether anybody still waits.
-const CHECK_SERIES: usize = 128;
