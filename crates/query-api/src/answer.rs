@@ -82,6 +82,14 @@ pub(crate) fn success(remarks: &Remarks, data: impl FnOnce(&mut Vec<u8>)) -> Vec
     out
 }
 
+/// A success whose data are a list in pieces, with commas between them: what is to be in front of them and behind.
+pub(crate) fn list_ends(remarks: &Remarks) -> (Vec<u8>, Vec<u8>) {
+    let mut tail = vec![b']'];
+    remarks.write(&mut tail);
+    tail.push(b'}');
+    ([SUCCESS, b"["].concat(), tail)
+}
+
 /// The result of a query, `stats` behind it.
 ///
 /// # Errors

@@ -76,8 +76,20 @@ impl Encoder {
         }
     }
 
+    /// The encoded form of all these pieces, each made when it is asked for.
+    pub(crate) fn all(self, pieces: impl Iterator<Item = Vec<u8>>) -> impl Iterator<Item = Vec<u8>> {
+        // The last piece of all is what the encoder has kept to itself.
+        let mut encoder = Some(self);
+        let encoded = pieces.map(Some).chain([None]).filter_map(move |piece| match piece {
+            Some(piece) => encoder.as_mut().map(|encoder| encoder.push(piece)),
+            None => encoder.take().map(Self::finish),
+        });
+        // A compressor keeps small pieces for later; an empty one would end the body.
+        encoded.filter(|piece| !piece.is_empty())
+    }
+
     /// What is to be sent once this piece is written; the encoder may keep some for later.
-    pub(crate) fn push(&mut self, piece: Vec<u8>) -> Vec<u8> {
+    fn push(&mut self, piece: Vec<u8>) -> Vec<u8> {
         let written = match self {
             Self::Identity => return piece,
             Self::Gzip(encoder) => encoder.write_all(&piece).map(|()| std::mem::take(encoder.get_mut())),
@@ -87,7 +99,7 @@ impl Encoder {
     }
 
     /// What is to be sent after the last piece.
-    pub(crate) fn finish(self) -> Vec<u8> {
+    fn finish(self) -> Vec<u8> {
         let rest = match self {
             Self::Identity => Ok(Vec::new()),
             Self::Gzip(encoder) => encoder.finish(),

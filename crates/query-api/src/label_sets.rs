@@ -8,9 +8,10 @@ use parking_lot::{Condvar, Mutex};
 use promql::Workers;
 use storage::SeriesSet;
 
-use crate::answer::{Remarks, success};
+use crate::answer::{Remarks, list_ends, success};
 use crate::error::ApiError;
 use crate::json;
+use crate::reply::Reply;
 use crate::slots::Job;
 
 /// A success whose data are label sets, `truncated` when a limit cut them.
@@ -22,7 +23,7 @@ pub(crate) fn of_list(sets: &[Labels], truncated: bool) -> Vec<u8> {
 ///
 /// # Errors
 /// When series cannot be read, or the work should end.
-pub(crate) fn of_selection(mut series: Box<dyn SeriesSet>, most: usize, job: &Job) -> Result<Vec<u8>, ApiError> {
+pub(crate) fn of_selection(mut series: Box<dyn SeriesSet>, most: usize, job: &Job) -> Result<Reply, ApiError> {
     let is_long = series.remaining().is_some_and(|remaining| remaining.min(most) > HELPED_FROM);
     let written = Written::default();
     let mut walked = Ok(false);
@@ -34,13 +35,13 @@ pub(crate) fn of_selection(mut series: Box<dyn SeriesSet>, most: usize, job: &Jo
         true => job.helpers().run(1, &|| written.write_all(), &mut work),
         false => work(),
     }
-    let remarks = Remarks::default().truncated(walked?);
-    let mut pieces = written.0.into_inner().written;
-    pieces.sort_unstable_by_key(|(number, _)| *number);
-    Ok(success(&remarks, |out| {
-        out.reserve(pieces.iter().map(|(_, piece)| piece.len() + 1).sum::<usize>() + 2);
-        json::write_list(out, pieces, |out, (_, piece)| out.extend_from_slice(&piece));
-    }))
+    let (head, tail) = list_ends(&Remarks::default().truncated(walked?));
+    let mut written = written.0.into_inner().written;
+    written.sort_unstable_by_key(|(number, _)| *number);
+    let pieces: Vec<Vec<u8>> =
+        [head].into_iter().chain(written.into_iter().map(|(_, piece)| piece)).chain([tail]).collect();
+    // A body of known length is easier on clients; a long one is not worth the copy.
+    Ok(if is_long { Reply::Pieces(pieces) } else { Reply::Json(pieces.concat()) })
 }
 
 /// Hands on the labels of at most `most` series; says whether there are more.
@@ -77,7 +78,7 @@ struct State {
     /// How many batches were begun.
     begun: usize,
     ended: bool,
-    /// Of each batch its number, and its sets with commas between them.
+    /// Of each batch its number, and its sets, with a comma in front of each but the very first.
     written: Vec<(usize, Vec<u8>)>,
 }
 
@@ -120,7 +121,7 @@ impl Written {
                 let packed: usize = batch.iter().map(|labels| labels.as_packed().len()).sum();
                 let mut out = Vec::with_capacity(packed + packed / 2);
                 for (index, labels) in batch.iter().enumerate() {
-                    if index > 0 {
+                    if number + index > 0 {
                         out.push(b',');
                     }
                     json::write_labels(&mut out, labels);
@@ -179,7 +180,12 @@ mod tests {
             let set = Box::new(SeriesList::from(series.collect::<Vec<_>>()));
             let written = slots.run(Duration::from_secs(60), move |job| of_selection(set, most, job));
             let shown: Vec<Labels> = (0..count.min(most)).map(labels).collect();
-            assert!(runtime.block_on(written).unwrap() == of_list(&shown, count > most), "{count} of {most}");
+            let written = match runtime.block_on(written).unwrap() {
+                Reply::Json(body) => body,
+                Reply::Pieces(pieces) => pieces.concat(),
+                _ => unreachable!(),
+            };
+            assert!(written == of_list(&shown, count > most), "{count} of {most}");
         }
     }
 }

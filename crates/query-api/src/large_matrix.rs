@@ -10,7 +10,6 @@ use std::vec;
 use promql::RangeSeries;
 
 use crate::answer::{Remarks, matrix_head, matrix_tail, write_series};
-use crate::compression::{Encoder, Encoding};
 use crate::error::ApiError;
 use crate::slots::Job;
 use crate::statistics::Stats;
@@ -56,9 +55,9 @@ impl LargeMatrix {
     }
 
     /// The body, to be sent piece by piece.
-    pub(crate) fn encoded(self, encoding: Encoding) -> Pieces {
+    pub(crate) fn pieces(self) -> Pieces {
         let Self { series, tail } = self;
-        Pieces { head: matrix_head(), series: series.into_iter(), tail, encoder: Some(Encoder::new(encoding)) }
+        Pieces { head: matrix_head(), series: series.into_iter(), tail: Some(tail) }
     }
 }
 
@@ -76,30 +75,15 @@ pub(crate) struct Pieces {
     /// What stands in front of the next series.
     head: Vec<u8>,
     series: vec::IntoIter<RangeSeries>,
-    tail: Vec<u8>,
-    /// `None` after the last piece.
-    encoder: Option<Encoder>,
+    /// The last piece, until it was given.
+    tail: Option<Vec<u8>>,
 }
 
 impl Iterator for Pieces {
     type Item = Vec<u8>;
 
     fn next(&mut self) -> Option<Vec<u8>> {
-        loop {
-            let piece = match self.written() {
-                Some(written) => self.encoder.as_mut()?.push(written),
-                None => {
-                    let mut encoder = self.encoder.take()?;
-                    let mut piece = encoder.push(std::mem::take(&mut self.tail));
-                    piece.append(&mut encoder.finish());
-                    piece
-                }
-            };
-            // A compressor keeps small pieces to itself; an empty one would end the body.
-            if !piece.is_empty() {
-                return Some(piece);
-            }
-        }
+        self.written().or_else(|| self.tail.take())
     }
 }
 
@@ -141,6 +125,7 @@ mod tests {
 
     use super::*;
     use crate::answer::query_result;
+    use crate::compression::{Encoder, Encoding};
 
     fn matrix(series: usize, points: usize) -> Vec<RangeSeries> {
         let point = |index: usize| FloatPoint {
@@ -165,7 +150,10 @@ mod tests {
             let whole = query_result(&Value::Matrix(matrix(series, points)), &remarks(), None, usize::MAX).unwrap();
             let pieces = |encoding| {
                 let tail = matrix_tail(&remarks(), None);
-                let pieces: Vec<_> = LargeMatrix { series: matrix(series, points), tail }.encoded(encoding).collect();
+                let pieces: Vec<_> = {
+                    let matrix = LargeMatrix { series: matrix(series, points), tail };
+                    Encoder::new(encoding).all(matrix.pieces()).collect()
+                };
                 assert!(pieces.iter().all(|piece| !piece.is_empty()));
                 pieces
             };

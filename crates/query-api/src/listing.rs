@@ -57,7 +57,7 @@ impl Listing {
         let select = |matchers| job.wait(querier.select(matchers, SelectHints::series_only(self.range)));
         // Those of one selector are in order, each once.
         if let [matchers] = self.selectors.as_slice() {
-            return Ok(Reply::Json(label_sets::of_selection(select(matchers)??, self.shown(), job)?));
+            return label_sets::of_selection(select(matchers)??, self.shown(), job);
         }
         let mut found: Vec<Labels> = Vec::new();
         for matchers in &self.selectors {

@@ -4,8 +4,8 @@ use http::StatusCode;
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderValue, VARY};
 use http_serving::{Body, Response, empty};
 
-use crate::compression::Encoding;
-use crate::large_matrix::{LargeMatrix, Pieces};
+use crate::compression::{Encoder, Encoding};
+use crate::large_matrix::LargeMatrix;
 use crate::metrics::Metrics;
 
 /// An answer that is no error.
@@ -14,6 +14,8 @@ pub(crate) enum Reply {
     Json(Vec<u8>),
     /// JSON, written while the client reads.
     Matrix(LargeMatrix),
+    /// JSON, in pieces one after the other.
+    Pieces(Vec<Vec<u8>>),
     /// Something else, with its media type.
     Bytes(HeaderValue, Vec<u8>),
     /// Nothing to say.
@@ -29,7 +31,7 @@ pub(crate) struct Encoded {
 
 enum Content {
     Whole(Vec<u8>),
-    Pieces(Box<Pieces>),
+    Pieces(Box<dyn Iterator<Item = Vec<u8>> + Send>),
 }
 
 impl Reply {
@@ -38,15 +40,18 @@ impl Reply {
         let (content_type, body) = match self {
             Self::Json(body) => (JSON, body),
             Self::Bytes(content_type, body) => (content_type, body),
-            Self::Matrix(matrix) => {
-                let content = Content::Pieces(Box::new(matrix.encoded(encoding)));
-                return Some(Encoded { content_type: JSON, encoding, content });
-            }
+            Self::Matrix(matrix) => return Some(in_pieces(matrix.pieces(), encoding)),
+            Self::Pieces(pieces) => return Some(in_pieces(pieces.into_iter(), encoding)),
             Self::Empty => return None,
         };
         let (encoding, body) = encoding.encode(body);
         Some(Encoded { content_type, encoding, content: Content::Whole(body) })
     }
+}
+
+fn in_pieces(pieces: impl Iterator<Item = Vec<u8>> + Send + 'static, encoding: Encoding) -> Encoded {
+    let content = Content::Pieces(Box::new(Encoder::new(encoding).all(pieces)));
+    Encoded { content_type: JSON, encoding, content }
 }
 
 /// As a response; without a body when there is nothing to say. Its bytes count as sent by the endpoint.

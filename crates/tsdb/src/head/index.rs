@@ -124,7 +124,7 @@ impl Index {
     /// The label set of some pairs of a series, in the series' order.
     pub(super) fn labels_of(&self, pairs: &[u32], builder: &mut LabelsBuilder) -> Labels {
         let labels = pairs.iter().map(|pair| self.pair_text(*pair));
-        builder.build_sorted(labels).expect("they were a label set when they were added")
+        builder.build_sorted(labels)
     }
 
     /// Prometheus' order of label sets.
