@@ -26,6 +26,8 @@ pub(crate) struct FloatSeries<'a> {
 #[derive(Default)]
 pub(crate) struct Scratch {
     pub(crate) values: Vec<f64>,
+    /// What was done so far beyond one look at each sample, as that many looks.
+    pub(crate) work: usize,
     shapes: RateShapes,
 }
 
@@ -46,7 +48,7 @@ impl Windowing {
         scratch: &mut Scratch,
         column: &mut Column,
     ) -> bool {
-        let Scratch { values, shapes } = scratch;
+        let Scratch { values, work, shapes } = scratch;
         column.drop_histograms();
         let slots = column.floats_mut();
         // A loop for each of the usual ones, so that nothing is decided inside.
@@ -58,10 +60,16 @@ impl Windowing {
             RangeFunction::InstantRate => self.each(series, slots, |window| rate::instant(true, window)),
             RangeFunction::Count => self.each(series, slots, |window| Some(window.floats.len() as f64)),
             RangeFunction::Last => self.each(series, slots, |window| window.floats.last().copied()),
-            _ => self.each(series, slots, |window| match function.evaluate(window, &[], values) {
-                Some(Cell::Float(value)) => Some(value),
-                _ => None,
-            }),
+            _ => {
+                let each = function.sample_work();
+                self.each(series, slots, |window| {
+                    *work += each * window.floats.len();
+                    match function.evaluate(window, &[], values) {
+                        Some(Cell::Float(value)) => Some(value),
+                        _ => None,
+                    }
+                })
+            }
         }
     }
 

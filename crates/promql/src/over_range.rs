@@ -92,8 +92,8 @@ struct State {
 }
 
 impl SeriesState for State {
-    fn samples_read(&self) -> usize {
-        self.buffer.samples_read()
+    fn work(&self) -> usize {
+        self.buffer.samples_read() + self.scratch.windows.work
     }
 }
 
@@ -147,7 +147,7 @@ impl EachSeries<'_> {
         column: &mut Column,
     ) -> Result<bool, EvalError> {
         let Self { function, place, extended, arguments, grid } = *self;
-        let Scratch { arguments: step_arguments, windows: float_windows::Scratch { values, .. } } = scratch;
+        let Scratch { arguments: step_arguments, windows: float_windows::Scratch { values, work, .. } } = scratch;
         step_arguments.resize(arguments.len(), 0.0);
         let mut any = false;
         for step in 0..grid.steps {
@@ -156,6 +156,7 @@ impl EachSeries<'_> {
                 *argument = over_steps[step];
             }
             check_arguments(function, step_arguments)?;
+            *work += function.sample_work() * (window.floats.len() + HISTOGRAM_WORK * window.histograms.len());
             let notes = Notes { metric: labels.metric_name(), place };
             if function == RangeFunction::Quantile && !window.floats.is_empty() {
                 warn_about_quantile(context, place, step_arguments[0]);
@@ -335,3 +336,6 @@ fn expect_counter(labels: &Labels, place: Place, context: &mut Context<'_>) {
 
 /// How many windows are computed between two looks at the caller's interrupt.
 const STEPS_PER_CHECK: usize = 256;
+
+/// What it takes to look at a histogram, in looks at a float.
+const HISTOGRAM_WORK: usize = 20;

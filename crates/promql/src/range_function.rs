@@ -62,6 +62,14 @@ impl RangeFunction {
         matches!(self, Self::Rate(RateKind { counter: true, .. }) | Self::InstantRate | Self::Resets)
     }
 
+    /// What it takes for each sample of each window, about, in looks at a sample: those that sort take more.
+    pub(crate) fn sample_work(self) -> usize {
+        match self {
+            Self::Quantile | Self::MedianAbsoluteDeviation => 4,
+            _ => 1,
+        }
+    }
+
     /// The function of that name; `None` for one that is not of this kind or not known here.
     pub(crate) fn named(name: &str) -> Option<Self> {
         let rate = |counter, per_second| Self::Rate(RateKind { counter, per_second });

@@ -18,8 +18,8 @@ pub(crate) type Compute<'f, S> =
 
 /// What is kept from series to series.
 pub(crate) trait SeriesState {
-    /// Samples read so far.
-    fn samples_read(&self) -> usize;
+    /// What was done so far, as that many looks at a sample.
+    fn work(&self) -> usize;
 }
 
 /// Hands on a row of each series that gives one, in order. `state` makes what is kept from series to series.
@@ -36,7 +36,7 @@ pub(crate) fn each_row<S: SeriesState>(
     let (workers, beside) = (context.workers, Beside::of(context));
     let compute_batch = |state: &mut S, batch: Vec<Series>| {
         let mut context = beside.context();
-        let (mut rows, mut samples, read_before) = (Vec::with_capacity(batch.len()), 0, state.samples_read());
+        let (mut rows, mut samples, done_before) = (Vec::with_capacity(batch.len()), 0, state.work());
         let slots = batch.len() * (grid.steps + SERIES_SLOTS);
         for series in batch {
             context.check_interrupt()?;
@@ -49,7 +49,7 @@ pub(crate) fn each_row<S: SeriesState>(
                 rows.push((labels, drop_name, column, held));
             }
         }
-        let work = state.samples_read() - read_before + slots * SLOT_WORK;
+        let work = state.work() - done_before + slots * SLOT_WORK;
         Ok::<_, EvalError>(Computed { result: (rows, context.annotations, samples), work, samples })
     };
     in_order(set, bounds, workers, state, &compute_batch, &mut |(rows, annotations, samples)| {

@@ -165,7 +165,7 @@ pub(crate) struct Cursor {
 }
 
 impl SeriesState for Cursor {
-    fn samples_read(&self) -> usize {
+    fn work(&self) -> usize {
         self.samples_read
     }
 }

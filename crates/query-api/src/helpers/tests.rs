@@ -1,6 +1,5 @@
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Barrier, mpsc};
-use std::time::Duration;
 
 use super::*;
 
@@ -25,13 +24,18 @@ fn no_more_than_there_are() {
     assert_eq!(helped.load(Ordering::Relaxed), 6, "all were given back");
 }
 
+/// Gives others time to go on who should not.
+fn linger() {
+    (0..10_000).for_each(|_| thread::yield_now());
+}
+
 #[test]
 fn who_has_begun_is_waited_for_and_who_has_not_does_not_begin() {
     let helpers = Helpers::new(1);
     let (begun, ended) = (Barrier::new(2), AtomicBool::new(false));
     let help = || {
         begun.wait();
-        thread::sleep(Duration::from_millis(20));
+        linger();
         ended.store(true, Ordering::Relaxed);
     };
     helpers.run(1, &help, &mut || {
@@ -67,7 +71,7 @@ fn panics_are_passed_on_and_the_thread_lives() {
     let run = || {
         let help = || {
             sender.send(()).unwrap();
-            thread::sleep(Duration::from_millis(20));
+            linger();
             helped.store(true, Ordering::Relaxed);
         };
         helpers.run(1, &help, &mut || {
@@ -77,7 +81,12 @@ fn panics_are_passed_on_and_the_thread_lives() {
     };
     assert!(catch_unwind(AssertUnwindSafe(run)).is_err());
     assert!(helped.load(Ordering::Relaxed), "it was waited for");
-    helpers.run(1, &|| drop(begun.wait()), &mut || drop(begun.wait()));
+    let help = || {
+        begun.wait();
+    };
+    helpers.run(1, &help, &mut || {
+        begun.wait();
+    });
 }
 
 #[cfg(target_os = "linux")]

@@ -224,10 +224,10 @@ impl SeriesSource for JoinedSeries {
             let places = &joined.places[start..joined.ends[*next] as usize];
             *next += 1;
             let mut chunks: Vec<Chunk> = Vec::new();
-            // Not `any`, which would end with the first.
-            let is_found = places.iter().fold(false, |is_found, place| {
-                walks[place.block as usize].add_chunks(place.series, &mut chunks) || is_found
-            });
+            let mut is_found = false;
+            for place in places {
+                is_found |= walks[place.block as usize].add_chunks(place.series, &mut chunks);
+            }
             if is_found {
                 return Ok(Some(PartSeries { labels: labels.clone(), chunks }));
             }
