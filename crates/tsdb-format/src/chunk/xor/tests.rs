@@ -93,3 +93,58 @@ proptest! {
         }
     }
 }
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(500))]
+    #[test]
+    fn runs_of_samples_are_read_as_one_after_the_other(
+        samples in prop::collection::vec((0i64..100, prop::num::u64::ANY, 0u32..5), 1..60),
+        changes in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
+        cut in prop::option::of(any::<prop::sample::Index>()),
+        limit in 1usize..70,
+    ) {
+        let (mut at, mut chunk) = (0, None::<XorChunk>);
+        for (late, bits, kind) in samples {
+            at += 15_000 + if kind == 4 { late * 100_000 } else { late % 2 };
+            // Constant, whole, with decimals, with all bits changed, anything.
+            let value = match kind {
+                0 => 1.0,
+                1 => (bits % 1000) as f64,
+                2 => (bits % 100_000) as f64 / 100.0,
+                _ => f64::from_bits(bits),
+            };
+            match &mut chunk {
+                Some(chunk) => chunk.push(TimestampMs(at), value),
+                None => chunk = Some(XorChunk::new(TimestampMs(at), value)),
+            }
+        }
+        let mut data = chunk.unwrap().data().to_vec();
+        for (place, byte) in changes {
+            let place = place.index(data.len());
+            data[place] = byte;
+        }
+        if let Some(cut) = cut {
+            data.truncate(cut.index(data.len() + 1));
+        }
+        let Ok(mut alone) = XorDecoder::new(&data) else { return Ok(()) };
+        let mut together = alone.clone();
+        loop {
+            let (mut times, mut values) = (Vec::new(), Vec::new());
+            let read = together.read(&mut times, &mut values, limit);
+            let mut error = None;
+            for (time, value) in times.iter().zip(&values) {
+                let (expected_time, expected) = alone.sample().unwrap();
+                prop_assert_eq!((*time, value.to_bits()), (expected_time, expected.to_bits()));
+            }
+            if read.is_err() && alone.remaining() > 0 {
+                error = alone.sample().err();
+            } else if alone.remaining() == 0 {
+                error = alone.check_rest().err();
+            }
+            prop_assert_eq!(read.as_ref().err().map(|error| error.what), error.as_ref().map(|error| error.what));
+            if read.is_err() || times.is_empty() {
+                break;
+            }
+        }
+    }
+}
