@@ -41,6 +41,9 @@ pub(crate) fn select_joined(
             found.push((block, loaded));
         }
     }
+    if found.is_empty() {
+        return Ok(Box::new(None::<BlockSeries>));
+    }
     let key = key(found.iter().map(|(_, loaded)| loaded.number), matchers);
     if let Some(joined) = cache.get(&key) {
         return Ok(Box::new(JoinedSeries { joined, walks, next: 0 }));
